@@ -1,0 +1,205 @@
+"""The log: one interface for everything that a replica keeps. Two implementations: ``log_lmdb`` (disk), ``log_memory``.
+
+Entries are appended in batches; a batch is one transaction, synced before ``append`` returns. With the entries go the heads,
+the fingerprints (feed → document → month → scope), the arrival numbers and whatever *views* the layers above derive, so that
+no reader ever sees one without the other.
+
+Laws (one suite for both implementations, ``tests/log``):
+
+- what ``append`` has returned is there after a power cut; what it has not returned is there whole or not at all;
+- appending again changes nothing;
+- heads, fingerprints and the join of a feed do not depend on the order of arrival;
+- a replica's own head is never evicted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from gossip.document import Document, Scope, order_key
+from gossip.entry import Entry, FeedId, Hash, Head
+from merge_rules.lattice import Author
+
+FINGERPRINT_MODULUS = 2**256
+
+
+class Outcome(Enum):
+    """What became of one entry of a batch."""
+
+    NEW = "new"
+    KNOWN = "known"
+    """Already here, or replaced by a newer one that is."""
+    FORK = "fork"
+    """New, and it contradicts an entry that is here: both are kept, and the pair is a proof."""
+    GAP = "gap"
+    """Not appended: the entry before it in its ``whole`` feed is not here yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The result for one entry: ``arrival`` is its number in this log (0 unless new), ``rival`` the entry it contradicts."""
+
+    outcome: Outcome
+    arrival: int = 0
+    rival: Hash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as the log holds it."""
+
+    entry: Entry
+    arrival: int
+    """From 1, ascending in this log only."""
+    received_from: Author | None
+    """The peer that sent it; ``None`` for our own."""
+    received_ms: int
+    """Wall clock when it was appended, milliseconds since 1970. For people; nothing is decided by it."""
+
+
+class Fingerprint(NamedTuple):
+    """Sum of the feeds' hashes mod 2**256, and how many feeds it covers. Adding a feed is ``+``, so order does not matter."""
+
+    value: int = 0
+    count: int = 0
+
+    def plus(self, other: Fingerprint) -> Fingerprint:
+        return Fingerprint((self.value + other.value) % FINGERPRINT_MODULUS, self.count + other.count)
+
+    def minus(self, other: Fingerprint) -> Fingerprint:
+        return Fingerprint((self.value - other.value) % FINGERPRINT_MODULUS, self.count - other.count)
+
+
+def feed_key(feed: FeedId) -> bytes:
+    """Orders feeds: month, day, kind, keys, author. Never longer than 250 bytes."""
+    return order_key(feed.document) + feed.author
+
+
+def feed_fingerprint(feed: FeedId, heads: Iterable[Head]) -> Fingerprint:
+    """The fingerprint of one feed: SHA-256(feed key ‖ head hashes in ascending order) as an integer; nothing for no heads."""
+    hashes = sorted(head.hash for head in heads)
+    if not hashes:
+        return Fingerprint()
+    return Fingerprint(int.from_bytes(hashlib.sha256(feed_key(feed) + b"".join(hashes)).digest(), "big"), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An entry to append: checked (signature, permission, body) by the caller, unless ``quarantine`` says why it does not
+    count: then it is kept apart, neither joined nor passed on."""
+
+    entry: Entry
+    received_from: Author | None = None
+    quarantine: str | None = None
+
+
+View = tuple[bytes, bytes | None]
+"""A key of the views and its new value; ``None`` deletes. Keys are at most 400 bytes."""
+
+
+class Reader(Protocol):
+    """A snapshot of the log. Short-lived: an open snapshot keeps the disk from reusing pages."""
+
+    def heads(self, feed: FeedId) -> tuple[Head, ...]:
+        """The maximal entries of a feed: one of an honest author, none of an unknown one; ordered by (seq, hash)."""
+        ...
+
+    def authors(self, document: Document) -> Iterator[Author]:
+        """The authors that have entries in a document, ascending."""
+        ...
+
+    def head_entries(self, document: Document) -> Iterator[Stored]:
+        """The current entries of every author of a document (in ``whole`` feeds the tips only)."""
+        ...
+
+    def entries(self, feed: FeedId, after_seq: int = 0) -> Iterator[Stored]:
+        """The entries of a feed that are held, by ascending (seq, hash). In ``latest`` feeds of others only the heads are."""
+        ...
+
+    def find(self, entry_hash: Hash) -> Stored | None:
+        """The entry with this hash."""
+        ...
+
+    def documents(self, kind: str | None = None, day_from: int = 0, day_to: int = 2**16 - 1) -> Iterator[Document]:
+        """The documents held, in log order. ``day_from`` and ``day_to`` are inclusive."""
+        ...
+
+    def last_arrival(self) -> int:
+        """The newest arrival number; 0 in an empty log."""
+        ...
+
+    def arrivals(self, after: int, limit: int) -> Iterator[Stored]:
+        """Entries in order of arrival, from ``after + 1``, at most ``limit``; entries replaced since then are left out. An
+        account that becomes a store's patron arrives again, so that a cursor finds it."""
+        ...
+
+    def scopes(self, entry: Entry) -> frozenset[Scope]:
+        """The scopes in which an entry travels now."""
+        ...
+
+    def fingerprint(self, scope: Scope, low: bytes = b"", high: bytes | None = None) -> Fingerprint:
+        """The sum over the feeds of a scope whose feed key is in [low, high). Whole months and documents cost one read."""
+        ...
+
+    def feeds(
+        self, scope: Scope, low: bytes = b"", high: bytes | None = None
+    ) -> Iterator[tuple[bytes, tuple[Head, ...]]]:
+        """Feed keys and heads of a scope in [low, high), in order."""
+        ...
+
+    def feed_at(self, key: bytes) -> FeedId:
+        """The feed of a feed key (the reverse of ``feed_key``)."""
+        ...
+
+    def split(self, scope: Scope, low: bytes, high: bytes | None, parts: int) -> list[bytes]:
+        """At most ``parts - 1`` ascending feed keys that cut [low, high) into pieces of about equal count; none if it cannot
+        be cut."""
+        ...
+
+    def cursor(self, peer_database: bytes) -> int:
+        """The arrival number of a peer's log up to which everything is here; 0 for an unknown log."""
+        ...
+
+    def view(self, key: bytes) -> bytes | None:
+        """One derived value."""
+        ...
+
+    def views(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Derived values whose key has ``prefix`` and is at least ``start``, ascending."""
+        ...
+
+    def quarantined(self) -> Iterator[tuple[Stored, str]]:
+        """Entries kept apart, with the reason."""
+        ...
+
+
+class Log(Protocol):
+    """A replica's log. One handle per process and folder; ``append`` from one thread at a time."""
+
+    @property
+    def database(self) -> bytes:
+        """A random 16-byte id of this log: cursors of peers are bound to it."""
+        ...
+
+    def append(
+        self,
+        arrivals: Sequence[Arrival],
+        views: Iterable[View] = (),
+        cursors: Iterable[tuple[bytes, int]] = (),
+        received_ms: int = 0,
+    ) -> list[Appended]:
+        """Append a batch in one transaction and sync it. Raises ``LogError``; then nothing of the batch is there."""
+        ...
+
+    def read(self) -> AbstractContextManager[Reader]:
+        """A snapshot, for a ``with`` block. May be used from any thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...

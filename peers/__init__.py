@@ -1,0 +1,1 @@
+"""Who takes part: keys, certificates, the roster, permissions, and how replicas find each other."""

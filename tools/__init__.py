@@ -1,0 +1,1 @@
+"""What stands around the product: the demo on real baskets, benchmarks, generated pictures."""
