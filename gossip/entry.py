@@ -177,7 +177,7 @@ def _entry(fields: list[object], author: Author, raw: bytes) -> Entry:
         seq,
         stamp,
         body,
-        None if previous is None else Hash(cast("bytes", previous)),
+        None if previous is None else Hash(previous),
         raw,
         Hash(hashlib.sha256(raw).digest()),
     )

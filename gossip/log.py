@@ -66,13 +66,13 @@ class Fingerprint(NamedTuple):
     """Sum of the feeds' hashes mod 2**256, and how many feeds it covers. Adding a feed is ``+``, so order does not matter."""
 
     value: int = 0
-    count: int = 0
+    feeds: int = 0
 
     def plus(self, other: Fingerprint) -> Fingerprint:
-        return Fingerprint((self.value + other.value) % FINGERPRINT_MODULUS, self.count + other.count)
+        return Fingerprint((self.value + other.value) % FINGERPRINT_MODULUS, self.feeds + other.feeds)
 
     def minus(self, other: Fingerprint) -> Fingerprint:
-        return Fingerprint((self.value - other.value) % FINGERPRINT_MODULUS, self.count - other.count)
+        return Fingerprint((self.value - other.value) % FINGERPRINT_MODULUS, self.feeds - other.feeds)
 
 
 def feed_key(feed: FeedId) -> bytes:

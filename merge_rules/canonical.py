@@ -10,8 +10,8 @@ and looks at the order of keys. The sum equals the length of the input only if e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 import cbor2
 
@@ -104,16 +104,20 @@ def _checked_keys(mapping: dict[object, object], *, in_order: bool) -> list[obje
     if kind is int:
         if any(cast("int", key) < 0 for key in keys):
             raise NotCanonical("a negative map key")
-        ordered = sorted(cast("list[int]", keys)) if in_order else keys
+        order: Callable[[Any], Any] | None = None
     elif kind is bytes:
-        ordered = sorted(cast("list[bytes]", keys), key=lambda key: (len(key), key)) if in_order else keys
+        order = _bytes_order
     elif kind is str:
-        ordered = sorted(cast("list[str]", keys), key=_text_order) if in_order else keys
+        order = _text_order
     else:
         raise NotCanonical(f"{kind.__name__} as a map key")
-    if ordered != keys:
+    if in_order and sorted(cast("list[Any]", keys), key=order) != keys:
         raise NotCanonical("map keys out of order")
     return keys
+
+
+def _bytes_order(key: bytes) -> tuple[int, bytes]:
+    return len(key), key
 
 
 def _text_order(key: str) -> tuple[int, bytes]:
