@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import functools
 from enum import IntEnum
-from typing import NamedTuple, NewType
+from typing import Any, NamedTuple, NewType, cast
 
 from merge_rules import canonical
 
@@ -86,9 +86,7 @@ def order_key(document: Document) -> bytes:
 
 def from_order_key(encoded: bytes) -> Document:
     """The document of an order key. Raises ``NotCanonical``."""
-    value = canonical.decode(encoded[2:])
-    assert isinstance(value, list)  # our own log wrote it
-    day, kind, *keys = value
+    day, kind, *keys = cast("list[Any]", canonical.decode(encoded[2:]))
     return Document(kind, day, tuple(keys))
 
 
