@@ -1,0 +1,281 @@
+"""The frame of ``crdt-pos``: finds commands, lists them, and turns every failure into a sentence and an exit code.
+
+A command is a click command named in the entry-point group ``crdt_pos.commands``; its module is imported only when it is
+asked for. A source tree that is not installed has no entry points: there they are read from its ``pyproject.toml``.
+
+Exit codes: 0 done; 1 a check found something (``verify``, ``demo``); 2 a person's mistake or the weather, one sentence;
+70 a mistake of ours, with a file that holds the details; 130 interrupted; 141 whoever read our output has gone.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import signal
+import sys
+import tempfile
+import tomllib
+import traceback
+from collections.abc import Iterator, Sequence
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any, Final, cast
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class, shell_complete
+
+NAME: Final = "crdt-pos"
+GROUP: Final = "crdt_pos.commands"
+EXIT_REFUSED: Final = 2
+EXIT_OUR_MISTAKE: Final = 70
+EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+EXIT_READER_GONE: Final = 128 + signal.SIGPIPE
+_COMPLETE: Final = "_CRDT_POS_COMPLETE"
+
+# Listing must not import the commands, so that --help answers at once: the one line of each stands here.
+SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
+    (
+        "Start here",
+        {
+            "demo": "Sell a week of real baskets at many tills and check the books to the cent.",
+            "company": "Found a company: its root key and its first head office.",
+            "office": "Create a head office, and run it.",
+            "till": "Enrol a till in a store, and run it.",
+        },
+    ),
+    (
+        "Every day",
+        {
+            "sell": "Sell at a running till: a keyboard till in the terminal.",
+            "books": "Takings, tax, tenders, goods and points, on any replica's folder.",
+        },
+    ),
+    (
+        "Looking inside",
+        {
+            "inspect": "What is in a replica's folder, document by document; it changes nothing.",
+            "verify": "Check every signature, chain and sum again.",
+        },
+    ),
+    (
+        "For engineers",
+        {
+            "completion": "Print the shell's completion script: bash, zsh or fish.",
+            "bench": "Measure speeds and sizes on this machine.",
+            "screenshots": "Draw the pictures of the documentation from the real screens.",
+        },
+    ),
+)
+
+
+class Refused(click.ClickException):
+    """A person's mistake, or something in the way: one sentence that says what is wrong and what to do."""
+
+    exit_code = EXIT_REFUSED
+
+
+def child_command() -> list[str]:
+    """The beginning of a command line that runs ``crdt-pos`` again in another process, from any current folder.
+
+    It names this package's own file, so it needs neither an installed script nor ``PYTHONPATH``; ``-P`` keeps the current
+    folder off the path.
+    """
+    return [sys.executable, "-P", str(Path(__file__).resolve().with_name("__main__.py"))]
+
+
+def command_names() -> dict[str, EntryPoint]:
+    """Every command outside this file, by name. Those of this source tree win over those of an older installation."""
+    found = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+    table: dict[str, str] = _source_tree().get("entry-points", {}).get(GROUP, {})
+    return found | {name: EntryPoint(name, target, GROUP) for name, target in table.items()}
+
+
+def _source_tree() -> dict[str, Any]:
+    project = Path(__file__).resolve().parent.parent / "pyproject.toml"
+    if not project.is_file():
+        return {}
+    declared: dict[str, Any] = tomllib.loads(project.read_text("utf-8")).get("project", {})
+    return declared if declared.get("name") == NAME else {}
+
+
+def _print_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if not asked:
+        return
+    click.echo(f"{NAME} {_source_tree().get('version') or importlib.metadata.version(NAME)}")
+    context.exit()
+
+
+class _Commands(click.Group):
+    """The commands of the entry-point group, each imported only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *command_names()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        point = command_names().get(cmd_name) if own is None else None
+        if point is None:
+            return own
+        try:
+            command: object = point.load()
+        except ModuleNotFoundError as error:
+            raise Refused(f"'{cmd_name}' needs the Python package '{error.name}', which is not installed.") from error
+        assert isinstance(command, click.Command), f"{point.value} is not a click command"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = set(self.list_commands(ctx))
+        known = {name for _, lines in SECTIONS for name in lines}
+        for title, lines in SECTIONS:
+            rows = [(name, line) for name, line in lines.items() if name in names]
+            if title == SECTIONS[-1][0]:
+                rows += [(name, self._first_line(ctx, name)) for name in sorted(names - known)]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        lines = {name: line for _, part in SECTIONS for name, line in part.items()}
+        items: list[CompletionItem[Any]] = [
+            CompletionItem(name, help=lines.get(name, ""))
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return items or click.Command.shell_complete(self, ctx, incomplete)
+
+    def _first_line(self, ctx: click.Context, name: str) -> str:
+        try:
+            command = self.get_command(ctx, name)
+        except click.ClickException as error:
+            return error.format_message()
+        return command.get_short_help_str(100) if command else ""
+
+
+@click.group(
+    NAME,
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=f"Each command explains itself: {NAME} sell --help",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+def crdt_pos() -> None:
+    """Tills and head offices as equal replicas: shops sell through every outage and agree to the cent."""
+
+
+@crdt_pos.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def _completion(shell: str) -> None:
+    """Print the completion script of SHELL.
+
+    \b
+    bash:  eval "$(crdt-pos completion bash)"     in ~/.bashrc
+    zsh:   eval "$(crdt-pos completion zsh)"      in ~/.zshrc
+    fish:  crdt-pos completion fish | source      in ~/.config/fish/config.fish
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(crdt_pos, {}, NAME, _COMPLETE).source())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run ``crdt-pos`` with ``arguments`` and return the exit code. Never raises, never shows a traceback."""
+    try:
+        code = _invoke(list(arguments))
+        sys.stdout.flush()
+        return code
+    except SystemExit as leaving:
+        return _exit_code(leaving)
+    except BaseException as error:  # noqa: BLE001  the outermost frame: everything becomes a sentence here
+        return _tell(error)
+
+
+def _invoke(arguments: list[str]) -> int:
+    instruction = os.environ.get(_COMPLETE)
+    if instruction:
+        return shell_complete(crdt_pos, {}, NAME, _COMPLETE, instruction)
+    try:
+        with crdt_pos.make_context(NAME, arguments) as context:
+            crdt_pos.invoke(context)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else error.format_message())
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    return 0
+
+
+def _exit_code(leaving: SystemExit) -> int:
+    if leaving.code is None or isinstance(leaving.code, int):
+        return leaving.code or 0
+    _say(str(leaving.code))
+    return 1
+
+
+def _tell(error: BaseException) -> int:
+    leaves = list(_leaves(error))
+    if any(isinstance(leaf, KeyboardInterrupt | click.Abort) for leaf in leaves):
+        return EXIT_INTERRUPTED
+    if all(isinstance(leaf, BrokenPipeError) for leaf in leaves):
+        # Whatever is left in the buffer has no reader; without this the interpreter complains at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_READER_GONE
+    sentences = [sentence(leaf) for leaf in leaves]
+    known = [text for text in sentences if text]
+    if len(known) < len(sentences):
+        _say(f"Something went wrong, and the mistake is ours. {_keep_details(error)}")
+        return EXIT_OUR_MISTAKE
+    _say(known[0])
+    return EXIT_REFUSED
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def sentence(error: BaseException) -> str:
+    """What a person reads of ``error``: one sentence, or nothing if the error is a mistake of ours.
+
+    Errors of the packages speak for themselves; those raised without words say their docstring.
+    """
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else NAME
+        said = error.format_message()
+        return f"{said if said.endswith(('.', '?')) else said + '.'} See: {where} --help"
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else f"{error.strerror}."
+    if any(root.__name__ in _ROOTS and root.__module__.endswith(".errors") for root in type(error).__mro__):
+        return " ".join((str(error) or type(error).__doc__ or "").split())
+    return ""
+
+
+# Named, not imported: an error's package is loaded by whoever raised it, and --help should load none of them.
+_ROOTS: Final = frozenset({"CrdtPosError", "TillError", "GossipError", "PeersError", "MergeRuleError"})
+
+
+def _keep_details(error: BaseException) -> str:
+    try:
+        handle, name = tempfile.mkstemp(prefix=f"{NAME}-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8") as details:
+            details.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return "".join(traceback.format_exception_only(error)).strip()
+    return f"The details are in {name}."
+
+
+def _say(text: str) -> None:
+    try:
+        click.echo(f"{NAME}: {text}", err=True)
+    except OSError:
+        pass
