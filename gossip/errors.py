@@ -6,6 +6,11 @@ GossipError
 │   ├── LogCorrupt    the file is not an LMDB environment of ours, or a page cannot be read
 │   ├── LogForeign    the log belongs to another company or another version
 │   └── LogFull       no space left on the disk or in the map; nothing of the transaction was kept
+├── TransportError    the network, or who is at its other end; ends that session and nothing else
+│   ├── CannotListen  the address or port cannot be had (a person's fault)
+│   ├── PeerUnreachable   nothing answers there, or not in time
+│   ├── PeerRefused   the handshake failed: another company, no certificate, not TLS 1.3; the text says which
+│   └── SessionCut    the connection broke without a goodbye
 └── ProtocolError     a peer broke PROTOCOL.md; carries the reason code; ends that session and nothing else
 """
 
@@ -32,3 +37,23 @@ class LogForeign(LogError):
 
 class LogFull(LogError):
     """No space left; nothing of this transaction was kept."""
+
+
+class TransportError(GossipError):
+    """The network, or who is at its other end; says what happened."""
+
+
+class CannotListen(TransportError):
+    """The address or port cannot be had; says why."""
+
+
+class PeerUnreachable(TransportError):
+    """Nothing answers there, or not in time; try again later."""
+
+
+class PeerRefused(TransportError):
+    """One side does not take the other's certificate; the text says why. Trying again does not help."""
+
+
+class SessionCut(TransportError):
+    """The connection broke without a goodbye; try again."""
