@@ -209,8 +209,8 @@ class LatticeLaws:
             return
         try:
             state = read(wired)
-        except InvalidBody as error:
-            assert str(error), "an InvalidBody says why"
+        except InvalidBody:
+            pass
         else:
             assert canonical.encode(state.body()) == canonical.encode(wired)
             assert state.join(state) == state
@@ -226,14 +226,15 @@ class RuleLaws(LatticeLaws):
         @FEW
         @given(self.honest_states or self.states, authors)
         def law(state: Any, author: Author) -> None:
-            body = wire(state.entry_body(author))
-            assert self.rule.from_entry(author, 1, body).precedes(state) or self.seq_matters(state, author)
+            seq = self.seq_of(state, author)
+            if seq is not None:
+                assert self.rule.from_entry(author, seq, wire(state.entry_body(author))).precedes(state)
 
         law()
 
-    def seq_matters(self, state: Any, author: Author) -> bool:
-        """Rules that keep sequence numbers say here when entry 1 is not what the state holds."""
-        return False
+    def seq_of(self, state: Any, author: Author) -> int | None:
+        """The number of the entry that ``entry_body`` stands for, in rules that keep it; ``None`` if there is none."""
+        return 1
 
     def test_rubbish_in_an_entry_is_an_invalid_body(self) -> None:
         @MANY
@@ -247,8 +248,8 @@ class RuleLaws(LatticeLaws):
                     continue
                 try:
                     part = self.rule.from_entry(author, 7, wired)
-                except InvalidBody as error:
-                    assert str(error)
+                except InvalidBody:
+                    pass
                 else:
                     assert canonical.encode(part.entry_body(author)) == canonical.encode(wired)
 
@@ -320,6 +321,7 @@ class _Message:
 class _Replicas(Generic[S]):
     def __init__(self, trial: Trial[S]) -> None:
         self.trial = trial
+        self.rule: Any = type(trial.bottom)
         self.states: list[Any] = [trial.bottom] * trial.replicas
         self.visible: list[set[EventId]] = [set() for _ in range(trial.replicas)]
         self.history: History = {}
@@ -342,7 +344,7 @@ class _Replicas(Generic[S]):
         after = state.join(delta)
         if after == state:
             return  # nothing said, so nothing to sign
-        event = EventId(author, 1 + sum(id.author == author for id in self.visible[replica]))
+        event = EventId(author, 1 + sum(event.author == author for event in self.visible[replica]))
         self.history[event] = Event(event, operation, frozenset(self.visible[replica]))
         self.states[replica] = after
         self.visible[replica].add(event)
@@ -350,7 +352,7 @@ class _Replicas(Generic[S]):
 
     def send_entry(self, sender: int, receiver: int, author: Author, back: int) -> None:
         """Any entry that the sender has, also another's and an old one."""
-        held = sorted(id.number for id in self.visible[sender] if id.author == author)
+        held = sorted(event.number for event in self.visible[sender] if event.author == author)
         if not held:
             return
         number = held[max(0, len(held) - 1 - back)]
@@ -373,16 +375,13 @@ class _Replicas(Generic[S]):
         self.receive(message)
 
     def receive(self, message: _Message) -> None:
-        body, rule = canonical.decode(message.content), type(self.trial.bottom)
-        if message.author is None:
-            part = rule.from_body(body)  # type: ignore[attr-defined]
-        else:
-            part = rule.from_entry(message.author, message.seq, body)  # type: ignore[attr-defined]
+        body, rule, author = canonical.decode(message.content), self.rule, message.author
+        part = rule.from_body(body) if author is None else rule.from_entry(author, message.seq, body)
         self.states[message.receiver] = self.states[message.receiver].join(part)
         self.visible[message.receiver] |= message.carries
 
     def restart(self, replica: int) -> None:
-        self.states[replica] = type(self.trial.bottom).from_body(wire(self.states[replica].body()))  # type: ignore[attr-defined]
+        self.states[replica] = self.rule.from_body(wire(self.states[replica].body()))
 
     def check(self, replica: int) -> None:
         seen = self.seen(replica)
