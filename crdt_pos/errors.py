@@ -1,0 +1,93 @@
+"""What a till refuses. The docstring of each error is what the cashier reads; ``str(error)`` adds what was meant.
+
+TillError
+├── NotOpen, StillOpen, AskForDate                                   the business date
+├── EmptyReceipt, UnknownProduct, NoPrice, BadQuantity, AmountTooLarge, ReasonMissing
+├── UnknownTender, TooLittleTendered, TooMuchTendered                payment
+├── NotEnoughRights, MemberMissing                                   points and balances
+└── UnknownReceipt, NotRefundable, NotVoidable                       undoing
+"""
+
+
+class TillError(Exception):
+    """The till refused; nothing was written."""
+
+    def __init__(self, detail: str = "") -> None:
+        sentence = (self.__doc__ or "").split("\n\n")[0].replace("\n    ", " ").strip()
+        super().__init__(f"{sentence} ({detail})" if detail else sentence)
+
+
+class NotOpen(TillError):
+    """No business date is open: open the till first."""
+
+
+class StillOpen(TillError):
+    """A business date is still open: close it first."""
+
+
+class AskForDate(TillError):
+    """The clock is before the last close, or that date is closed already: say which business date it is."""
+
+
+class EmptyReceipt(TillError):
+    """There is nothing on the receipt: add a line."""
+
+
+class UnknownProduct(TillError):
+    """This product is not in the catalogue here: type in a price to sell it all the same."""
+
+
+class NoPrice(TillError):
+    """This product has no price yet: type one in."""
+
+
+class BadQuantity(TillError):
+    """This quantity cannot be sold: it has more decimals than the product, or the wrong sign."""
+
+
+class AmountTooLarge(TillError):
+    """This amount is too large: split the receipt."""
+
+
+class ReasonMissing(TillError):
+    """Say why: without a receipt, and for a write-off, a reason must be given."""
+
+
+class UnknownTender(TillError):
+    """This way of paying is not known here: choose another."""
+
+
+class TooLittleTendered(TillError):
+    """The payment does not cover the amount due: add a payment."""
+
+
+class TooMuchTendered(TillError):
+    """More was paid than is due, and not in cash: lower the payment, no change can be given."""
+
+
+class MemberMissing(TillError):
+    """Points, gift cards and store credit need an account: scan the card."""
+
+
+class NotEnoughRights(TillError):
+    """There are not enough points on this account that can be redeemed here now.
+
+    ``here`` is what can be redeemed here now, ``company`` the account's balance as known.
+    """
+
+    def __init__(self, here: int, company: int) -> None:
+        self.here = here
+        self.company = company
+        super().__init__(f"{here} can be redeemed now, the balance is {company}")
+
+
+class UnknownReceipt(TillError):
+    """This receipt is not here: check the number, or refund without a receipt and say why."""
+
+
+class NotRefundable(TillError):
+    """This was given back already, or cannot be given back."""
+
+
+class NotVoidable(TillError):
+    """This receipt cannot be voided: only a sale or refund of the open date at this till, once. Refund it instead."""

@@ -1,0 +1,30 @@
+"""The schema table: every kind of document, as data. Handed down to gossip, which knows no kind by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROSTER: Final = "roster"
+"""Head offices, stores, revocations, closures, sealed keys: remove-wins set, whole, company."""
+ROSTER_STORE: Final = "roster-store"
+"""``roster-store/<store>``: the store's certificates: remove-wins set, whole, store."""
+CATALOGUE: Final = "catalogue"
+"""``catalogue/<shard>``: Yjs, whole, company."""
+CLAIMS: Final = "claims"
+"""``claims/<store>``: code → product, phone hash → member: add-wins set, whole, company."""
+STAFF: Final = "staff"
+"""``staff/<store>``: cashiers: record of registers, latest, store."""
+JOURNAL: Final = "journal"
+"""``journal/<store>/<date>``: every act: log, whole, the store's LAN."""
+DAY: Final = "day"
+"""``day/<store>/<date>``: counters by covers, latest, store."""
+BALANCE: Final = "balance"
+"""``balance/<programme>/<account>``: bounded counter, latest, the stores whose patron it is."""
+PATRONS: Final = "patrons"
+"""``patrons/<store>``: accounts that shop there: grow-only set, whole, store."""
+VARIANCES: Final = "variances"
+"""``variances/<store>/<date>``: log, whole, store."""
+VAULT: Final = "vault"
+"""``vault/<store>/<till>``: sealed segments of the journal: log, whole, its guardians."""
+FORKS: Final = "forks"
+"""Proofs of equivocation: grow-only set, whole, company."""

@@ -1,0 +1,20 @@
+"""The terms on which a store sells: what the roster says of it, and the loyalty programme."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crdt_pos.loyalty import Programme
+from crdt_pos.money import Currency
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Fixed for a business date."""
+
+    legal_entity: str = ""
+    currency: Currency = Currency("EUR", 2)
+    cash_step_minor: int = 1
+    """The smallest coin: 5 in Switzerland."""
+    prices_with_tax: bool = True
+    programme: Programme = Programme()
