@@ -14,6 +14,8 @@ GossipError
 └── ProtocolError     a peer broke PROTOCOL.md; carries the reason code; ends that session and nothing else
 """
 
+from gossip.reasons import Reason
+
 
 class GossipError(Exception):
     """Root of everything that ``gossip`` raises."""
@@ -57,3 +59,12 @@ class PeerRefused(TransportError):
 
 class SessionCut(TransportError):
     """The connection broke without a goodbye; try again."""
+
+
+class ProtocolError(GossipError):
+    """A peer broke PROTOCOL.md: its session ends with ``reason``, all others go on."""
+
+    def __init__(self, reason: Reason, why: str) -> None:
+        super().__init__(f"{reason.name}: {why}")
+        self.reason = reason
+        self.why = why
