@@ -353,16 +353,15 @@ def tls_contexts(company: Company, key_file: Path, chain_file: Path, root_file: 
     return TlsContexts(company, server, client)
 
 
-def peer_certificate(session: ssl.SSLObject | ssl.SSLSocket, company: Company) -> Certificate:
-    """Who is at the other end of a finished handshake.
+def peer_certificate(shown: bytes | None, company: Company) -> Certificate:
+    """Who is at the other end of a finished handshake, from ``getpeercert(binary_form=True)``.
 
     OpenSSL has proven the signatures up to the root; this proves what it does not know: the company, the place in the
     chain, the incarnation. Raises ``CertificateError``.
     """
-    der = session.getpeercert(binary_form=True)
-    if der is None:
+    if shown is None:
         raise CertificateError(CertificateFault.MALFORMED, "the peer showed none")
-    found = parse(der)
+    found = parse(shown)
     if found.company != company:
         raise CertificateError(CertificateFault.OTHER_COMPANY)
     return found

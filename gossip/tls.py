@@ -1,0 +1,281 @@
+"""Sessions' bytes over TLS 1.3 on TCP: the trio adapter between ``session`` and the network.
+
+A peer is compared by its certificate, never by host name or address. In TLS 1.3 the dialling side has finished its handshake
+before the other side has looked at its certificate: it learns of a refusal only when it first receives. So a finished
+``dial`` admits nobody; the answer to HELLO does.
+
+Bytes are counted beneath TLS, as they go over the network.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+import trio
+
+from gossip.errors import CannotListen, PeerRefused, PeerUnreachable, SessionCut
+from peers.certificates import Certificate, TlsContexts, peer_certificate
+from peers.errors import CertificateError
+
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 2.0
+CONNECTIONS_MAX: Final = 256
+"""Accepted connections open at once; further ones are closed as they come."""
+RECEIVE_BYTES_MAX: Final = 1 << 16
+
+_REASONS: Final = (
+    ("self-signed certificate in certificate chain", "it belongs to another company"),
+    ("unable to get local issuer certificate", "it belongs to another company"),
+    ("UNKNOWN_CA", "to it, we belong to another company"),
+    ("self-signed certificate", "its certificate vouches for itself"),
+    ("certificate signature failure", "its certificate is forged"),
+    ("unsuitable certificate purpose", "its certificate may not be used for sessions in both directions"),
+    ("invalid CA certificate", "its certificate was issued by a replica that may not issue any"),
+    ("path length constraint exceeded", "its chain of certificates is too long"),
+    ("CERTIFICATE_REQUIRED", "to it, we showed no certificate"),
+    ("did not return a certificate", "it showed no certificate"),
+    ("UNSUPPORTED_PROTOCOL", "it does not speak TLS 1.3"),
+    ("PROTOCOL_VERSION", "it does not speak TLS 1.3"),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS"),
+    ("HTTP_REQUEST", "it does not speak TLS"),
+)
+"""What OpenSSL says, and what a person reads. The first that is found counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a replica listens: a host name or IP address, and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class _CountedStream(trio.abc.HalfCloseableStream):
+    """A TCP stream that counts what passes."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.bytes_sent = 0
+        self.bytes_received = 0
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+        self.bytes_sent += len(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        received = await self._stream.receive_some(max_bytes)
+        self.bytes_received += len(received)
+        return received
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class TlsStream:
+    """An encrypted stream to one proven replica. One task sends while another receives; not more than one each."""
+
+    def __init__(self, stream: trio.SSLStream[_CountedStream], peer: Certificate, address: Address) -> None:
+        self._stream = stream
+        self.peer = peer
+        self.address = address
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes given to TCP so far, TLS records and handshake included."""
+        return self._stream.transport_stream.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes taken from TCP so far, TLS records and handshake included."""
+        return self._stream.transport_stream.bytes_received
+
+    async def send(self, content: bytes) -> None:
+        """Send all of ``content``. Raises ``PeerRefused`` if the peer has refused us, ``SessionCut`` if the network broke."""
+        try:
+            await self._stream.send_all(content)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise _cut(error) from error
+
+    async def receive(self, bytes_max: int = RECEIVE_BYTES_MAX) -> bytes:
+        """What has come, at most ``bytes_max``; waits for at least one byte, returns ``b""`` when the peer has closed.
+
+        Raises ``PeerRefused`` if the peer refuses our certificate, ``SessionCut`` if the network broke.
+        """
+        try:
+            return bytes(await self._stream.receive_some(bytes_max))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise _cut(error) from error
+
+    async def aclose(self) -> None:
+        """Say goodbye and close; a peer that does not take the goodbye is not waited for. Never raises ``GossipError``."""
+        with trio.move_on_after(CLOSE_TIMEOUT_S):
+            try:
+                await self._stream.aclose()
+            except (trio.BrokenResourceError, trio.BusyResourceError):
+                pass
+        await trio.aclose_forcefully(self._stream)
+
+
+async def dial(address: Address, contexts: TlsContexts, timeout_s: float = HANDSHAKE_TIMEOUT_S) -> TlsStream:
+    """Connect, shake hands and prove the peer's certificate.
+
+    Raises ``PeerUnreachable`` if nothing answers in time, ``PeerRefused`` with a reason for a peer that is not of our company.
+    """
+    with trio.move_on_after(timeout_s):
+        try:
+            stream = await trio.open_tcp_stream(address.host, address.port)
+        except OSError as error:
+            raise PeerUnreachable(f"{address} does not answer: {_why(error)}") from error
+        return await _shake_hands(stream, contexts, address, server_side=False)
+    raise PeerUnreachable(f"{address} does not answer within {timeout_s:g} s")
+
+
+async def serve(
+    address: Address,
+    contexts: TlsContexts,
+    on_stream: Callable[[TlsStream], Awaitable[None]],
+    on_refused: Callable[[Address, str], None] = lambda _address, _reason: None,
+    *,
+    connections_max: int = CONNECTIONS_MAX,
+    handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Listen until cancelled; run ``on_stream`` for every proven peer, and close the stream when it returns.
+
+    An empty host listens on every interface; port 0 lets the system choose. ``nursery.start`` returns the address in use.
+    ``on_refused`` hears where a refused connection came from, and why. Raises ``CannotListen``.
+    """
+    try:
+        listeners = await trio.open_tcp_listeners(address.port, host=address.host or None)
+    except OSError as error:
+        raise CannotListen(f"Cannot listen on {address}: {_why(error)}.") from error
+    places = trio.Semaphore(connections_max)
+
+    async def accepted(stream: trio.SocketStream) -> None:
+        came_from = _came_from(stream)
+        try:
+            places.acquire_nowait()
+        except trio.WouldBlock:
+            await trio.aclose_forcefully(stream)
+            on_refused(came_from, f"{connections_max} connections are open already")
+            return
+        try:
+            await _welcome(stream, came_from)
+        finally:
+            places.release()
+
+    async def _welcome(stream: trio.SocketStream, came_from: Address) -> None:
+        tls: TlsStream | None = None
+        with trio.move_on_after(handshake_timeout_s) as patience:
+            try:
+                tls = await _shake_hands(stream, contexts, came_from, server_side=True)
+            except (PeerRefused, PeerUnreachable) as error:
+                on_refused(came_from, str(error))
+                return
+        if tls is None:
+            if patience.cancelled_caught:
+                on_refused(came_from, f"no handshake within {handshake_timeout_s:g} s")
+            return
+        try:
+            await on_stream(tls)
+        finally:
+            with trio.CancelScope(shield=True):
+                await tls.aclose()
+
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_listeners, accepted, listeners)
+        task_status.started(Address(address.host, port))
+
+
+async def _shake_hands(
+    stream: trio.SocketStream, contexts: TlsContexts, address: Address, *, server_side: bool
+) -> TlsStream:
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Not https_compatible: the end of a session is said (close_notify), so that one cut short is told from one closed.
+    tls = trio.SSLStream(
+        _CountedStream(stream),
+        contexts.server if server_side else contexts.client,
+        server_side=server_side,
+        https_compatible=False,
+    )
+    finished = False
+    try:
+        await tls.do_handshake()
+        peer = peer_certificate(cast("bytes | None", tls.getpeercert(binary_form=True)), contexts.company)
+        finished = True
+    except trio.BrokenResourceError as error:
+        cause = error.__cause__
+        if not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError):
+            raise PeerUnreachable(f"{address} hung up during the handshake") from error
+        await _say_why(tls)
+        raise PeerRefused(f"{address} is refused: {_reason(cause)}") from error
+    except CertificateError as error:
+        raise PeerRefused(f"{address} is refused: {error.fault}") from error
+    finally:
+        if not finished:
+            await trio.aclose_forcefully(stream)
+    return TlsStream(tls, peer, address)
+
+
+async def _say_why(tls: trio.SSLStream[_CountedStream]) -> None:
+    # trio leaves OpenSSL's alert unsent, and the peer would only see us hang up. Closing with bytes unread would reset the
+    # connection and might overtake the alert, so what still comes is taken and dropped.
+    alert = tls._outgoing.read()  # pyright: ignore[reportPrivateUsage]
+    with trio.move_on_after(CLOSE_TIMEOUT_S):
+        try:
+            await tls.transport_stream.send_all(alert)
+            await tls.transport_stream.send_eof()
+            while await tls.transport_stream.receive_some():
+                pass
+        except trio.BrokenResourceError:
+            pass
+
+
+def _cut(error: trio.BrokenResourceError | trio.ClosedResourceError) -> PeerRefused | SessionCut:
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+        return PeerRefused(f"the peer refuses us: {_reason(cause)}")
+    return SessionCut("the connection broke")
+
+
+def _reason(error: ssl.SSLError) -> str:
+    said = str(error)
+    for found, reason in _REASONS:
+        if found in said:
+            return reason
+    return f"the handshake failed ({error.reason or said})"
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program uses this port already"
+    if isinstance(error, socket.gaierror):
+        return "the host name is not known"
+    if error.errno is None and error.__cause__ is not None:
+        # trio names the attempts in the cause; the last of one is enough.
+        causes = error.__cause__.exceptions if isinstance(error.__cause__, ExceptionGroup) else (error.__cause__,)
+        return ", ".join({getattr(cause, "strerror", None) or str(cause) for cause in causes})
+    return error.strerror or str(error)
+
+
+def _came_from(stream: trio.SocketStream) -> Address:
+    try:
+        name = stream.socket.getpeername()
+    except OSError:
+        return Address("an unknown address", 0)
+    return Address(str(name[0]), int(name[1]))
