@@ -1,0 +1,427 @@
+"""The roster: who takes part and on what terms, as elements of remove-wins sets.
+
+An element is ``[tag, {field: value}]``; fields that are zero or empty are absent. Elements stand in two kinds of document:
+offices, stores, programmes, revocations, closures and sealed keys in the company's roster; enrolments in their store's.
+
+- A replica **takes part** unless its enrolment was removed or a revocation names it. Removing keeps what it has written;
+  a revocation also says which of its entries still count.
+- A record that changes over time (a store, a programme) has one element for each date from which it is valid.
+- Tags and fields that a replica does not know are kept and passed on, and say nothing to it.
+- Certificates prove themselves: once stated they are known for ever, so that old entries can always be verified.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final, TypeVar
+
+from merge_rules import shape
+from merge_rules.errors import InvalidBody
+from merge_rules.lattice import AUTHOR_BYTES, Author
+from peers import incarnation as incarnations
+from peers.certificates import CERTIFICATE_BYTES_MAX, Certificate, Root, verify_chain
+from peers.errors import CertificateError, InvalidElement, RosterError
+from peers.permissions import Role
+
+TEXT_BYTES_MAX: Final = 200
+NUMBER_MAX: Final = 2**31
+AMOUNT_MAX: Final = 2**53
+CUT_OFF_MAX: Final = 100_000
+EPOCH: Final = datetime.date(1970, 1, 1)
+_FIRST_DAY: Final = EPOCH
+
+
+class Tag(IntEnum):
+    """What an element is. A number never changes its meaning."""
+
+    ENROLMENT = 1
+    STORE = 2
+    PROGRAMME = 3
+    REVOCATION = 4
+    READMISSION = 5
+    CLOSURE = 6
+    SEALED_KEY = 7
+
+
+class Why(IntEnum):
+    """Why a replica no longer takes part."""
+
+    RETIRED = 0
+    LOST = 1
+    STOLEN = 2
+    CLONED = 3
+    LYING = 4
+
+
+class BalanceKind(IntEnum):
+    """What a programme's balances are."""
+
+    POINTS = 0
+    GIFT_CARD = 1
+    STORE_CREDIT = 2
+    COUPON = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A replica of the company, with the chain that proves it. Offices and relays stand in the company's roster."""
+
+    chain: tuple[bytes, ...]
+    """In DER: the replica's certificate, then its office's; of an office, its own only."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """A store, from a date on."""
+
+    store: int
+    valid_from: datetime.date = _FIRST_DAY
+    name: str = ""
+    legal_entity: str = ""
+    """Books never add across legal entities."""
+    tax_id: str = ""
+    address: str = ""
+    currency: str = "EUR"
+    """ISO 4217. Books never add across currencies."""
+    exponent: int = 2
+    """Decimals of the currency: 2 for cents, 0 for yen."""
+    time_zone: str = "UTC"
+    """IANA name."""
+    cash_step_minor: int = 1
+    """The smallest coin in minor units: 5 in Switzerland."""
+    prices_without_tax: bool = False
+    """Whether shelf prices leave the tax out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeRecord:
+    """A loyalty programme or another kind of balance, from a date on."""
+
+    programme: str
+    valid_from: datetime.date = _FIRST_DAY
+    balances: BalanceKind = BalanceKind.POINTS
+    points_per_unit: int = 1
+    """Points per whole currency unit of net takings; 0: none are earned by buying."""
+    minor_per_point: int = 1
+    """What one point pays, in minor units."""
+    redeem_least: int = 0
+    """The fewest points that can be redeemed at once."""
+    currency: str = ""
+    """ISO 4217, for balances that are money; empty for points."""
+    expires_days: int = 0
+    """Days after which unused points may be written off; 0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A replica no longer takes part. Of its entries those count that ``counting`` embeds, and those before them."""
+
+    author: Author
+    why: Why = Why.RETIRED
+    counting: tuple[bytes, ...] = ()
+    """The newest entry of each of its feeds that still counts, complete. Concurrent revocations: the union."""
+    heir: Author | None = None
+    """Who receives the rights of its final entry; ``None``: whom its certificate names."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Readmission:
+    """Quarantined entries of a revoked replica that count after all."""
+
+    author: Author
+    hashes: tuple[bytes, ...]
+    """32 bytes each, ascending."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """Nothing more is expected of a store, or of one till, after a date. It never touches takings."""
+
+    store: int
+    till: int = 0
+    """0: the whole store."""
+    last_day: datetime.date = _FIRST_DAY
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedKey:
+    """A copy of the root or recovery key, sealed for one holder."""
+
+    purpose: str
+    """``root`` or ``recovery``."""
+    holder: bytes
+    """Whose key opens it: a public key of 32 bytes."""
+    sealed: bytes
+
+
+Record = Enrolment | StoreRecord | ProgrammeRecord | Revocation | Readmission | Closure | SealedKey
+
+_TYPES: Final[Mapping[Tag, type[Record]]] = {
+    Tag.ENROLMENT: Enrolment,
+    Tag.STORE: StoreRecord,
+    Tag.PROGRAMME: ProgrammeRecord,
+    Tag.REVOCATION: Revocation,
+    Tag.READMISSION: Readmission,
+    Tag.CLOSURE: Closure,
+    Tag.SEALED_KEY: SealedKey,
+}
+_TAGS: Final = {kind: tag for tag, kind in _TYPES.items()}
+
+
+def element(record: Record) -> object:
+    """The element that says ``record``: ``[tag, {number of the field from 0: value}]``."""
+    values: dict[int, object] = {}
+    for number, one in enumerate(dataclasses.fields(record)):
+        value = getattr(record, one.name)
+        if value != one.default:
+            values[number] = _plain(value)
+    return [int(_TAGS[type(record)]), values]
+
+
+def from_element(value: object) -> Record | None:
+    """The record that an element says; ``None`` for a tag that is not known here. Raises ``InvalidElement``."""
+    try:
+        parts = shape.array(value, "an element")
+        if len(parts) != 2:
+            shape.refuse("an element is not a tag and its fields")
+        number = shape.integer(parts[0], 0, NUMBER_MAX, "a tag")
+        given = shape.mapping(parts[1], "the fields of an element")
+        if number not in set(Tag):
+            return None
+        return _read(_TYPES[Tag(number)], given)
+    except InvalidBody as error:
+        raise InvalidElement(str(error)) from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime.date):
+        return (value - EPOCH).days
+    if isinstance(value, IntEnum):
+        return int(value)
+    return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _read(kind: type[Record], given: Mapping[object, object]) -> Record:
+    values: dict[str, object] = {}
+    for number, one in enumerate(dataclasses.fields(kind)):
+        if number in given:
+            values[one.name] = _typed(str(one.type), given[number], f"{kind.__name__}.{one.name}")
+            if values[one.name] == one.default:
+                shape.refuse(f"{kind.__name__}.{one.name} is written though it is the default")
+        elif one.default is dataclasses.MISSING:
+            shape.refuse(f"{kind.__name__}.{one.name} is missing")
+    return kind(**values)  # type: ignore[arg-type]
+
+
+def _typed(annotation: str, value: object, what: str) -> object:
+    read = _READERS[annotation]
+    return read(value, what)
+
+
+def _read_text(value: object, what: str) -> str:
+    if not isinstance(value, str) or len(value.encode()) > TEXT_BYTES_MAX:
+        shape.refuse(f"{what} is not text of at most {TEXT_BYTES_MAX} bytes")
+    return value
+
+
+def _read_integer(value: object, what: str) -> int:
+    return shape.integer(value, 0, NUMBER_MAX, what)
+
+
+def _read_flag(value: object, what: str) -> bool:
+    if not isinstance(value, bool):
+        shape.refuse(f"{what} is neither true nor false")
+    return value
+
+
+def _read_date(value: object, what: str) -> datetime.date:
+    return EPOCH + datetime.timedelta(days=shape.integer(value, 0, 2**16 - 1, what))
+
+
+def _read_octets(value: object, what: str) -> bytes:
+    return shape.octets(value, what, CERTIFICATE_BYTES_MAX)
+
+
+def _read_many(value: object, what: str) -> tuple[bytes, ...]:
+    items = shape.array(value, what)
+    if len(items) > CUT_OFF_MAX:
+        shape.refuse(f"{what} has more than {CUT_OFF_MAX} items")
+    return tuple(shape.octets(item, what) for item in items)
+
+
+def _read_author(value: object, what: str) -> Author:
+    if not isinstance(value, bytes) or len(value) != AUTHOR_BYTES:
+        shape.refuse(f"{what} is no author")
+    return Author(value)
+
+
+def _read_why(value: object, what: str) -> Why:
+    return Why(shape.integer(value, 0, max(Why), what))
+
+
+def _read_balances(value: object, what: str) -> BalanceKind:
+    return BalanceKind(shape.integer(value, 0, max(BalanceKind), what))
+
+
+_READERS: Final = {
+    "str": _read_text,
+    "int": _read_integer,
+    "bool": _read_flag,
+    "datetime.date": _read_date,
+    "bytes": _read_octets,
+    "tuple[bytes, ...]": _read_many,
+    "Author": _read_author,
+    "Author | None": _read_author,
+    "Why": _read_why,
+    "BalanceKind": _read_balances,
+}
+
+_Dated = TypeVar("_Dated", StoreRecord, ProgrammeRecord)
+
+
+@dataclass(frozen=True)
+class Directory:
+    """What the roster says, looked up. A value: ``including`` and ``knowing`` return a new one."""
+
+    root: Root
+    chains: Mapping[Author, tuple[Certificate, ...]] = field(default_factory=dict[Author, tuple[Certificate, ...]])
+    """Of every certificate that was ever stated and is proven: it and its office's; of an office, its own only."""
+    enrolled: frozenset[Author] = frozenset()
+    withdrawn: frozenset[Author] = frozenset()
+    """Stated once, and removed since."""
+    stores: Mapping[int, tuple[StoreRecord, ...]] = field(default_factory=dict[int, tuple[StoreRecord, ...]])
+    programmes: Mapping[str, tuple[ProgrammeRecord, ...]] = field(
+        default_factory=dict[str, tuple[ProgrammeRecord, ...]]
+    )
+    revocations: Mapping[Author, tuple[Revocation, ...]] = field(default_factory=dict[Author, tuple[Revocation, ...]])
+    readmitted: frozenset[bytes] = frozenset()
+    closures: tuple[Closure, ...] = ()
+
+    @classmethod
+    def build(cls, root: Root, present: Iterable[object], stated: Iterable[object] = ()) -> Directory:
+        """From the elements of roster documents: those ``present`` now, and all that were ever ``stated``.
+
+        Elements that prove or say nothing here are passed over: they were checked when they came, and harm nobody.
+        """
+        records = [record for record in map(_readable, present) if record is not None]
+        past = [record for record in map(_readable, stated) if record is not None]
+        directory = cls(root)
+        chains: dict[Author, tuple[Certificate, ...]] = {}
+        enrolled: set[Author] = set()
+        for record in (*records, *past):
+            if isinstance(record, Enrolment) and (chain := directory._proven(record.chain)) is not None:
+                # Of two authors with one id the smaller certificate is known, everywhere the same; enrolment refuses it.
+                rival = chains.get(chain[0].author, chain)
+                chains[chain[0].author] = min(chain, rival, key=lambda one: one[0].der)
+        for record in records:
+            if isinstance(record, Enrolment) and (chain := directory._proven(record.chain)) is not None:
+                enrolled.add(chain[0].author)
+        revocations: dict[Author, tuple[Revocation, ...]] = defaultdict(tuple)
+        for record in records:
+            if isinstance(record, Revocation):
+                revocations[record.author] += (record,)
+        return cls(
+            root,
+            chains,
+            frozenset(enrolled),
+            frozenset(chains) - enrolled,
+            _by((record.store, record) for record in records if isinstance(record, StoreRecord)),
+            _by((record.programme, record) for record in records if isinstance(record, ProgrammeRecord)),
+            dict(revocations),
+            frozenset(one for record in records if isinstance(record, Readmission) for one in record.hashes),
+            tuple(record for record in records if isinstance(record, Closure)),
+        )
+
+    def knowing(self, chain: Iterable[bytes]) -> Directory:
+        """With a chain that a peer or our own folder has shown, and its office's. Raises ``CertificateError``."""
+        shown = tuple(chain)
+        verify_chain(shown, self.root)
+        chains = dict(self.chains)
+        for first in range(len(shown)):
+            proven = self._proven(shown[first:])
+            assert proven is not None
+            chains.setdefault(proven[0].author, proven)
+        return dataclasses.replace(self, chains=chains)
+
+    def certificate(self, author: Author) -> Certificate | None:
+        """The certificate of an author; ``None`` if it is not known here."""
+        chain = self.chains.get(author)
+        return None if chain is None else chain[0]
+
+    def takes_part(self, author: Author) -> bool:
+        """Whether sessions with this author are allowed. One that the roster here does not know yet proves itself."""
+        return author not in self.withdrawn and author not in self.revocations
+
+    def store(self, number: int, date: datetime.date) -> StoreRecord | None:
+        """The record of a store that is valid on a date; ``None`` if there is none."""
+        return _valid(self.stores.get(number, ()), date)
+
+    def programme(self, name: str, date: datetime.date) -> ProgrammeRecord | None:
+        """The record of a programme that is valid on a date; ``None`` if there is none."""
+        return _valid(self.programmes.get(name, ()), date)
+
+    def tills(self, store: int) -> list[Certificate]:
+        """The tills of a store that take part, by till number and incarnation."""
+        found = [chain[0] for author, chain in self.chains.items() if self.takes_part(author)]
+        return sorted(
+            (one for one in found if one.role is Role.TILL and one.store == store),
+            key=lambda one: (one.till or 0, incarnations.split(one.incarnation)),
+        )
+
+    def next_incarnation(self, letter: str, name: str) -> str:
+        """The life that the office ``letter`` would give replica ``name`` next."""
+        lives = (chain[0].incarnation for chain in self.chains.values() if chain[0].name == name)
+        return incarnations.next_incarnation(letter, lives)
+
+    def next_letter(self) -> str:
+        """The letter for a further head office; letters of offices that are gone are never used again."""
+        return incarnations.next_letter(chain[-1].letter for chain in self.chains.values())
+
+    def refuse_taken(self, certificate: Certificate) -> None:
+        """Raise ``RosterError`` if this author's id, or this life of this replica, is another's already."""
+        for author, (known, *_) in self.chains.items():
+            if known.der == certificate.der:
+                continue
+            if author == certificate.author:
+                raise RosterError(f"Another replica, {known.name}, has the same id: make a new key and enrol again.")
+            if (known.name, known.incarnation) == (certificate.name, certificate.incarnation):
+                raise RosterError(f"{known.name} has lived as {known.incarnation} already: count on.")
+
+    def _proven(self, chain: tuple[bytes, ...]) -> tuple[Certificate, ...] | None:
+        try:
+            leaf = verify_chain(chain, self.root)
+            return (leaf, *(verify_chain(chain[1:], self.root) for _ in chain[1:]))
+        except CertificateError:
+            return None
+
+
+_Key = TypeVar("_Key", int, str)
+
+
+def _by(records: Iterable[tuple[_Key, _Dated]]) -> dict[_Key, tuple[_Dated, ...]]:
+    found: dict[_Key, list[_Dated]] = defaultdict(list)
+    for key, record in records:
+        found[key].append(record)
+    # Two records of one date: the last by all their fields counts, everywhere the same.
+    return {key: tuple(sorted(many, key=lambda one: (one.valid_from, repr(one)))) for key, many in found.items()}
+
+
+def _valid(records: tuple[_Dated, ...], date: datetime.date) -> _Dated | None:
+    return next((record for record in reversed(records) if record.valid_from <= date), None)
+
+
+def _readable(value: object) -> Record | None:
+    try:
+        return from_element(value)
+    except InvalidElement:
+        return None
