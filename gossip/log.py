@@ -82,10 +82,15 @@ def feed_key(feed: FeedId) -> bytes:
 
 def feed_fingerprint(feed: FeedId, heads: Iterable[Head]) -> Fingerprint:
     """The fingerprint of one feed: SHA-256(feed key ‖ head hashes in ascending order) as an integer; nothing for no heads."""
-    hashes = sorted(head.hash for head in heads)
-    if not hashes:
+    return fingerprint_of(feed_key(feed), [head.hash for head in heads])
+
+
+def fingerprint_of(key: bytes, hashes: Iterable[Hash]) -> Fingerprint:
+    """The same by feed key and head hashes."""
+    ascending = sorted(hashes)
+    if not ascending:
         return Fingerprint()
-    return Fingerprint(int.from_bytes(hashlib.sha256(feed_key(feed) + b"".join(hashes)).digest(), "big"), 1)
+    return Fingerprint(int.from_bytes(hashlib.sha256(key + b"".join(ascending)).digest(), "big"), 1)
 
 
 @dataclass(frozen=True, slots=True)

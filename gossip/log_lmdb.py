@@ -1,0 +1,319 @@
+"""The log on the disk: the one file that knows LMDB (http://www.lmdb.tech/doc/, Chu 2011).
+
+Commits are synced: data pages first, then the meta page through a descriptor of its own that writes through. A file is made
+whole under another name and then moved to its place, so that one that is there and is not ours was damaged. The map is
+larger than any disk here (it costs address space only). The file remembers where it lies: a copy of the folder is read-only
+until ``adopt``, since two replicas with one key contradict each other.
+
+Another process may open the folder with ``read_only`` while this one writes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from gossip import log_rows as rows
+from gossip.errors import LogCorrupt, LogError, LogForeign, LogFull
+from gossip.log import Appended, Arrival, Reader, View
+from gossip.log_reader import LogReader, RecentEntries
+from gossip.log_table import KEY_BYTES_MAX
+from gossip.log_writer import LogWriter, RecentBodies
+from gossip.schema import Schema
+
+MAP_BYTES: Final = 64 << 30 if sys.maxsize > 2**32 else 1 << 30
+READERS_MAX: Final = 512
+DATABASE_BYTES: Final = 16
+
+_FILE: Final = "data.mdb"
+_LOCK: Final = "lock.mdb"
+_BEING_MADE: Final = "being-made"
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_DAMAGED: Final = (
+    lmdb.CorruptedError,
+    lmdb.InvalidError,
+    lmdb.PageNotFoundError,
+    lmdb.VersionMismatchError,
+    lmdb.BadTxnError,
+)
+
+_open_folders: Final[set[str]] = set()
+_open_folders_lock: Final = threading.Lock()
+
+
+class LmdbTable:
+    """The table within one LMDB transaction."""
+
+    def __init__(self, transaction: lmdb.Transaction[bytes]) -> None:
+        self._transaction = transaction
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._transaction.get(key)
+
+    def scan(self, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
+        with self._transaction.cursor() as cursor:
+            if not cursor.set_range(low):
+                return
+            for key, value in cursor.iternext():
+                if key >= high:
+                    return
+                yield key, value
+
+    def floor(self, low: bytes, key: bytes) -> tuple[bytes, bytes] | None:
+        with self._transaction.cursor() as cursor:
+            found = cursor.set_range(key)
+            if not (found and cursor.key() == key) and not (cursor.prev() if found else cursor.last()):
+                return None
+            return cursor.item() if cursor.key() >= low else None
+
+    def put(self, key: bytes, value: bytes) -> None:
+        assert len(key) <= KEY_BYTES_MAX
+        self._transaction.put(key, value)
+
+    def delete(self, key: bytes) -> None:
+        self._transaction.delete(key)
+
+
+class LmdbLog:
+    """A ``gossip.log.Log`` in a folder. Made by ``open``; one per process and folder."""
+
+    def __init__(self, folder: Path, environment: lmdb.Environment, schema: Schema, *, read_only: bool) -> None:
+        self._folder = folder
+        self._environment: lmdb.Environment | None = environment
+        self._schema = schema
+        self._read_only = read_only
+        self._failure: str | None = None
+        self._entries = RecentEntries()
+        self._bodies = RecentBodies()
+        self._database = b""
+        self._copied = False
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        schema: Schema,
+        company: bytes,
+        *,
+        read_only: bool = False,
+        map_bytes: int = MAP_BYTES,
+        sync: bool = True,
+    ) -> LmdbLog:
+        """Open the log in ``folder``; make it if there is none and it is not ``read_only``.
+
+        ``company`` is the company's id. ``map_bytes`` bounds the file. Only tests turn ``sync`` off: then a power cut loses
+        what was acknowledged. Raises ``LogError``: ``LogCorrupt``, ``LogForeign``, ``LogFull``, or a folder that is missing
+        or open in this process already.
+        """
+        name = os.path.realpath(folder)
+        with _open_folders_lock:
+            if name in _open_folders:
+                raise LogError(f"the log in {folder} is open in this process already")
+            _open_folders.add(name)
+        try:
+            if not (folder / _FILE).exists():
+                if read_only:
+                    raise LogError(f"there is no log in {folder}")
+                _make(folder, company, map_bytes)
+            return cls._open(folder, schema, company, read_only=read_only, map_bytes=map_bytes, sync=sync)
+        except BaseException:
+            _forget(name)
+            raise
+
+    @classmethod
+    def _open(
+        cls, folder: Path, schema: Schema, company: bytes, *, read_only: bool, map_bytes: int, sync: bool
+    ) -> LmdbLog:
+        with _opening(folder):
+            environment = lmdb.open(
+                str(folder),
+                map_size=map_bytes,
+                readonly=read_only,
+                create=False,
+                mode=0o600,
+                readahead=False,
+                max_readers=READERS_MAX,
+                sync=sync,
+            )
+        log = cls(folder, environment, schema, read_only=read_only)
+        try:
+            with _opening(folder):
+                log._check(environment, company)
+        except BaseException:
+            environment.close()
+            raise
+        return log
+
+    @property
+    def database(self) -> bytes:
+        return self._database
+
+    @property
+    def copied(self) -> bool:
+        """Whether the file lies elsewhere than where it was written: appending is refused until ``adopt``."""
+        return self._copied
+
+    def adopt(self) -> None:
+        """Let a copied log be written here, as a new log: peers' cursors into the old one do not hold for it.
+
+        Whoever calls this knows that the original is gone, or that this replica has a new incarnation.
+        """
+        database = os.urandom(DATABASE_BYTES)
+        with self._writing() as table:
+            table.put(rows.META_FILE, _identity(self._folder / _FILE))
+            table.put(rows.META_DATABASE, database)
+        self._database, self._copied = database, False
+
+    def append(
+        self,
+        arrivals: Sequence[Arrival],
+        views: Iterable[View] = (),
+        cursors: Iterable[tuple[bytes, int]] = (),
+        received_ms: int = 0,
+    ) -> list[Appended]:
+        if self._copied:
+            raise LogError(f"the log in {self._folder} is a copy of another: it is read-only until it is adopted")
+        with self._writing() as table:
+            writer = LogWriter(table, self._schema, self._entries, self._bodies)
+            appended = writer.append(arrivals, views, cursors, received_ms)
+        writer.committed()
+        return appended
+
+    @contextmanager
+    def read(self) -> Generator[Reader]:
+        environment = self._usable()
+        with _translated(self._folder), environment.begin() as transaction:
+            yield LogReader(LmdbTable(transaction), self._entries)
+
+    def close(self) -> None:
+        if self._environment is not None:
+            self._environment.close()
+            self._environment = None
+            _forget(os.path.realpath(self._folder))
+
+    def _usable(self) -> lmdb.Environment:
+        if self._environment is None:
+            raise LogError(f"the log in {self._folder} is closed")
+        if self._failure is not None:
+            raise LogError(self._failure)
+        return self._environment
+
+    @contextmanager
+    def _writing(self) -> Generator[LmdbTable]:
+        environment = self._usable()
+        if self._read_only:
+            raise LogError(f"the log in {self._folder} was opened for reading only")
+        try:
+            with environment.begin(write=True) as transaction:
+                yield LmdbTable(transaction)
+        except lmdb.Error as error:
+            refused = _log_error(self._folder, error)
+            if not isinstance(refused, LogFull):
+                # What the disk holds now is unknown, and asking again would be answered from memory.
+                self._failure = f"the log in {self._folder} failed and must be opened again: {error}"
+            raise refused from error
+
+    def _check(self, environment: lmdb.Environment, company: bytes) -> None:
+        if not self._read_only:
+            environment.reader_check()
+        # A page beyond the end of the file would kill the process instead of raising.
+        pages = environment.info()["last_pgno"] + 1
+        if (self._folder / _FILE).stat().st_size < pages * environment.stat()["psize"]:
+            raise LogCorrupt(f"the log in {self._folder} is cut short")
+        with environment.begin() as transaction:
+            version, owner, database, written_at = (
+                transaction.get(key)
+                for key in (rows.META_FORMAT, rows.META_COMPANY, rows.META_DATABASE, rows.META_FILE)
+            )
+        if version is None or owner is None or database is None or written_at is None:
+            raise LogCorrupt(f"what lies in {self._folder} is not a log")
+        if rows.from_number(version) != rows.FORMAT_VERSION:
+            raise LogForeign(f"the log in {self._folder} was written by another version of this program")
+        if owner != company:
+            raise LogForeign(f"the log in {self._folder} belongs to another company")
+        self._database = database
+        self._copied = written_at != _identity(self._folder / _FILE)
+
+
+def _make(folder: Path, company: bytes, map_bytes: int) -> None:
+    """Write an empty log beside its place and move it there: what is there is whole."""
+    being_made = folder / _BEING_MADE
+    with _opening(folder):
+        being_made.mkdir(parents=True, exist_ok=True)
+        for left_over in (_FILE, _LOCK):
+            (being_made / left_over).unlink(missing_ok=True)
+        environment = lmdb.open(str(being_made), map_size=map_bytes, mode=0o600)
+        try:
+            with environment.begin(write=True) as transaction:
+                transaction.put(rows.META_FORMAT, rows.number(rows.FORMAT_VERSION))
+                transaction.put(rows.META_COMPANY, company)
+                transaction.put(rows.META_DATABASE, os.urandom(DATABASE_BYTES))
+                transaction.put(rows.META_FILE, _identity(being_made / _FILE))
+        finally:
+            environment.close()
+        (being_made / _FILE).rename(folder / _FILE)
+        (being_made / _LOCK).unlink(missing_ok=True)
+        being_made.rmdir()
+        for place in (folder, folder.parent):
+            _sync_folder(place)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _identity(file: Path) -> bytes:
+    """What a copy of the file does not share with it: file system, inode and, where the system tells, time of birth.
+
+    The file system's own id is preferred to the device's number, which may change when the machine starts again.
+    """
+    status = file.stat()
+    system = os.statvfs(file).f_fsid if hasattr(os, "statvfs") else status.st_dev
+    birth = getattr(status, "st_birthtime", 0)
+    return f"{system} {status.st_ino} {birth}".encode()
+
+
+def _forget(name: str) -> None:
+    with _open_folders_lock:
+        _open_folders.discard(name)
+
+
+@contextmanager
+def _translated(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except lmdb.Error as error:
+        raise _log_error(folder, error) from error
+
+
+@contextmanager
+def _opening(folder: Path) -> Generator[None]:
+    try:
+        with _translated(folder):
+            yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise LogFull(f"no space is left for the log in {folder}") from error
+        raise LogError(f"the log in {folder} cannot be used: {error}") from error
+
+
+def _log_error(folder: Path, error: lmdb.Error) -> LogError:
+    if isinstance(error, lmdb.MapFullError):
+        return LogFull(f"the log in {folder} has reached its greatest size")
+    if error.code in _NO_SPACE:
+        return LogFull(f"no space is left for the log in {folder}")
+    if isinstance(error, _DAMAGED):
+        return LogCorrupt(f"the log in {folder} is damaged: {error}")
+    return LogError(f"the log in {folder} cannot be used: {error}")

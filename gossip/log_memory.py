@@ -1,0 +1,137 @@
+"""The log in memory: for tests, simulations and tools. It keeps every law of ``gossip.log`` but durability."""
+
+from __future__ import annotations
+
+import os
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from gossip.errors import LogError
+from gossip.log import Appended, Arrival, Reader, View
+from gossip.log_reader import LogReader, RecentEntries
+from gossip.log_table import KEY_BYTES_MAX
+from gossip.log_writer import LogWriter, RecentBodies
+from gossip.schema import Schema
+
+DATABASE_BYTES: Final = 16
+
+
+class MemoryTable:
+    """A dictionary and its keys in order. A snapshot shares them until the writer comes, which then works on a copy."""
+
+    def __init__(self, values: dict[bytes, bytes] | None = None, keys: list[bytes] | None = None) -> None:
+        self._values = {} if values is None else values
+        self._keys = [] if keys is None else keys
+        self._undo: list[tuple[bytes, bytes | None]] = []
+
+    def copy(self) -> MemoryTable:
+        """An independent table with the same content."""
+        return MemoryTable(dict(self._values), list(self._keys))
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._values.get(key)
+
+    def scan(self, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for at in range(bisect_left(self._keys, low), bisect_left(self._keys, high)):
+            key = self._keys[at]
+            yield key, self._values[key]
+
+    def floor(self, low: bytes, key: bytes) -> tuple[bytes, bytes] | None:
+        at = bisect_right(self._keys, key) - 1
+        if at < 0 or self._keys[at] < low:
+            return None
+        return self._keys[at], self._values[self._keys[at]]
+
+    def put(self, key: bytes, value: bytes) -> None:
+        assert len(key) <= KEY_BYTES_MAX
+        old = self._values.get(key)
+        self._undo.append((key, old))
+        if old is None:
+            insort(self._keys, key)
+        self._values[key] = value
+
+    def delete(self, key: bytes) -> None:
+        old = self._values.pop(key, None)
+        if old is not None:
+            self._undo.append((key, old))
+            del self._keys[bisect_left(self._keys, key)]
+
+    def commit(self) -> None:
+        """Keep what was written since the last commit."""
+        self._undo.clear()
+
+    def abort(self) -> None:
+        """Take back what was written since the last commit."""
+        for key, old in reversed(self._undo):
+            if old is None:
+                del self._values[key]
+                del self._keys[bisect_left(self._keys, key)]
+            else:
+                if key not in self._values:
+                    insort(self._keys, key)
+                self._values[key] = old
+        self._undo.clear()
+
+
+class MemoryLog:
+    """A ``gossip.log.Log`` that is gone with its process. ``database`` fixes the id that is random otherwise."""
+
+    def __init__(self, schema: Schema, database: bytes | None = None) -> None:
+        self._schema = schema
+        self._database = os.urandom(DATABASE_BYTES) if database is None else database
+        self._table = MemoryTable()
+        self._readers = 0
+        self._lock = threading.Lock()
+        self._entries = RecentEntries()
+        self._bodies = RecentBodies()
+        self._closed = False
+
+    @property
+    def database(self) -> bytes:
+        return self._database
+
+    def append(
+        self,
+        arrivals: Sequence[Arrival],
+        views: Iterable[View] = (),
+        cursors: Iterable[tuple[bytes, int]] = (),
+        received_ms: int = 0,
+    ) -> list[Appended]:
+        self._refuse_if_closed()
+        with self._lock:
+            # Readers hold on to the table they began with.
+            table = self._table.copy() if self._readers else self._table
+            writer = LogWriter(table, self._schema, self._entries, self._bodies)
+            try:
+                appended = writer.append(arrivals, views, cursors, received_ms)
+            except BaseException:
+                table.abort()
+                raise
+            table.commit()
+            writer.committed()
+            if table is not self._table:
+                self._table, self._readers = table, 0
+        return appended
+
+    @contextmanager
+    def read(self) -> Generator[Reader]:
+        self._refuse_if_closed()
+        with self._lock:
+            table = self._table
+            self._readers += 1
+        try:
+            yield LogReader(table, self._entries)
+        finally:
+            with self._lock:
+                if table is self._table:
+                    self._readers -= 1
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise LogError("the log is closed")

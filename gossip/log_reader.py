@@ -1,0 +1,292 @@
+"""Reading the log: one snapshot of its table, seen as feeds, documents, scopes and views.
+
+The same for every implementation; ``log_rows`` says which rows there are. Sans-I/O.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from gossip import log_rows as rows
+from gossip.document import Document, FeedType, Key, Scope, ScopeClass, fixed_scope, from_order_key, month_of, order_key
+from gossip.entry import Entry, FeedId, Hash, Head, decode
+from gossip.errors import BadEntry, LogCorrupt
+from gossip.log import Fingerprint, Stored, feed_key, fingerprint_of
+from gossip.log_recent import Recent
+from gossip.log_table import TableReader, after_prefix
+from merge_rules import canonical
+from merge_rules.lattice import AUTHOR_BYTES, Author
+
+_LONG_ARRAY: Final = 0x98
+
+
+RecentEntries = Recent[int, Entry]
+"""Entries by arrival number, which names one entry for ever once its transaction is there."""
+
+
+class LogReader:
+    """A ``gossip.log.Reader`` over a snapshot of the table."""
+
+    def __init__(self, table: TableReader, recent: RecentEntries) -> None:
+        self._table = table
+        self._recent = recent
+
+    # Feeds
+
+    def tips(self, feed: bytes) -> list[rows.Tip]:
+        """The heads of a feed as its row holds them, by (seq, hash)."""
+        return rows.from_tips(self._table.get(rows.FEED + feed))
+
+    def heads(self, feed: FeedId) -> tuple[Head, ...]:
+        return tuple(Head(tip.seq, tip.hash) for tip in self.tips(feed_key(feed)))
+
+    def feed_rows(self, document: bytes) -> Iterator[tuple[bytes, list[rows.Tip]]]:
+        """Feed keys and heads under the order key of a document, by author."""
+        prefix = rows.FEED + document
+        for key, value in self._table.scan(prefix, after_prefix(prefix)):
+            yield key[1:], rows.from_tips(value)
+
+    def authors(self, document: Document) -> Iterator[Author]:
+        for feed, _ in self.feed_rows(order_key(document)):
+            yield Author(feed[-AUTHOR_BYTES:])
+
+    def head_entries(self, document: Document) -> Iterator[Stored]:
+        for _, tips in self.feed_rows(order_key(document)):
+            for tip in tips:
+                yield self.stored(tip.arrival)
+
+    def entries(self, feed: FeedId, after_seq: int = 0) -> Iterator[Stored]:
+        for tip in self.held(feed_key(feed), after_seq):
+            yield self.stored(tip.arrival)
+
+    def held(self, feed: bytes, after_seq: int = 0) -> Iterator[rows.Tip]:
+        """Everything held of a feed, heads or not, by (seq, hash)."""
+        past = self._table.scan(rows.past_key(feed, after_seq + 1), after_prefix(rows.PAST + feed))
+        tips = (tip for tip in self.tips(feed) if tip.seq > after_seq)
+        yield from heapq.merge((rows.from_past(key, value) for key, value in past), tips)
+
+    def feed_at(self, key: bytes) -> FeedId:
+        return FeedId(from_order_key(key[:-AUTHOR_BYTES]), Author(key[-AUTHOR_BYTES:]))
+
+    # Entries
+
+    def stored(self, arrival: int) -> Stored:
+        """The entry with an arrival number that is taken."""
+        value = self._table.get(rows.entry_key(arrival))
+        assert value is not None
+        return self._stored(arrival, value)
+
+    def entry(self, arrival: int) -> Entry:
+        """The same without how it came; cheaper."""
+        return self._recent.get(arrival) or self.stored(arrival).entry
+
+    def _stored(self, arrival: int, value: bytes) -> Stored:
+        record = rows.from_record(value)
+        entry = self._recent.get(arrival)
+        if entry is None:
+            try:
+                entry = decode(record.raw)
+            except BadEntry as error:
+                raise LogCorrupt(f"entry {arrival} of the log is damaged: {error}") from error
+            self._recent.keep(arrival, entry, len(record.raw))
+        return Stored(entry, arrival, record.received_from, record.received_ms)
+
+    def find(self, entry_hash: Hash) -> Stored | None:
+        arrival = self._table.get(rows.BY_HASH + entry_hash)
+        return None if arrival is None else self.stored(rows.from_number(arrival))
+
+    def last_arrival(self) -> int:
+        return rows.from_number(self._table.get(rows.META_ARRIVAL))
+
+    def arrivals(self, after: int, limit: int) -> Iterator[Stored]:
+        newer = self._table.scan(rows.entry_key(after + 1), after_prefix(rows.ENTRY))
+        for key, value in islice(newer, limit):
+            yield self._stored(rows.from_number(key[1:]), value)
+
+    def quarantined(self) -> Iterator[tuple[Stored, str]]:
+        for _, value in self._table.scan(rows.QUARANTINE, after_prefix(rows.QUARANTINE)):
+            record, reason = rows.from_quarantine(value)
+            yield Stored(decode(record.raw), 0, record.received_from, record.received_ms), reason
+
+    # Documents
+
+    def documents(self, kind: str | None = None, day_from: int = 0, day_to: int = 2**16 - 1) -> Iterator[Document]:
+        low = rows.FEED + month_of(day_from).to_bytes(rows.MONTH_BYTES, "big")
+        high = rows.FEED + (month_of(day_to) + 1).to_bytes(rows.MONTH_BYTES, "big")
+        while (found := next(self._table.scan(low, high), None)) is not None:
+            key = found[0][:-AUTHOR_BYTES]
+            document = from_order_key(key[1:])
+            skip = _next_wanted(key, document, kind, day_from, day_to)
+            if skip is None:
+                yield document
+            low = skip or key + b"\xff" * (AUTHOR_BYTES + 1)
+
+    # Scopes
+
+    def scopes(self, entry: Entry) -> frozenset[Scope]:
+        return frozenset(self.scopes_of(entry.document, entry.scope))
+
+    def scopes_of(self, document: Document, scope: ScopeClass) -> list[Scope]:
+        """The scopes of a document's entries of one scope class."""
+        fixed = fixed_scope(document, scope)
+        return self.patrons_scopes(document.keys[-1]) if fixed is None else [fixed]
+
+    def patrons_scopes(self, account: Key) -> list[Scope]:
+        """The scopes of the stores whose patron an account is."""
+        prefix = rows.PATRON + rows.account_key(account)
+        return [Scope(value.decode()) for _, value in self._table.scan(prefix, after_prefix(prefix))]
+
+    def tips_in(self, scope: Scope, document: Document, tips: Iterable[rows.Tip]) -> list[rows.Tip]:
+        """Those of a document's heads that travel in a scope."""
+        chosen: list[rows.Tip] = []
+        in_scope: dict[ScopeClass, bool] = {}
+        for tip in tips:
+            scope_class = rows.scope_class_of(tip.form)
+            if scope_class not in in_scope:
+                in_scope[scope_class] = scope in self.scopes_of(document, scope_class)
+            if in_scope[scope_class]:
+                chosen.append(tip)
+        return chosen
+
+    def feeds(
+        self, scope: Scope, low: bytes = b"", high: bytes | None = None
+    ) -> Iterator[tuple[bytes, tuple[Head, ...]]]:
+        for document, _ in self._document_sums(scope, low, high):
+            for feed, heads in self._feeds_of(scope, document, low, high):
+                yield feed, tuple(Head(tip.seq, tip.hash) for tip in heads)
+
+    def fingerprint(self, scope: Scope, low: bytes = b"", high: bytes | None = None) -> Fingerprint:
+        if not low and high is None:
+            return rows.from_sum(self._table.get(rows.SCOPE_SUM + rows.scope_id(scope)))
+        value = feeds = 0
+        for _, piece, _ in self._pieces(scope, low, high):
+            value += piece.value
+            feeds += piece.feeds
+        return rows.reduced(value, feeds)
+
+    def split(self, scope: Scope, low: bytes, high: bytes | None, parts: int) -> list[bytes]:
+        pieces = list(self._pieces(scope, low, high))
+        total = sum(piece.feeds for _, piece, _ in pieces)
+        parts = min(parts, total)
+        targets = [total * part // parts for part in range(1, parts)]
+        cuts: list[bytes] = []
+        seen = 0
+        for start, piece, whole_month in pieces:
+            while targets and targets[0] < seen + piece.feeds:
+                end = after_prefix(start) if whole_month else None
+                skip = targets.pop(0) - seen
+                cuts.append(self._nth_feed(scope, max(low, start), high if end is None else end, skip))
+            seen += piece.feeds
+        return cuts
+
+    def _nth_feed(self, scope: Scope, low: bytes, high: bytes | None, skip: int) -> bytes:
+        """The feed key that has ``skip`` others of the range before it."""
+        for document, held in self._document_sums(scope, low, high):
+            if document >= low and (high is None or document + b"\xff" * AUTHOR_BYTES < high) and held.feeds <= skip:
+                skip -= held.feeds
+                continue
+            for feed, _ in self._feeds_of(scope, document, low, high):
+                if not skip:
+                    return feed
+                skip -= 1
+        raise AssertionError
+
+    def _pieces(self, scope: Scope, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, Fingerprint, bool]]:
+        """What a range is made of: whole months where it can, else documents, as (start, fingerprint, whole month)."""
+        first = after_month(low[: rows.MONTH_BYTES]) if low > low[: rows.MONTH_BYTES] else low
+        last = None if high is None else high[: rows.MONTH_BYTES]
+        if first is None or (last is not None and first >= last):
+            yield from self._document_pieces(scope, low, high)
+            return
+        if first > low:
+            yield from self._document_pieces(scope, low, first)
+        prefix = rows.MONTH_SUM + rows.scope_id(scope)
+        for key, value in self._table.scan(prefix + first, after_prefix(prefix) if last is None else prefix + last):
+            yield key[len(prefix) :], rows.from_sum(value), True
+        if last is not None and high is not None and high > last:
+            yield from self._document_pieces(scope, last, high)
+
+    def _document_pieces(
+        self, scope: Scope, low: bytes, high: bytes | None
+    ) -> Iterator[tuple[bytes, Fingerprint, bool]]:
+        for document, held in self._document_sums(scope, low, high):
+            if document >= low and (high is None or document + b"\xff" * AUTHOR_BYTES < high):
+                yield document, held, False
+                continue
+            part = Fingerprint()
+            for feed, heads in self._feeds_of(scope, document, low, high):
+                part = part.plus(fingerprint_of(feed, [tip.hash for tip in heads]))
+            yield document, part, False
+
+    def _document_sums(self, scope: Scope, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, Fingerprint]]:
+        """Order keys and sums of the documents that have feeds in a range, or may have."""
+        prefix = rows.DOCUMENT_SUM + rows.scope_id(scope)
+        before = self._table.floor(prefix, prefix + low)
+        start = prefix + low
+        # The document that the range begins in the middle of.
+        if before is not None and low.startswith(before[0][len(prefix) :]):
+            start = before[0]
+        for key, value in self._table.scan(start, after_prefix(prefix) if high is None else prefix + high):
+            yield key[len(prefix) :], rows.from_sum(value)
+
+    def _feeds_of(
+        self, scope: Scope, document: bytes, low: bytes, high: bytes | None
+    ) -> Iterator[tuple[bytes, list[rows.Tip]]]:
+        name = from_order_key(document)
+        for feed, tips in self.feed_rows(document):
+            if feed >= low and (high is None or feed < high):
+                chosen = self.tips_in(scope, name, tips)
+                if chosen:
+                    yield feed, chosen
+
+    # Cursors and views
+
+    def cursor(self, peer_database: bytes) -> int:
+        return rows.from_number(self._table.get(rows.CURSOR + peer_database))
+
+    def view(self, key: bytes) -> bytes | None:
+        return self._table.get(rows.VIEW + key)
+
+    def views(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        low = rows.VIEW + max(prefix, start)
+        for key, value in self._table.scan(low, after_prefix(rows.VIEW + prefix)):
+            yield key[1:], value
+
+
+def after_month(month: bytes) -> bytes | None:
+    """The least key of the month after; ``None`` after the last."""
+    number = int.from_bytes(month.ljust(rows.MONTH_BYTES, b"\0"), "big") + 1
+    return None if number >= 1 << 8 * rows.MONTH_BYTES else number.to_bytes(rows.MONTH_BYTES, "big")
+
+
+def _next_wanted(key: bytes, document: Document, kind: str | None, day_from: int, day_to: int) -> bytes | None:
+    """Where to go on if a document is not wanted: the least key after it that may be; ``None`` if it is wanted.
+
+    A feed row's key is month, array head, day, kind, keys: see ``order_key``.
+    """
+    wanted = day_from <= document.day <= day_to and kind in (None, document.kind)
+    if wanted:
+        return None
+    at = len(rows.FEED) + rows.MONTH_BYTES
+    if key[at] == _LONG_ARRAY:
+        return key + b"\xff" * (AUTHOR_BYTES + 1)
+    names_of_this_length, names_of_next = key[: at + 1], key[:at] + bytes([key[at] + 1])
+    if document.day < day_from:
+        return names_of_this_length + canonical.encode(day_from)
+    if document.day > day_to:
+        return names_of_next
+    assert kind is not None
+    of_this_day = names_of_this_length + canonical.encode(document.day)
+    return (
+        max(of_this_day + canonical.encode(kind), b"")
+        if key < of_this_day + canonical.encode(kind)
+        else of_this_day + b"\xff"
+    )
+
+
+def is_latest(form: int) -> bool:
+    """Whether a form is that of a ``latest`` feed."""
+    return rows.feed_type_of(form) is FeedType.LATEST

@@ -1,0 +1,295 @@
+"""Appending to the log: one batch in one transaction.
+
+The order of a ``latest`` feed's entries is that of DESIGN's words: e ≤ f iff they are equal, or seq(e) < seq(f) and
+body(e) ⊑ body(f). The maximal ones are kept, whatever came first. In ``whole`` feeds an entry follows the one whose hash it
+holds; nothing is dropped. Feed type and scope class stand in the entry: entries that differ in them are never compared.
+
+Whatever follows from the entries (heads, hash index, sums, scopes of patrons) is written here and nowhere else.
+Sans-I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from gossip import log_rows as rows
+from gossip.document import FeedType, Key, Scope, ScopeClass, order_key
+from gossip.entry import Entry, Hash
+from gossip.log import Appended, Arrival, Fingerprint, Outcome, View, fingerprint_of
+from gossip.log_reader import LogReader, RecentEntries
+from gossip.log_recent import Recent
+from gossip.log_rows import Record, Tip
+from gossip.log_table import TableWriter, after_prefix
+from gossip.schema import Schema
+from merge_rules.errors import InvalidBody
+from merge_rules.lattice import Rule
+
+VIEW_KEY_BYTES_MAX: Final = 400
+
+Body = Rule | InvalidBody
+"""What an entry's body contributes alone, or why its rule refuses it: such an entry stands beside all others."""
+
+RecentBodies = Recent[Hash, Body]
+
+_KNOWN: Final = Appended(Outcome.KNOWN)
+
+
+class LogWriter(LogReader):
+    """One transaction. When ``append`` has returned, the caller commits, then calls ``committed``."""
+
+    def __init__(self, table: TableWriter, schema: Schema, entries: RecentEntries, bodies: RecentBodies) -> None:
+        super().__init__(table, Recent(0))
+        self._writer = table
+        self._schema = schema
+        self._shared = entries
+        self._bodies = bodies
+        self._fresh: dict[int, Entry] = {}
+        self._moved: dict[int, int] = {}
+        self._sums: dict[tuple[bytes, bytes], Fingerprint] = {}
+        self._arrival = self.last_arrival()
+
+    def append(
+        self, arrivals: Sequence[Arrival], views: Iterable[View], cursors: Iterable[tuple[bytes, int]], received_ms: int
+    ) -> list[Appended]:
+        """Write a batch; see ``gossip.log.Log.append``."""
+        before = self._arrival
+        appended = [self._append(arrival, received_ms) for arrival in arrivals]
+        self._write_sums()
+        if self._arrival != before:
+            self._writer.put(rows.META_ARRIVAL, rows.number(self._arrival))
+        for key, value in views:
+            assert len(key) <= VIEW_KEY_BYTES_MAX
+            if value is None:
+                self._writer.delete(rows.VIEW + key)
+            else:
+                self._writer.put(rows.VIEW + key, value)
+        for database, number in cursors:
+            self._writer.put(rows.CURSOR + database, rows.number(number))
+        return [self._as_moved(result) for result in appended] if self._moved else appended
+
+    def committed(self) -> None:
+        """Remember the batch's entries: their arrival numbers are theirs for ever now."""
+        for arrival, entry in self._fresh.items():
+            self._shared.keep(arrival, entry, len(entry.raw))
+
+    def _append(self, arrival: Arrival, received_ms: int) -> Appended:
+        entry = arrival.entry
+        record = Record(entry.raw, arrival.received_from, received_ms)
+        if arrival.quarantine is not None:
+            return self._quarantine(entry, record, arrival.quarantine)
+        document = order_key(entry.document)
+        feed = document + entry.author
+        tips = self.tips(feed)
+        if tips:
+            outcome, replaced, rival = self._place(entry, feed, tips)
+        elif entry.previous is not None:
+            outcome, replaced, rival = Outcome.GAP, [], None
+        else:
+            outcome, replaced, rival = Outcome.NEW, [], None
+        if outcome in (Outcome.KNOWN, Outcome.GAP):
+            return _KNOWN if outcome is Outcome.KNOWN else Appended(Outcome.GAP)
+        accounts = self._new_accounts(entry, tips)
+        number = self._keep(entry, record)
+        tip = Tip(entry.seq, entry.hash, rows.form_of(entry), number)
+        for old in replaced:
+            self._retire(feed, old)
+        after = sorted([tip, *(old for old in tips if old not in replaced)]) if tips else [tip]
+        self._writer.put(rows.FEED + feed, rows.tips_value(after))
+        self._account_for(entry, document, feed, tips, after)
+        self._writer.delete(rows.QUARANTINE + entry.hash)
+        for account in accounts:
+            self._add_patron(account, entry.document.keys[0])
+        return Appended(outcome, number, rival)
+
+    def _keep(self, entry: Entry, record: Record) -> int:
+        self._arrival += 1
+        self._writer.put(rows.entry_key(self._arrival), rows.record_value(record))
+        self._writer.put(rows.BY_HASH + entry.hash, rows.number(self._arrival))
+        self._fresh[self._arrival] = entry
+        return self._arrival
+
+    def _quarantine(self, entry: Entry, record: Record, reason: str) -> Appended:
+        key = rows.QUARANTINE + entry.hash
+        if self._table.get(key) is not None or self._table.get(rows.BY_HASH + entry.hash) is not None:
+            return _KNOWN
+        self._writer.put(key, rows.quarantine_value(record, reason))
+        return Appended(Outcome.NEW)
+
+    # The order of a feed
+
+    def _place(self, entry: Entry, feed: bytes, tips: list[Tip]) -> tuple[Outcome, list[Tip], Hash | None]:
+        """Outcome, the heads that the entry replaces, and an entry that it contradicts."""
+        if any(tip.hash == entry.hash for tip in tips):
+            return Outcome.KNOWN, [], None
+        if entry.feed is FeedType.LATEST:
+            return self._place_latest(entry, tips)
+        return self._place_whole(entry, feed, tips)
+
+    def _place_latest(self, entry: Entry, tips: list[Tip]) -> tuple[Outcome, list[Tip], Hash | None]:
+        replaced: list[Tip] = []
+        rivals: list[Tip] = []
+        form = rows.form_of(entry)
+        for tip in tips:
+            if tip.form != form or tip.seq == entry.seq:
+                rivals.append(tip)
+            elif tip.seq > entry.seq:
+                if self._precedes(entry, self.entry(tip.arrival)):
+                    return Outcome.KNOWN, [], None
+                rivals.append(tip)
+            elif self._precedes(self.entry(tip.arrival), entry):
+                replaced.append(tip)
+            else:
+                rivals.append(tip)
+        return (Outcome.FORK, replaced, rivals[0].hash) if rivals else (Outcome.NEW, replaced, None)
+
+    def _place_whole(self, entry: Entry, feed: bytes, tips: list[Tip]) -> tuple[Outcome, list[Tip], Hash | None]:
+        form = rows.form_of(entry)
+        rival = next((tip.hash for tip in tips if tip.form != form), None)
+        before = [tip for tip in tips if tip.hash == entry.previous and tip.form == form and tip.seq == entry.seq - 1]
+        # Every entry held has a tip after it or is one: below all tips' numbers nothing needs to be looked for.
+        if tips[-1].seq >= entry.seq:
+            if self._table.get(rows.past_key(feed, entry.seq, entry.hash)) is not None:
+                return Outcome.KNOWN, [], None
+            held = next((tip for tip in self.held(feed, entry.seq - 1)), None)
+            if held is not None and held.seq == entry.seq:
+                rival = held.hash
+        if entry.previous is not None and not before:
+            past = rows.past_key(feed, entry.seq - 1, entry.previous)
+            value = self._table.get(past)
+            if value is None or rows.from_past(past, value).form != form:
+                return Outcome.GAP, [], None
+        return (Outcome.NEW if rival is None else Outcome.FORK), before, rival
+
+    def _precedes(self, one: Entry, other: Entry) -> bool:
+        """Whether the lower-numbered of one author's entries in a ``latest`` feed is contained in the higher."""
+        kind = self._schema.get(one.document.kind)
+        if kind is None:
+            return True
+        lower, upper = self._body(kind.rule, one), self._body(kind.rule, other)
+        if isinstance(lower, InvalidBody) or isinstance(upper, InvalidBody):
+            return False
+        return lower.precedes(upper)
+
+    def _body(self, rule: type[Rule], entry: Entry) -> Body:
+        body = self._bodies.get(entry.hash)
+        if body is None:
+            try:
+                body = rule.from_entry(entry.author, entry.seq, entry.body)
+            except InvalidBody as error:
+                body = error
+            self._bodies.keep(entry.hash, body, len(entry.raw))
+        return body
+
+    def entry(self, arrival: int) -> Entry:
+        entry = self._fresh.get(arrival) or self._shared.get(arrival)
+        return self.stored(arrival).entry if entry is None else entry
+
+    def _retire(self, feed: bytes, old: Tip) -> None:
+        """Keep a replaced head where all of a feed is kept, and where it is ours; else let it go."""
+        key = rows.entry_key(old.arrival)
+        if rows.feed_type_of(old.form) is FeedType.LATEST:
+            value = self._table.get(key)
+            assert value is not None
+            if rows.from_record(value).received_from is not None:
+                self._writer.delete(key)
+                self._writer.delete(rows.BY_HASH + old.hash)
+                return
+        self._writer.put(rows.past_key(feed, old.seq, old.hash), rows.past_value(old))
+
+    # Sums
+
+    def _account_for(self, entry: Entry, document: bytes, feed: bytes, before: list[Tip], after: list[Tip]) -> None:
+        """Change the sums of every scope in which a feed's heads travel."""
+        classes = {rows.scope_class_of(tip.form) for tip in (*before, *after)}
+        for scope_class in classes:
+            for scope in self.scopes_of(entry.document, scope_class):
+                old = before if len(classes) == 1 else self.tips_in(scope, entry.document, before)
+                new = after if len(classes) == 1 else self.tips_in(scope, entry.document, after)
+                self._add(scope, document, _sum(feed, new).minus(_sum(feed, old)))
+        if entry.scope is ScopeClass.PATRONS:
+            self._writer.put(rows.ACCOUNT + rows.account_key(entry.document.keys[-1]) + document, b"")
+
+    def _add(self, scope: Scope, document: bytes, change: Fingerprint) -> None:
+        key = rows.scope_id(scope), document
+        known = self._sums.get(key)
+        self._sums[key] = change if known is None else known.plus(change)
+
+    def _write_sums(self) -> None:
+        totals: dict[bytes, Fingerprint] = {}
+        for (scope, document), change in self._sums.items():
+            month = rows.MONTH_SUM + scope + document[: rows.MONTH_BYTES]
+            totals[month] = totals.get(month, Fingerprint()).plus(change)
+            whole = rows.SCOPE_SUM + scope
+            totals[whole] = totals.get(whole, Fingerprint()).plus(change)
+            self._write_sum(rows.DOCUMENT_SUM + scope + document, change)
+        for key, change in totals.items():
+            self._write_sum(key, change)
+
+    def _write_sum(self, key: bytes, change: Fingerprint) -> None:
+        held = rows.from_sum(self._table.get(key)).plus(change)
+        if held.feeds:
+            self._writer.put(key, rows.sum_value(held))
+        else:
+            self._writer.delete(key)
+
+    # Patrons
+
+    def _new_accounts(self, entry: Entry, tips: list[Tip]) -> list[Key]:
+        """The accounts that an entry names and the feed's heads did not."""
+        kind = self._schema.get(entry.document.kind)
+        if kind is None or kind.patrons is None or not entry.document.keys:
+            return []
+        named = set(kind.patrons(entry.body))
+        for tip in tips:
+            named -= set(kind.patrons(self.entry(tip.arrival).body))
+        return sorted(named, key=rows.account_key)
+
+    def _add_patron(self, account: Key, store: Key) -> None:
+        key = rows.PATRON + rows.account_key(account) + rows.account_key(store)
+        if self._table.get(key) is not None:
+            return
+        scope = rows.patrons_scope(store)
+        self._writer.put(key, scope.encode())
+        prefix = rows.ACCOUNT + rows.account_key(account)
+        documents = [found[len(prefix) :] for found, _ in self._table.scan(prefix, after_prefix(prefix))]
+        for document in documents:
+            for feed, tips in list(self.feed_rows(document)):
+                self._arrive_again(scope, document, feed, tips)
+
+    def _arrive_again(self, scope: Scope, document: bytes, feed: bytes, tips: list[Tip]) -> None:
+        """Let a feed join a scope: give its entries new numbers, so that peers that are past the old ones find them."""
+        travelling = [tip for tip in self.held(feed) if rows.scope_class_of(tip.form) is ScopeClass.PATRONS]
+        numbers = {tip.hash: self._renumber(tip) for tip in travelling}
+        moved = [tip._replace(arrival=numbers.get(tip.hash, tip.arrival)) for tip in tips]
+        heads = {tip.hash for tip in moved}
+        for tip in travelling:
+            if tip.hash not in heads:
+                value = rows.past_value(tip._replace(arrival=numbers[tip.hash]))
+                self._writer.put(rows.past_key(feed, tip.seq, tip.hash), value)
+        self._writer.put(rows.FEED + feed, rows.tips_value(moved))
+        self._add(scope, document, _sum(feed, [tip for tip in moved if tip.hash in numbers]))
+
+    def _renumber(self, tip: Tip) -> int:
+        key = rows.entry_key(tip.arrival)
+        value = self._table.get(key)
+        assert value is not None
+        self._arrival += 1
+        self._writer.delete(key)
+        self._writer.put(rows.entry_key(self._arrival), value)
+        self._writer.put(rows.BY_HASH + tip.hash, rows.number(self._arrival))
+        self._moved[tip.arrival] = self._arrival
+        fresh = self._fresh.pop(tip.arrival, None)
+        if fresh is not None:
+            self._fresh[self._arrival] = fresh
+        return self._arrival
+
+    def _as_moved(self, result: Appended) -> Appended:
+        arrival = result.arrival
+        while arrival in self._moved:
+            arrival = self._moved[arrival]
+        return Appended(result.outcome, arrival, result.rival)
+
+
+def _sum(feed: bytes, tips: list[Tip]) -> Fingerprint:
+    return fingerprint_of(feed, [tip.hash for tip in tips])
