@@ -261,7 +261,7 @@ def sentence(error: BaseException) -> str:
 
 
 # Named, not imported: an error's package is loaded by whoever raised it, and --help should load none of them.
-_ROOTS: Final = frozenset({"CrdtPosError", "TillError", "GossipError", "PeersError", "MergeRuleError"})
+_ROOTS: Final = frozenset({"CrdtPosError", "TillError", "GossipError", "PeerError", "PeersError", "MergeRuleError"})
 
 
 def _keep_details(error: BaseException) -> str:
