@@ -1,0 +1,426 @@
+"""The node: every live session of a replica, and the one way by which entries get into its log.
+
+trio's part of gossip. It listens, dials and dials again, runs a ``Link`` for every session, checks what they receive on worker
+threads, commits what passed in one synced transaction for all of them together, and only then lets the sessions acknowledge
+it. The replica's own acts go through ``write``, so that the log has one writer at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol, TypeVar, cast
+
+import trio
+
+from gossip import tls
+from gossip.document import Scope
+from gossip.entry import Entry, FeedId, Hash, Head
+from gossip.errors import LogError, PeerRefused, PeerUnreachable
+from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello, Position
+from gossip.ingest import AuthorRecord, Checked, check, same_order
+from gossip.link import Link
+from gossip.log import Appended, Arrival, Log, Outcome, Reader, View
+from gossip.messages import Refused
+from gossip.reasons import Reason
+from gossip.schema import Schema
+from gossip.session import Me, Session
+from gossip.tls import Address, TlsStream
+from merge_rules import canonical
+from merge_rules.errors import NotCanonical
+from merge_rules.lattice import Author
+from peers.certificates import Certificate, TlsContexts
+from peers.errors import CertificateError
+
+CERTIFICATE_TOPIC: Final = "certificate"
+CERTIFICATE_TIMEOUT_MS: Final = 5_000
+BACKOFF_MIN_S: Final = 0.25
+BACKOFF_MAX_S: Final = 30.0
+CROSSED_MS_MAX: Final = 5_000
+"""Two sessions of one pair within this time are two dials that crossed; a later one replaces the older."""
+CHUNK_ENTRIES_MIN: Final = 32
+"""From this many entries on, a batch is checked on two threads."""
+
+Result = TypeVar("Result")
+_log = logging.getLogger("crdt_pos.node")
+
+
+class Trust(Protocol):
+    """Whom this replica believes: the roster as far as it is here, and certificates that peers have shown."""
+
+    def record(self, author: Author) -> AuthorRecord | None:
+        """What the certificate of ``author`` says; ``None`` if it is not here."""
+        ...
+
+    def objection(self, peer: Certificate) -> Reason | None:
+        """Why a replica with a valid certificate is not admitted all the same."""
+        ...
+
+    def readable(self, peer: Certificate) -> frozenset[Scope]:
+        """The scopes that ``peer`` may read."""
+        ...
+
+    def chain(self, author: Author) -> Sequence[bytes] | None:
+        """The certificates that prove ``author``, its own first."""
+        ...
+
+    def learn(self, chain: Sequence[bytes]) -> Sequence[View]:
+        """Prove and remember a chain; returns what to keep of it. Raises ``CertificateError``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was appended in one transaction, and what became of each."""
+
+    arrivals: tuple[Arrival, ...]
+    outcomes: tuple[Appended, ...]
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What the layer above adds. All have a default that does nothing."""
+
+    derive: Callable[[Reader, Sequence[Arrival]], Iterable[View]] = lambda _reader, _arrivals: ()
+    """Views that follow from received entries; written in the same transaction. Runs on a worker thread."""
+    appended: Callable[[Batch], None] = lambda _batch: None
+    """After a commit of received entries, on the event loop."""
+    acknowledged: Callable[[Author, Sequence[tuple[FeedId, Head]]], None] = lambda _peer, _heads: None
+    """A peer has these on its disk."""
+    asked: Callable[[Certificate, str, bytes], bytes | None] = lambda _peer, _topic, _content: None
+    """Answers a peer's question about anything but certificates. Runs on the writing thread: it may append."""
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """An address where a session is wanted."""
+
+    address: Address
+    author: Author | None
+    patience_s: float
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    trouble: str = ""
+
+
+@dataclass(slots=True)
+class _Commit:
+    """A link's checked entries on their way to the disk."""
+
+    arrivals: Sequence[Arrival]
+    cursors: Sequence[Position]
+    views: Sequence[View]
+    done: trio.Event = field(default_factory=trio.Event)
+    outcomes: Sequence[Appended] | None = None
+    """``None`` after ``done``: the log could not take them."""
+
+
+class Node:
+    """A replica's sessions and its log's writer."""
+
+    def __init__(
+        self,
+        log: Log,
+        me: Me,
+        contexts: TlsContexts,
+        schema: Schema,
+        trust: Trust,
+        now_ms: Callable[[], int],
+        hooks: Hooks | None = None,
+    ) -> None:
+        self.log = log
+        self.links: dict[Author, Link] = {}
+        self.trouble = ""
+        """Why the log cannot be written, in a sentence; empty while it can."""
+        self._me = me
+        self._contexts = contexts
+        self._schema = schema
+        self._trust = trust
+        self._now_ms = now_ms
+        self._hooks = hooks or Hooks()
+        self._writing = trio.Lock()
+        self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
+        self._wanted: dict[Address, _Wanted] = {}
+        self._nursery: trio.Nursery | None = None
+        self._changed = trio.Event()
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    async def run(
+        self, address: Address | None, task_status: trio.TaskStatus[Address | None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Listen on ``address`` (``None``: only dial) until cancelled. ``started`` returns the address in use.
+
+        Raises ``CannotListen``.
+        """
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._commit_loop)
+            in_use = None
+            if address is not None:
+                serve = partial(tls.serve, address, self._contexts, self._accept, self._refused)
+                in_use = cast("Address", await nursery.start(serve))
+            task_status.started(in_use)
+
+    def want(self, address: Address, author: Author | None = None, patience_s: float = 0.0) -> None:
+        """Keep a session with whoever listens at ``address``, dialling again for ever; ``patience_s`` lets it dial first."""
+        if self._nursery is not None and address not in self._wanted and author != self._me.author:
+            wanted = _Wanted(address, author, patience_s)
+            self._wanted[address] = wanted
+            self._nursery.start_soon(self._keep, wanted)
+
+    def unwant(self, address: Address) -> None:
+        """Stop dialling ``address``; a session that is there goes on."""
+        wanted = self._wanted.pop(address, None)
+        if wanted is not None and (wanted.author is None or wanted.author not in self.links):
+            wanted.scope.cancel()
+
+    def troubles(self) -> dict[str, str]:
+        """Addresses that are wanted and cannot be reached now, with the reason."""
+        return {str(w.address): w.trouble for w in self._wanted.values() if w.trouble and w.author not in self.links}
+
+    def end_sessions(self, reason: Reason, why: str) -> None:
+        """End every session; peers that are wanted are dialled again."""
+        for link in list(self.links.values()):
+            link.end(reason, why)
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    async def write(self, act: Callable[[], Result]) -> Result:
+        """Run ``act``, which may append to the log, on a worker thread, and then wake the sessions."""
+        async with self._writing:
+            # Not abandoned when cancelled: a commit that is under way must be waited for.
+            result = await trio.to_thread.run_sync(act)
+        self.wake()
+        return result
+
+    def wake(self) -> None:
+        """The log has grown: every session sends what it shares of that."""
+        for link in self.links.values():
+            link.wake()
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def changed(self) -> None:
+        """Wait until the log grows or a session comes or goes."""
+        await self._changed.wait()
+
+    async def _commit_loop(self) -> None:
+        async for first in self._commits_out:
+            group = [first]
+            while True:
+                try:
+                    group.append(self._commits_out.receive_nowait())
+                except trio.WouldBlock:
+                    break
+            arrivals = [arrival for commit in group for arrival in commit.arrivals]
+            cursors = [cursor for commit in group for cursor in commit.cursors]
+            views = [view for commit in group for view in commit.views]
+            try:
+                async with self._writing:
+                    outcomes = await trio.to_thread.run_sync(self._append, arrivals, views, cursors)
+            except LogError as error:
+                self.trouble = str(error)
+                _log.error("The log took nothing: %s", error)
+                for commit in group:
+                    commit.done.set()
+                continue
+            self.trouble = ""
+            taken = 0
+            for commit in group:
+                commit.outcomes = outcomes[taken : taken + len(commit.arrivals)]
+                taken += len(commit.arrivals)
+            self._hooks.appended(Batch(tuple(arrivals), tuple(outcomes)))
+            for commit in group:
+                commit.done.set()
+            if any(outcome.outcome in (Outcome.NEW, Outcome.FORK) for outcome in outcomes):
+                self.wake()
+
+    def _append(
+        self, arrivals: Sequence[Arrival], views: Sequence[View], cursors: Sequence[Position]
+    ) -> list[Appended]:
+        counting = [arrival for arrival in arrivals if arrival.quarantine is None]
+        with self.log.read() as reader:
+            derived = [*views, *self._hooks.derive(reader, counting)] if counting else list(views)
+        return self.log.append(arrivals, derived, cursors, self._now_ms())
+
+    # --- receiving ---------------------------------------------------------------------------------------------------
+
+    async def _take_in(self, link: Link, items: list[EntriesReceived | CursorMoved]) -> None:
+        entries = [entry for item in items if isinstance(item, EntriesReceived) for entry in item.entries]
+        cursors = [item.cursor for item in items if item.cursor is not None]
+        refused: dict[Hash, str] = {}
+        gaps: set[FeedId] = set()
+        runs = same_order(entries)
+        for number, run in enumerate(runs or [[]]):
+            checked = await self._checked(link, run, refused)
+            if checked.forged:
+                link.end(Reason.BAD_ENTRY, f"the signature of {checked.forged[0].document} is not its author's")
+                return
+            last = number == max(len(runs) - 1, 0)
+            # The cursor says that all before it is here, so it goes with the last of the batch and never before.
+            commit = _Commit(checked.arrivals, cursors[-1:] if last else (), ())
+            if commit.arrivals or commit.cursors:
+                self._commits_in.send_nowait(commit)
+                await commit.done.wait()
+                if commit.outcomes is None:
+                    link.end(Reason.DONE, "the log cannot be written now")
+                    return
+                for arrival, outcome in zip(commit.arrivals, commit.outcomes, strict=True):
+                    if outcome.outcome is Outcome.GAP:
+                        gaps.add(arrival.entry.feed_id)
+        for item in items:
+            if isinstance(item, EntriesReceived) and not link.session.ended:
+                said = [Refused(entry.hash, refused[entry.hash]) for entry in item.entries if entry.hash in refused]
+                missing = {entry.feed_id for entry in item.entries} & gaps
+                link.session.appended(item.batch, said, missing)
+
+    async def _checked(self, link: Link, entries: Sequence[Entry], refused: dict[Hash, str]) -> Checked:
+        checked = await self._check(entries, link.peer.author)
+        if checked.unknown:
+            for author in {entry.author for entry in checked.unknown}:
+                await self._ask_certificate(link, author)
+            again = await self._check(checked.unknown, link.peer.author)
+            for entry in again.unknown:
+                refused[entry.hash] = "nobody has shown the certificate of its author"
+            checked = Checked(checked.arrivals + again.arrivals, (), checked.forged + again.forged)
+        return checked
+
+    async def _check(self, entries: Sequence[Entry], received_from: Author) -> Checked:
+        if not entries:
+            return Checked((), (), ())
+        chunk = len(entries) if len(entries) < CHUNK_ENTRIES_MIN else (len(entries) + 1) // 2
+        parts: dict[int, Checked] = {}
+
+        async def check_part(start: int) -> None:
+            part = entries[start : start + chunk]
+            parts[start] = await trio.to_thread.run_sync(
+                check, part, received_from, self._trust.record, self._schema, abandon_on_cancel=True
+            )
+
+        async with trio.open_nursery() as nursery:
+            for start in range(0, len(entries), chunk):
+                nursery.start_soon(check_part, start)
+        results = [parts[start] for start in sorted(parts)]
+        return Checked(
+            tuple(arrival for part in results for arrival in part.arrivals),
+            tuple(entry for part in results for entry in part.unknown),
+            tuple(entry for part in results for entry in part.forged),
+        )
+
+    async def _ask_certificate(self, link: Link, author: Author) -> None:
+        shown = await link.ask(CERTIFICATE_TOPIC, author, CERTIFICATE_TIMEOUT_MS)
+        if shown is None:
+            return
+        try:
+            chain = canonical.decode(shown)
+            if not isinstance(chain, list) or not all(isinstance(der, bytes) for der in cast("list[object]", chain)):
+                return
+            views = self._trust.learn(cast("list[bytes]", chain))
+        except (NotCanonical, CertificateError) as error:
+            _log.warning("%s showed a bad certificate of %s: %s", link.peer.name, author.hex(), error)
+            return
+        commit = _Commit((), (), views)
+        self._commits_in.send_nowait(commit)
+        await commit.done.wait()
+
+    # --- sessions ----------------------------------------------------------------------------------------------------
+
+    async def _accept(self, stream: TlsStream) -> None:
+        await self._run_link(stream, dialled=False)
+
+    def _refused(self, address: Address, reason: str) -> None:
+        _log.warning("refused a connection from %s: %s", address, reason)
+
+    async def _keep(self, wanted: _Wanted) -> None:
+        attempt = 0
+        jitter = random.SystemRandom()
+        with wanted.scope:
+            await trio.sleep(wanted.patience_s)
+            while True:
+                if wanted.author is not None and wanted.author in self.links:
+                    await self.links[wanted.author].over.wait()
+                    attempt = 0
+                else:
+                    shared = await self._dial(wanted)
+                    if wanted.author == self._me.author:
+                        return
+                    attempt = 0 if shared else attempt + 1
+                pause_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(attempt, 10))
+                await trio.sleep(pause_s * jitter.uniform(0.5, 1.5))
+
+    async def _dial(self, wanted: _Wanted) -> bool:
+        try:
+            stream = await tls.dial(wanted.address, self._contexts)
+        except (PeerUnreachable, PeerRefused) as error:
+            if wanted.trouble != str(error):
+                _log.info("%s", error)
+            wanted.trouble = str(error)
+            return False
+        wanted.author = stream.peer.author
+        try:
+            if stream.peer.author in self.links or stream.peer.author == self._me.author:
+                return True
+            link = await self._run_link(stream, dialled=True)
+        finally:
+            with trio.CancelScope(shield=True):
+                await stream.aclose()
+        ended = link.facts.ended
+        wanted.trouble = (
+            "" if link.session.shared or ended is None else f"{wanted.address}: {ended.why or ended.reason.name}"
+        )
+        return bool(link.session.shared)
+
+    async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
+        link = Link(stream, Session(self.log, self._me, self._now_ms()), self._now_ms, dialled=dialled)
+        link.flush()
+        try:
+            await link.run(self._decide, self._take_in, self._hear, self._answer)
+        finally:
+            if self.links.get(link.peer.author) is link:
+                del self.links[link.peer.author]
+                self._changed.set()
+                self._changed = trio.Event()
+                ended = link.facts.ended
+                _log.info("session with %s ended: %s", link.peer.name, ended.reason.name if ended else "cancelled")
+        return link
+
+    def _decide(self, link: Link, said: PeerSaidHello) -> list[Event]:
+        peer = link.peer
+        if said.hello.author != peer.author:
+            return link.session.refuse(Reason.IDENTITY, "HELLO names another author than the certificate")
+        if peer.author == self._me.author:
+            return link.session.refuse(Reason.SELF, "this is the same replica, or a copy of its disk")
+        objection = self._trust.objection(peer)
+        if objection is not None:
+            return link.session.refuse(objection)
+        other = self.links.get(peer.author)
+        if other is not None:
+            crossed = self._now_ms() - other.facts.since_ms < CROSSED_MS_MAX
+            mine_wins = self._me.author < peer.author
+            if crossed and link.dialled is not mine_wins:
+                return link.session.refuse(Reason.DUPLICATE, "there is another session already")
+            other.end(Reason.DUPLICATE, "a newer session takes over")
+        self.links[peer.author] = link
+        _log.info("session with %s at %s", peer.name, link.stream.address)
+        same_store = peer.store is not None and any(scope == f"journal/{peer.store}" for scope in self._me.scopes)
+        return link.session.admit(self._trust.readable(peer), announce=same_store)
+
+    def _hear(self, link: Link, event: Event) -> None:
+        if isinstance(event, Acknowledged):
+            self._hooks.acknowledged(link.peer.author, event.heads)
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def _answer(self, link: Link, question: Asked) -> None:
+        if question.topic == CERTIFICATE_TOPIC:
+            chain = self._trust.chain(Author(question.content))
+            answer = None if chain is None else canonical.encode(list(chain))
+        else:
+            answer = await self.write(partial(self._hooks.asked, link.peer, question.topic, question.content))
+        if not link.session.ended:
+            link.session.answer(question.id, answer)
+            link.flush()
