@@ -6,6 +6,10 @@ TillError
 ├── UnknownTender, TooLittleTendered, TooMuchTendered                payment
 ├── NotEnoughRights, MemberMissing                                   points and balances
 └── UnknownReceipt, NotRefundable, NotVoidable                       undoing
+
+CrdtPosError
+├── FolderError          a replica's folder that cannot be used as it is
+└── EnrolmentRefused     a company, office, store or till that cannot be enrolled like this
 """
 
 
@@ -91,3 +95,15 @@ class NotRefundable(TillError):
 
 class NotVoidable(TillError):
     """This receipt cannot be voided: only a sale or refund of the open date at this till, once. Refund it instead."""
+
+
+class CrdtPosError(Exception):
+    """Root of what ``crdt_pos`` raises outside the till."""
+
+
+class FolderError(CrdtPosError):
+    """A replica's folder cannot be used as it is: one sentence that says why and what to do."""
+
+
+class EnrolmentRefused(CrdtPosError):
+    """A company, office, store or till cannot be enrolled like this: one sentence that says why."""
