@@ -89,7 +89,7 @@ class Fields:
         if value is None:
             return b""
         if not isinstance(value, bytes) or len(value) not in sizes:
-            raise self._refuse(key, f"is not bytes of length {' or '.join(map(str, sizes))}")
+            raise self._refuse(key, f"is not bytes of {min(sizes)} to {max(sizes)}")
         return value
 
     def items(self, key: int, decode: Callable[[object], T]) -> tuple[T, ...]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from merge_rules.lattice import Author
 from peers.keys import SecretKey
 
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -36,6 +38,4 @@ class Now:
 
     def date(self) -> datetime.date:
         """The local date."""
-        return (
-            datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=self.ms, minutes=self.offset_minutes)
-        ).date()
+        return (EPOCH + datetime.timedelta(milliseconds=self.ms, minutes=self.offset_minutes)).date()

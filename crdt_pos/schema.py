@@ -1,30 +1,83 @@
-"""The schema table: every kind of document, as data. Handed down to gossip, which knows no kind by name."""
+"""The schema table: every kind of document, as data. Handed down to gossip, which knows no kind by name.
+
+Who may read follows from the scope: ``peers.permissions.readable_scopes``. Kinds and their numbers stand in signed entries:
+a kind is never renamed, its rule never changed; a better one gets another name.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from crdt_pos.patrons import PATRONS, accounts_of
+from gossip.document import FeedType, ScopeClass
+from gossip.schema import Kind, Schema
+from merge_rules.claims import Claims
+from merge_rules.counter_bounded import CounterBounded
+from merge_rules.counter_covers import CounterCovers
+from merge_rules.log_append import LogAppend
+from merge_rules.record import record_each
+from merge_rules.register_lww import RegisterLww
+from merge_rules.set_grow import SetGrow
+from merge_rules.set_remove_wins import SetRemoveWins
+from peers.permissions import Permission, Role
+
+try:
+    from merge_rules.document_yjs import DocumentYjs
+except ImportError:
+    DocumentYjs = LogAppend  # INTERIM
+
 ROSTER: Final = "roster"
-"""Head offices, stores, revocations, closures, sealed keys: remove-wins set, whole, company."""
+"""Head offices, stores, revocations, closures, sealed keys."""
 ROSTER_STORE: Final = "roster-store"
-"""``roster-store/<store>``: the store's certificates: remove-wins set, whole, store."""
+"""``roster-store/<store>``: the store's certificates."""
 CATALOGUE: Final = "catalogue"
-"""``catalogue/<shard>``: Yjs, whole, company."""
+"""``catalogue/<shard>``: products, prices, tax codes, recipes, promotions; at most 5,000 products a shard."""
 CLAIMS: Final = "claims"
-"""``claims/<store>``: code → product, phone hash → member: add-wins set, whole, company."""
+"""``claims/<store>``: code → product, phone hash → member."""
 STAFF: Final = "staff"
-"""``staff/<store>``: cashiers: record of registers, latest, store."""
+"""``staff/<store>``: cashiers, by id."""
 JOURNAL: Final = "journal"
-"""``journal/<store>/<date>``: every act: log, whole, the store's LAN."""
+"""``journal/<store>/<date>``: every act."""
 DAY: Final = "day"
-"""``day/<store>/<date>``: counters by covers, latest, store."""
+"""``day/<store>/<date>``: the summary, money and goods."""
 BALANCE: Final = "balance"
-"""``balance/<programme>/<account>``: bounded counter, latest, the stores whose patron it is."""
-PATRONS: Final = "patrons"
-"""``patrons/<store>``: accounts that shop there: grow-only set, whole, store."""
+"""``balance/<programme>/<account>``: points, gift cards, store credit."""
 VARIANCES: Final = "variances"
-"""``variances/<store>/<date>``: log, whole, store."""
+"""``variances/<store>/<date>``: sold at 20 while 21 was due."""
 VAULT: Final = "vault"
-"""``vault/<store>/<till>``: sealed segments of the journal: log, whole, its guardians."""
+"""``vault/<store>/<till>``: sealed segments of the journal."""
 FORKS: Final = "forks"
-"""Proofs of equivocation: grow-only set, whole, company."""
+"""Proofs of equivocation."""
+
+STAFF_RULE: Final = record_each("Staff", RegisterLww)
+"""Cashier id → ``crdt_pos.staff.Cashier``, the last write wins."""
+
+TEN_YEARS_DAYS: Final = 3653
+TWO_YEARS_DAYS: Final = 731
+
+_OFFICE: Final = frozenset({Role.OFFICE})
+_TILL: Final = frozenset({Role.TILL})
+_BOTH: Final = frozenset({Role.OFFICE, Role.TILL})
+_ALL: Final = frozenset(Role)
+
+_LATEST, _WHOLE = FeedType.LATEST, FeedType.WHOLE
+_OWN_STORE, _ANY_STORE = True, False
+_DATED, _UNDATED = True, False
+
+_ROWS: Final = (
+    # name, feed, scope, rule, authors, keys, dated, retention after it is safe elsewhere
+    Kind(ROSTER, _WHOLE, ScopeClass.COMPANY, SetRemoveWins, Permission(_OFFICE, _ANY_STORE), 0, _UNDATED, None),
+    Kind(ROSTER_STORE, _WHOLE, ScopeClass.STORE, SetRemoveWins, Permission(_OFFICE, _ANY_STORE), 1, _UNDATED, None),
+    Kind(CATALOGUE, _WHOLE, ScopeClass.COMPANY, DocumentYjs, Permission(_BOTH, _ANY_STORE), 1, _UNDATED, None),
+    Kind(CLAIMS, _WHOLE, ScopeClass.COMPANY, Claims, Permission(_BOTH, _OWN_STORE), 1, _UNDATED, None),
+    Kind(STAFF, _LATEST, ScopeClass.STORE, STAFF_RULE, Permission(_BOTH, _OWN_STORE), 1, _UNDATED, None),
+    Kind(JOURNAL, _WHOLE, ScopeClass.JOURNAL, LogAppend, Permission(_TILL, _OWN_STORE), 1, _DATED, TEN_YEARS_DAYS),
+    Kind(DAY, _LATEST, ScopeClass.STORE, CounterCovers, Permission(_TILL, _OWN_STORE), 1, _DATED, TEN_YEARS_DAYS),
+    Kind(BALANCE, _LATEST, ScopeClass.PATRONS, CounterBounded, Permission(_BOTH, _ANY_STORE), 2, _UNDATED, None),
+    Kind(PATRONS, _WHOLE, ScopeClass.STORE, SetGrow, Permission(_BOTH, _OWN_STORE), 1, _UNDATED, None, accounts_of),
+    Kind(VARIANCES, _WHOLE, ScopeClass.STORE, LogAppend, Permission(_TILL, _OWN_STORE), 1, _DATED, TWO_YEARS_DAYS),
+    Kind(VAULT, _WHOLE, ScopeClass.VAULT, LogAppend, Permission(_TILL, _OWN_STORE), 2, _UNDATED, TEN_YEARS_DAYS),
+    Kind(FORKS, _WHOLE, ScopeClass.COMPANY, SetGrow, Permission(_ALL, _ANY_STORE), 0, _UNDATED, None),
+)
+
+SCHEMA: Final[Schema] = {kind.name: kind for kind in _ROWS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crdt_pos.loyalty import Programme
 from crdt_pos.money import Currency
@@ -13,8 +13,8 @@ class Terms:
     """Fixed for a business date."""
 
     legal_entity: str = ""
-    currency: Currency = Currency("EUR", 2)
+    currency: Currency = field(default_factory=lambda: Currency("EUR", 2))
     cash_step_minor: int = 1
     """The smallest coin: 5 in Switzerland."""
     prices_with_tax: bool = True
-    programme: Programme = Programme()
+    programme: Programme = field(default_factory=Programme)

@@ -1,0 +1,84 @@
+"""Balances: points, gift cards and store credit as bounded counters, one document for each programme and account.
+
+A till spends its own rights and no others, so two tills that are cut off from each other never redeem the same point. What
+others have granted to it is received in the very entry that spends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crdt_pos.errors import NotEnoughRights
+from crdt_pos.receipt import AccountMovement
+from crdt_pos.requests import Redeemable
+from crdt_pos.schema import BALANCE
+from gossip.document import Document
+from gossip.log import Reader
+from merge_rules.counter_bounded import CounterBounded
+from merge_rules.lattice import Author
+
+
+def balance_document(programme: str, account: bytes) -> Document:
+    """``balance/<programme>/<account>``."""
+    return Document(BALANCE, 0, (programme, account))
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account as it is known here, and who contradicted itself in it (and holds nothing until that is settled)."""
+
+    counter: CounterBounded
+    forked: frozenset[Author]
+
+    @classmethod
+    def read(cls, reader: Reader, programme: str, account: bytes) -> Balance:
+        """The join of the current entries."""
+        counter = CounterBounded.bottom()
+        seen: set[Author] = set()
+        forked: set[Author] = set()
+        for stored in reader.head_entries(balance_document(programme, account)):
+            entry = stored.entry
+            (forked if entry.author in seen else seen).add(entry.author)
+            counter = counter.join(CounterBounded.from_entry(entry.author, entry.seq, entry.body))
+        return cls(counter, frozenset(forked))
+
+    def redeemable(self, author: Author) -> Redeemable:
+        """What ``author`` can redeem without asking, grants that are here included; and the balance as known."""
+        return Redeemable(self.received(author).counter.rights(author, self.forked), self.counter.value())
+
+    def received(self, author: Author) -> Balance:
+        """After ``author`` has received every grant to it that is here. A contradictory donor's grants wait."""
+        counter = self.counter
+        for donor in counter.receivable(author):
+            if donor not in self.forked:
+                counter = counter.join(counter.receive(author, donor))
+        return Balance(counter, self.forked)
+
+    def moved(self, author: Author, movement: AccountMovement) -> Balance:
+        """After a receipt's movement: redeemed first, so that nothing is paid with what it earns.
+
+        Raises ``NotEnoughRights``.
+        """
+        after = self.received(author)
+        counter = after.counter
+        if movement.redeemed:
+            here = self.redeemable(author)
+            if movement.redeemed > here.here:
+                raise NotEnoughRights(here.here, here.company)
+            counter = counter.join(counter.redeem(author, movement.redeemed, self.forked))
+        if movement.earned:
+            counter = counter.join(counter.earn(author, movement.earned))
+        return Balance(counter, self.forked)
+
+    def granted(self, author: Author, to: Author, amount: int) -> tuple[Balance, int]:
+        """After granting at most ``amount``, and how much that was."""
+        after = self.received(author)
+        amount = min(amount, after.counter.rights(author, self.forked))
+        if amount <= 0 or author == to:
+            return self, 0
+        counter = after.counter
+        return Balance(counter.join(counter.grant(author, to, amount, self.forked)), self.forked), amount
+
+    def body(self, author: Author) -> object:
+        """What ``author`` signs."""
+        return self.counter.entry_body(author)

@@ -1,0 +1,109 @@
+"""The journal: every act of a till, signed and chained, and what the store's replicas derive from it to find receipts.
+
+The views here are derived from journal entries and from nothing else: by the till with its own act, by ``derive`` with the
+neighbours' entries that arrive. Both are idempotent: an entry derives the same views whenever it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from crdt_pos.patrons import PATRONS, accounts_of, patron_key
+from crdt_pos.receipt import Receipt, ReceiptType
+from crdt_pos.schema import JOURNAL
+from gossip.document import Document, day_number
+from gossip.entry import Entry, FeedId, Hash
+from gossip.log import Arrival, Reader, Stored, View
+from merge_rules import canonical
+from merge_rules.errors import InvalidBody
+from merge_rules.lattice import Author
+
+_NUMBER_PREFIX: Final = b"till/number/"
+_UNDONE_PREFIX: Final = b"till/undone/"
+_WHOLE: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A receipt in the log."""
+
+    receipt: Receipt
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What has been given back of a receipt, as far as it is known here."""
+
+    voided: bool
+    quantities: Mapping[int, int]
+    """Line → quantity given back, positive; a line that was sold by amount alone stands here with 0."""
+
+    @property
+    def anything(self) -> bool:
+        """Whether any of it was."""
+        return self.voided or bool(self.quantities)
+
+
+def journal_document(store: int, day: int) -> Document:
+    """``journal/<store>/<date>``."""
+    return Document(JOURNAL, day, (store,))
+
+
+def acts(reader: Reader, store: int, day: int, author: Author) -> Iterator[Receipt]:
+    """A till's acts of a date, in order. Raises ``InvalidBody``."""
+    for stored in reader.entries(FeedId(journal_document(store, day), author)):
+        yield Receipt.from_body(stored.entry.body)
+
+
+def find(reader: Reader, number: str) -> Found | None:
+    """The receipt of this number, if its journal is here."""
+    kept = reader.view(_NUMBER_PREFIX + number.encode())
+    stored: Stored | None = reader.find(Hash(kept)) if kept else None
+    return Found(Receipt.from_body(stored.entry.body), stored.entry) if stored else None
+
+
+def undone(reader: Reader, number: str) -> Undone:
+    """What has been given back of a receipt: refunds that were voided themselves do not count."""
+    voided, quantities = False, dict[int, int]()
+    for _, kept in reader.views(_UNDONE_PREFIX + number.encode() + b"/"):
+        by, lines = cast("tuple[str, dict[int, int]]", canonical.decode(kept))
+        if _WHOLE in lines:
+            voided = True
+        elif not undone(reader, by).voided:
+            for line, quantity in lines.items():
+                quantities[line] = quantities.get(line, 0) + quantity
+    return Undone(voided, quantities)
+
+
+def index(receipt: Receipt, entry_hash: Hash) -> Iterator[View]:
+    """The views that find a receipt, and what it undoes."""
+    number = receipt.number
+    yield _NUMBER_PREFIX + number.encode(), bytes(entry_hash)
+    if receipt.undoes is not None and receipt.undoes.number and receipt.type is not ReceiptType.SETTLEMENT:
+        lines = {line.undoes_line: -line.quantity for line in receipt.lines if line.undoes_line and line.quantity <= 0}
+        whole = receipt.type is ReceiptType.VOID
+        key = _UNDONE_PREFIX + receipt.undoes.number.encode() + b"/" + entry_hash[:8]
+        yield key, canonical.encode([number, {_WHOLE: 1} if whole else lines])
+
+
+def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
+    """What arriving entries say: where receipts are, what they undo, and which accounts are the store's patrons."""
+    del reader
+    views: list[View] = []
+    for arrival in arrivals:
+        entry = arrival.entry
+        if arrival.quarantine is not None:
+            continue
+        try:
+            if entry.document.kind == JOURNAL:
+                receipt = Receipt.from_body(entry.body)
+                if entry.document == journal_document(receipt.store, day_number(receipt.business_date)):
+                    views.extend(index(receipt, entry.hash))
+            elif entry.document.kind == PATRONS:
+                views.extend((patron_key(entry.document, account), b"\1") for account in accounts_of(entry.body))
+        except InvalidBody:
+            continue  # an act of a kind that this version does not know: kept and passed on, but nothing to derive
+    return views

@@ -1,0 +1,132 @@
+"""What a till must remember between two acts: one small view, written with every act, so that a restart costs nothing.
+
+Beside it the running fold of the day's goods, one view for each product that moved, so that an act costs its own lines and
+not the products of the day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
+
+from crdt_pos.codec import Fields, sparse
+from crdt_pos.day import Day, Goods
+from crdt_pos.receipt import Series
+from gossip.log import Reader, View
+from merge_rules import canonical
+from merge_rules.counter_nested import Nested
+
+STATE_KEY: Final = b"till/state"
+FOLD_PREFIX: Final = b"fold/"
+_NUMBER_MAX: Final = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TillState:
+    """The state after the last act."""
+
+    open_day: int = 0
+    """Day number of the open business date; 0 for none."""
+    seq: int = 0
+    """Acts in the open date's journal."""
+    head: bytes = b""
+    """Hash of the last one's entry."""
+    stamp: int = 0
+    """The hybrid logical clock."""
+    numbers: Mapping[int, int] = field(default_factory=dict[int, int])
+    """Series → the last number given."""
+    day: Day = field(default_factory=Day)
+    """The running fold of the open date, goods left out."""
+    published: int = 0
+    """How many acts the last published day entry covers."""
+    closed_day: int = 0
+    """Day number of the date closed last; 0 for none."""
+    closed_hash: bytes = b""
+    """The first 8 bytes of the hash of its closing day entry."""
+    closed_ms: int = 0
+    """When that was."""
+    sales_minor: int = 0
+    """Perpetual totals up to the last close."""
+    refunds_minor: int = 0
+
+    def next_number(self, series: Series) -> int:
+        """The number of the next document of a series."""
+        return self.numbers.get(int(series), 0) + 1
+
+    def numbered(self, series: Series, n: int) -> Mapping[int, int]:
+        """The numbers once ``n`` is given."""
+        return {**self.numbers, int(series): n}
+
+    def view(self) -> View:
+        """The view that keeps it."""
+        body = sparse(
+            {
+                0: self.open_day,
+                1: self.seq,
+                2: self.head,
+                3: self.stamp,
+                4: dict(self.numbers),
+                5: self.day.counters(),
+                6: self.published,
+                7: self.closed_day,
+                8: self.closed_hash,
+                9: self.closed_ms,
+                10: self.sales_minor,
+                11: self.refunds_minor,
+            }
+        )
+        return STATE_KEY, canonical.encode(body)
+
+    @classmethod
+    def read(cls, reader: Reader) -> TillState:
+        """The state of this log; the first if it has none."""
+        kept = reader.view(STATE_KEY)
+        if kept is None:
+            return cls()
+        body = cast("dict[int, object]", canonical.decode(kept))
+        numbers = cast("dict[int, int]", body.pop(4, {}))
+        counters = cast("dict[int, Nested]", body.pop(5, {}))
+        fields = Fields(body, "till state")
+        return cls(
+            fields.integer(0),
+            fields.integer(1),
+            fields.octets(2, 32),
+            fields.integer(3, high=_NUMBER_MAX),
+            numbers,
+            Day.from_counters(counters),
+            fields.integer(6),
+            fields.integer(7),
+            fields.octets(8, 8),
+            fields.integer(9),
+            fields.integer(10),
+            fields.integer(11),
+        )
+
+
+def product_key(product: int) -> bytes:
+    """The view of a product's running fold."""
+    return FOLD_PREFIX + product.to_bytes(8, "big")
+
+
+def goods_so_far(reader: Reader, product: int) -> Goods:
+    """What the open date has moved of a product."""
+    kept = reader.view(product_key(product))
+    return Goods(*cast("list[int]", canonical.decode(kept))) if kept else Goods()
+
+
+def all_goods(reader: Reader) -> Iterator[tuple[int, Goods]]:
+    """Every product that the open date has moved."""
+    for key, kept in reader.views(FOLD_PREFIX):
+        yield int.from_bytes(key[len(FOLD_PREFIX) :], "big"), Goods(*cast("list[int]", canonical.decode(kept)))
+
+
+def goods_views(reader: Reader, moved: Mapping[int, Goods]) -> Iterator[View]:
+    """The views of the fold after ``moved``."""
+    for product, goods in moved.items():
+        yield product_key(product), canonical.encode(goods_so_far(reader, product).plus(goods).trimmed())
+
+
+def full_day(reader: Reader, state: TillState) -> Day:
+    """The running fold, goods included: O(products of the day)."""
+    return replace(state.day, goods=dict(all_goods(reader)))
