@@ -25,6 +25,7 @@ from typing import Final, TypeVar
 from merge_rules import shape
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import AUTHOR_BYTES, Author
+from merge_rules.set_remove_wins import SetRemoveWins
 from peers import incarnation as incarnations
 from peers.certificates import CERTIFICATE_BYTES_MAX, Certificate, Root, verify_chain
 from peers.errors import CertificateError, InvalidElement, RosterError
@@ -201,6 +202,18 @@ def from_element(value: object) -> Record | None:
         return _read(_TYPES[Tag(number)], given)
     except InvalidBody as error:
         raise InvalidElement(str(error)) from error
+
+
+@dataclass(frozen=True)
+class RosterSet(SetRemoveWins):
+    """The remove-wins set of a roster document: elements whose tag is known must have its shape."""
+
+    @classmethod
+    def check_element(cls, element: object) -> None:
+        try:
+            from_element(element)
+        except InvalidElement as error:
+            raise InvalidBody(str(error)) from error
 
 
 def _plain(value: object) -> object:

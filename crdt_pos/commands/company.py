@@ -1,0 +1,31 @@
+"""``crdt-pos company create``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crdt_pos.commands.replica_options import clock_ms, replica_options, settings_of
+from crdt_pos.enrolment import create_company
+from crdt_pos.folder import OFFICE_PORT, ROOT_KEY
+
+
+@click.group()
+def company() -> None:
+    """Found a company: its root key and its first head office."""
+
+
+@company.command()
+@click.argument("name")
+@replica_options(f":{OFFICE_PORT}")
+def create(
+    name: str, path: Path, listen: str, peers: tuple[str, ...], wan: str, multicast: bool, interfaces: tuple[str, ...]
+) -> None:
+    """Found the company NAME, and put its first head office in a new folder."""
+    made = create_company(name, path, settings_of(listen, peers, wan, multicast, interfaces), clock_ms())
+    click.echo(
+        f"Founded {made.root.name} (company {made.root.company.hex()}) with head office {made.certificate.name}."
+    )
+    click.echo(f"Keep a copy of {path / ROOT_KEY} in a safe: whoever has it can enrol head offices.")
+    click.echo(f"Next: crdt-pos store add --office {path} --store 1")

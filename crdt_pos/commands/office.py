@@ -1,0 +1,34 @@
+"""``crdt-pos office``: add a further one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crdt_pos.commands.replica_options import clock_ms, office_option, opened, replica_options, settings_of
+from crdt_pos.enrolment import add_office
+from crdt_pos.folder import OFFICE_PORT
+
+
+@click.group()
+def office() -> None:
+    """Create a head office, and run it."""
+
+
+@office.command()
+@office_option
+@replica_options(f":{OFFICE_PORT}")
+def add(
+    office: Path,
+    path: Path,
+    listen: str,
+    peers: tuple[str, ...],
+    wan: str,
+    multicast: bool,
+    interfaces: tuple[str, ...],
+) -> None:
+    """Enrol a further head office in a new folder; the one that decides it must hold the root key."""
+    made = add_office(opened(office), path, settings_of(listen, peers, wan, multicast, interfaces), clock_ms())
+    click.echo(f"Enrolled head office {made.certificate.name} in {path}.")
+    click.echo(f"Next: crdt-pos office run --at {path}")

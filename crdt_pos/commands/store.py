@@ -1,0 +1,65 @@
+"""``crdt-pos store add``."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import click
+
+from crdt_pos.commands.replica_options import clock_ms, office_option, opened
+from crdt_pos.enrolment import add_store
+from peers.roster import StoreRecord
+
+
+@click.group()
+def store() -> None:
+    """State the company's stores: legal entity, currency, time zone, cash rounding."""
+
+
+@store.command()
+@office_option
+@click.option("--store", "number", type=int, required=True, help="The store's number.")
+@click.option("--name", default="", help="What people call it.")
+@click.option("--legal-entity", default="", help="Whose takings these are. Books never add across legal entities.")
+@click.option("--tax-id", default="", help="The legal entity's tax number.")
+@click.option("--address", default="", help="The address on receipts.")
+@click.option("--currency", default="EUR", show_default=True, help="ISO 4217 code.")
+@click.option("--exponent", type=int, default=2, show_default=True, help="Decimals of the currency.")
+@click.option("--time-zone", default="UTC", show_default=True, help="Like Europe/Zurich.")
+@click.option(
+    "--cash-rounding", type=int, default=1, show_default=True, help="The smallest coin, in cents or the like."
+)
+@click.option("--prices-without-tax", is_flag=True, help="Shelf prices leave the tax out.")
+@click.option("--valid-from", type=click.DateTime(["%Y-%m-%d"]), help="The first day of these terms; without: always.")
+def add(
+    office: Path,
+    number: int,
+    name: str,
+    legal_entity: str,
+    tax_id: str,
+    address: str,
+    currency: str,
+    exponent: int,
+    time_zone: str,
+    cash_rounding: int,
+    prices_without_tax: bool,
+    valid_from: datetime.datetime | None,
+) -> None:
+    """Add a store to the roster, or state its terms from a later date on."""
+    record = StoreRecord(
+        store=number,
+        valid_from=StoreRecord(number).valid_from if valid_from is None else valid_from.date(),
+        name=name,
+        legal_entity=legal_entity,
+        tax_id=tax_id,
+        address=address,
+        currency=currency,
+        exponent=exponent,
+        time_zone=time_zone,
+        cash_step_minor=cash_rounding,
+        prices_without_tax=prices_without_tax,
+    )
+    add_store(opened(office), record, clock_ms())
+    click.echo(f"Store {number} stands in the roster.")
+    click.echo(f"Next: crdt-pos till enrol --office {office} --store {number} --till 1 --at FOLDER")

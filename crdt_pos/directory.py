@@ -1,0 +1,63 @@
+"""The roster as a replica's log has it: reads roster documents into a ``Directory``, and knows which documents they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+from crdt_pos.schema import ROSTER, ROSTER_STORE
+from gossip.document import Document
+from gossip.entry import FeedId
+from gossip.log import Reader, Stored
+from merge_rules.set_remove_wins import ELEMENT
+from peers.certificates import Root
+from peers.roster import Directory, RosterSet
+
+COMPANY_ROSTER = Document(ROSTER)
+
+
+def store_roster(store: int) -> Document:
+    """The document with a store's enrolments."""
+    return Document(ROSTER_STORE, keys=(store,))
+
+
+def is_roster(document: Document) -> bool:
+    """Whether an entry of ``document`` changes the directory: then load it again."""
+    return document.kind in (ROSTER, ROSTER_STORE)
+
+
+def load_directory(reader: Reader, root: Root, chains: Iterable[tuple[bytes, ...]] = ()) -> Directory:
+    """The directory of everything in the log, and of ``chains`` shown otherwise (our own, and those of peers).
+
+    Costs one verification of two signatures for every enrolment. Raises ``CertificateError`` for a chain that does not prove
+    itself.
+    """
+    present: list[object] = []
+    stated: list[object] = []
+    for kind in (ROSTER, ROSTER_STORE):
+        for document in reader.documents(kind):
+            present += roster_state(reader, document).elements()
+            bodies = (stored.entry.body for stored in entries_of(reader, document))
+            stated += [
+                cast("dict[int, object]", body)[ELEMENT]
+                for body in bodies
+                if isinstance(body, dict) and ELEMENT in body
+            ]
+    directory = Directory.build(root, present, stated)
+    for chain in chains:
+        directory = directory.knowing(chain)
+    return directory
+
+
+def roster_state(reader: Reader, document: Document) -> RosterSet:
+    """The value of one roster document."""
+    state = RosterSet.bottom()
+    for stored in entries_of(reader, document):
+        state = state.join(RosterSet.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+    return state
+
+
+def entries_of(reader: Reader, document: Document) -> Iterator[Stored]:
+    """Every entry of a ``whole`` document, author by author, in order."""
+    for author in reader.authors(document):
+        yield from reader.entries(FeedId(document, author))
