@@ -64,9 +64,7 @@ class SetAddWins:
                 live[dot] = elements | other.live[dot]
             elif dot not in other.context:
                 live[dot] = elements
-        for dot, elements in other.live.items():
-            if dot not in self.context:
-                live[dot] = elements
+        live.update({dot: elements for dot, elements in other.live.items() if dot not in self.context})
         return type(self)(live, self.context.union(other.context))
 
     def precedes(self, other: Self) -> bool:
