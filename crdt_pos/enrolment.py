@@ -18,7 +18,7 @@ from crdt_pos import folder as folders
 from crdt_pos.directory import COMPANY_ROSTER, entries_of, load_directory, roster_state, store_roster
 from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.folder import Folder, Settings
-from crdt_pos.roster_kinds import ROSTER_KINDS
+from crdt_pos.schema import SCHEMA
 from gossip.document import Document
 from gossip.entry import FeedId, sign
 from gossip.log import Arrival, Log, Reader
@@ -140,8 +140,7 @@ def _at_office(office: Folder) -> Generator[tuple[Log, Directory]]:
 
 @contextmanager
 def _log(replica: Folder) -> Generator[Log]:
-    # Only roster entries are written here, so the log needs to know no other kinds.
-    log = LmdbLog.open(replica.log_path, ROSTER_KINDS, replica.root.company)
+    log = LmdbLog.open(replica.log_path, SCHEMA, replica.root.company)
     try:
         yield log
     finally:
@@ -163,7 +162,7 @@ def _state(log: Log, replica: Folder, document: Document, records: Iterable[Reco
 
 def _append(log: Log, replica: Folder, document: Document, bodies: Iterable[object], now_ms: int) -> None:
     author = replica.certificate.author
-    kind = ROSTER_KINDS[document.kind]
+    kind = SCHEMA[document.kind]
     with log.read() as reader:
         last = next(iter(reader.heads(FeedId(document, author))), None)
         found = None if last is None else reader.find(last.hash)

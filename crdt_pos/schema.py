@@ -18,8 +18,8 @@ from merge_rules.log_append import LogAppend
 from merge_rules.record import record_each
 from merge_rules.register_lww import RegisterLww
 from merge_rules.set_grow import SetGrow
-from merge_rules.set_remove_wins import SetRemoveWins
 from peers.permissions import Permission, Role
+from peers.roster import RosterSet
 
 try:
     from merge_rules.document_yjs import DocumentYjs
@@ -66,8 +66,8 @@ _DATED, _UNDATED = True, False
 
 _ROWS: Final = (
     # name, feed, scope, rule, authors, keys, dated, retention after it is safe elsewhere
-    Kind(ROSTER, _WHOLE, ScopeClass.COMPANY, SetRemoveWins, Permission(_OFFICE, _ANY_STORE), 0, _UNDATED, None),
-    Kind(ROSTER_STORE, _WHOLE, ScopeClass.STORE, SetRemoveWins, Permission(_OFFICE, _ANY_STORE), 1, _UNDATED, None),
+    Kind(ROSTER, _WHOLE, ScopeClass.COMPANY, RosterSet, Permission(_OFFICE, _ANY_STORE), 0, _UNDATED, None),
+    Kind(ROSTER_STORE, _WHOLE, ScopeClass.STORE, RosterSet, Permission(_OFFICE, _ANY_STORE), 1, _UNDATED, None),
     Kind(CATALOGUE, _WHOLE, ScopeClass.COMPANY, DocumentYjs, Permission(_BOTH, _ANY_STORE), 1, _UNDATED, None),
     Kind(CLAIMS, _WHOLE, ScopeClass.COMPANY, Claims, Permission(_BOTH, _OWN_STORE), 1, _UNDATED, None),
     Kind(STAFF, _LATEST, ScopeClass.STORE, STAFF_RULE, Permission(_BOTH, _OWN_STORE), 1, _UNDATED, None),
