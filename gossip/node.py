@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
@@ -81,18 +81,31 @@ class Batch:
     outcomes: tuple[Appended, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What a replica writes of its own accord when entries come in."""
+
+    views: Sequence[View] = ()
+    arrivals: Sequence[Arrival] = ()
+    """Entries of its own."""
+
+
+async def _knows_nothing(_peer: Certificate, _topic: str, _content: bytes) -> bytes | None:
+    return None
+
+
 @dataclass(slots=True)
 class Hooks:
     """What the layer above adds. All have a default that does nothing."""
 
-    derive: Callable[[Reader, Sequence[Arrival]], Iterable[View]] = lambda _reader, _arrivals: ()
-    """Views that follow from received entries; written in the same transaction. Runs on a worker thread."""
+    derive: Callable[[Reader, Sequence[Arrival]], Derived] = lambda _reader, _arrivals: Derived()
+    """What follows from received entries; written in the same transaction. Runs on a worker thread."""
     appended: Callable[[Batch], None] = lambda _batch: None
     """After a commit of received entries, on the event loop."""
     acknowledged: Callable[[Author, Sequence[tuple[FeedId, Head]]], None] = lambda _peer, _heads: None
     """A peer has these on its disk."""
-    asked: Callable[[Certificate, str, bytes], bytes | None] = lambda _peer, _topic, _content: None
-    """Answers a peer's question about anything but certificates. Runs on the writing thread: it may append."""
+    asked: Callable[[Certificate, str, bytes], Awaitable[bytes | None]] = _knows_nothing
+    """Answers a peer's question about anything but certificates."""
 
 
 @dataclass(slots=True)
@@ -182,6 +195,12 @@ class Node:
         """Addresses that are wanted and cannot be reached now, with the reason."""
         return {str(w.address): w.trouble for w in self._wanted.values() if w.trouble and w.author not in self.links}
 
+    def may_read(self, scopes: frozenset[Scope]) -> None:
+        """What this replica may read has changed (the roster grew): say so in new sessions, and begin them."""
+        if scopes != self._me.scopes:
+            self._me = replace(self._me, scopes=scopes)
+            self.end_sessions(Reason.DONE, "there are more scopes to share now")
+
     def end_sessions(self, reason: Reason, why: str) -> None:
         """End every session; peers that are wanted are dialled again."""
         for link in list(self.links.values()):
@@ -244,8 +263,9 @@ class Node:
     ) -> list[Appended]:
         counting = [arrival for arrival in arrivals if arrival.quarantine is None]
         with self.log.read() as reader:
-            derived = [*views, *self._hooks.derive(reader, counting)] if counting else list(views)
-        return self.log.append(arrivals, derived, cursors, self._now_ms())
+            derived = self._hooks.derive(reader, counting) if counting else Derived()
+        every = [*arrivals, *derived.arrivals]
+        return self.log.append(every, [*views, *derived.views], cursors, self._now_ms())[: len(arrivals)]
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 
@@ -420,7 +440,7 @@ class Node:
             chain = self._trust.chain(Author(question.content))
             answer = None if chain is None else canonical.encode(list(chain))
         else:
-            answer = await self.write(partial(self._hooks.asked, link.peer, question.topic, question.content))
+            answer = await self._hooks.asked(link.peer, question.topic, question.content)
         if not link.session.ended:
             link.session.answer(question.id, answer)
             link.flush()

@@ -1,0 +1,328 @@
+"""A running replica: its folder, log, node, discovery and local socket, put together.
+
+``office run`` and ``till run`` are this file. A replica goes on through everything that is only weather: no network, no
+multicast, a peer that misbehaves, a disk that is full for a while. It stops on SIGTERM with everything on disk.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import trio
+
+from crdt_pos import catalogue_views, variances
+from crdt_pos.balance import Balance
+from crdt_pos.catalogue_views import CatalogueProducts
+from crdt_pos.clock import store_clock, system_ms
+from crdt_pos.directory import is_roster
+from crdt_pos.folder import Folder
+from crdt_pos.forks import prove
+from crdt_pos.identity import Identity
+from crdt_pos.local import Command, serve
+from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
+from crdt_pos.loyalty import Programme
+from crdt_pos.money import Currency
+from crdt_pos.office_commands import OfficeCommands
+from crdt_pos.rights import TOPIC, RightsQuestion, decode_granted, donors, encode_granted
+from crdt_pos.safety import Safety
+from crdt_pos.schema import CATALOGUE, SCHEMA
+from crdt_pos.terms import Terms
+from crdt_pos.till import Till
+from crdt_pos.trust import RosterTrust
+from gossip.entry import Entry, Hash
+from gossip.log import Arrival, Outcome, Reader
+from gossip.log_lmdb import LmdbLog
+from gossip.node import Batch, Derived, Hooks, Node
+from gossip.reasons import Reason
+from gossip.session import Me
+from gossip.tls import Address
+from merge_rules.lattice import Author
+from peers.certificates import Certificate
+from peers.discovery import Discovery, DiscoveryUnavailable, FoundPeer
+from peers.permissions import Role
+from peers.roster import StoreRecord
+
+CHECKPOINT_S: Final = 60.0
+RIGHTS_TIMEOUT_MS: Final = 1_000
+PATIENCE_S: Final = 1.5
+"""How long the one of two neighbours with the larger id lets the other dial first, so that the two do not cross."""
+
+T = TypeVar("T")
+_log = logging.getLogger("crdt_pos.replica")
+
+
+class RunningReplica:
+    """One replica of this process. Implements ``local_commands.Replica``."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.certificate = folder.certificate
+        self.log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company)
+        self.trust = RosterTrust(folder, self.log)
+        self.safety = Safety(self.log, self.certificate.author)
+        self.now = store_clock(self._time_zone)
+        self.listening: Address | None = None
+        self.trouble = ""
+        """What does not work and is no reason to stop, in a sentence."""
+        me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
+        hooks = Hooks(self._derive, self._appended, self.safety.acknowledged, self._asked)
+        self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks)
+        self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
+        self.till: Till | None = None
+        self._commands: Mapping[str, Command]
+        if self.certificate.role is Role.TILL:
+            products = CatalogueProducts(self.terms().currency.code)
+            identity = self._identity()
+            self.till = Till(self.log, identity, self.now, products=products, terms=self.terms)
+            self._commands = TillCommands(self.till, identity, products, self, self.now, self.terms).commands()
+        else:
+            self._commands = OfficeCommands(self).commands()
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    async def run(self, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled. ``started`` returns the address in use, once sessions and the local socket are open.
+
+        Raises ``CannotListen``, and ``AlreadyServed`` if another process answers on the folder's socket.
+        """
+        settings = self.folder.settings
+        try:
+            async with trio.open_nursery() as nursery:
+                self.listening = await nursery.start(self.node.run, settings.listen)
+                assert self.listening is not None  # it was told to listen
+                await nursery.start(serve, self.folder.path, self._commands)
+                for address in settings.peers:
+                    self.node.want(address)
+                nursery.start_soon(self._prove_forks)
+                if self.till is not None and settings.wan == "live":
+                    nursery.start_soon(self._checkpoints, self.till)
+                if settings.multicast:
+                    nursery.start_soon(self._discover, self.listening)
+                task_status.started(self.listening)
+                _log.info("%s runs at %s", self.certificate.name, self.listening)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._save)
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self.log.close()
+
+    def _save(self) -> None:
+        views = self.safety.unsaved()
+        if views:
+            self.log.append([], views)
+
+    async def _checkpoints(self, till: Till) -> None:
+        while True:
+            await trio.sleep(CHECKPOINT_S)
+            await self.node.write(till.publish)
+
+    async def _discover(self, listening: Address) -> None:
+        """Find neighbours by multicast. Where that is blocked, say so and go on with the addresses in the settings."""
+        token = trio.lowlevel.current_trio_token()
+
+        def found(peer: FoundPeer) -> None:
+            trio.from_thread.run_sync(self._on_found, peer, trio_token=token)
+
+        def gone(peer: FoundPeer) -> None:
+            trio.from_thread.run_sync(self._on_gone, peer, trio_token=token)
+
+        discovery = Discovery(self.certificate, listening.port, self.folder.settings.interfaces, found, gone)
+        try:
+            await trio.to_thread.run_sync(discovery.start)
+            await trio.sleep_forever()
+        except DiscoveryUnavailable as error:
+            self.trouble = str(error)
+            _log.warning("%s", error)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(discovery.stop)
+
+    def _on_found(self, peer: FoundPeer) -> None:
+        neighbour = self.certificate.store is not None and peer.store == self.certificate.store
+        if neighbour or (peer.name.startswith("office-") and self.certificate.role is not Role.OFFICE):
+            patience_s = PATIENCE_S if neighbour and self.certificate.author > peer.author else 0.0
+            self.node.want(Address(peer.host, peer.port), peer.author, patience_s)
+
+    def _on_gone(self, peer: FoundPeer) -> None:
+        self.node.unwant(Address(peer.host, peer.port))
+
+    # --- what the roster says ----------------------------------------------------------------------------------------
+
+    def _store_record(self) -> StoreRecord | None:
+        store = self.certificate.store
+        today = datetime.datetime.fromtimestamp(system_ms() / 1000, datetime.UTC).date()
+        return None if store is None else self.trust.directory.store(store, today)
+
+    def _time_zone(self) -> str:
+        record = self._store_record()
+        return "UTC" if record is None else record.time_zone
+
+    def terms(self) -> Terms:
+        """On what terms the store sells now."""
+        record = self._store_record()
+        if record is None:
+            return Terms()
+        points = self.trust.directory.programme("points", record.valid_from)
+        return Terms(
+            record.legal_entity,
+            Currency(record.currency, record.exponent),
+            record.cash_step_minor,
+            not record.prices_without_tax,
+            Programme() if points is None else Programme("points", points.points_per_unit, points.minor_per_point),
+        )
+
+    def _identity(self) -> Identity:
+        certificate = self.certificate
+        assert certificate.store is not None
+        assert certificate.till is not None
+        return Identity(
+            self.folder.key,
+            certificate.author,
+            certificate.store,
+            certificate.till,
+            certificate.incarnation,
+            certificate.company,
+        )
+
+    # --- what follows from received entries --------------------------------------------------------------------------
+
+    def _derive(self, reader: Reader, arrivals: Sequence[Arrival]) -> Derived:
+        views = list(self.safety.unsaved())
+        prices = [arrival for arrival in arrivals if arrival.entry.document.kind == CATALOGUE]
+        if not prices:
+            return Derived(views)
+        views += catalogue_views.derive(reader, prices)
+        if self.till is None:
+            return Derived(views)
+        now_ms = system_ms()
+        currency = self.terms().currency.code
+        own = variances.derive(reader, prices, self._identity(), currency, now_ms, now_ms << 16)
+        return Derived(views, own)
+
+    def _appended(self, batch: Batch) -> None:
+        if any(is_roster(arrival.entry.document) for arrival in batch.arrivals):
+            self._roster_changed()
+        forks = [
+            (arrival.entry, outcome.rival)
+            for arrival, outcome in zip(batch.arrivals, batch.outcomes, strict=True)
+            if outcome.outcome is Outcome.FORK and outcome.rival is not None
+        ]
+        if forks:
+            self._to_prove_in.send_nowait(forks)
+
+    def _roster_changed(self) -> None:
+        self.trust.reload()
+        for link in list(self.node.links.values()):
+            objection = self.trust.objection(link.peer)
+            if objection is not None:
+                link.end(objection)
+        self.node.may_read(self.trust.readable(self.certificate))
+
+    async def _prove_forks(self) -> None:
+        async for pairs in self._to_prove_out:
+            await self.node.write(partial(self._append_proofs, pairs))
+
+    def _append_proofs(self, pairs: list[tuple[Entry, Hash]]) -> None:
+        now_ms = system_ms()
+        with self.log.read() as reader:
+            proofs = prove(reader, self.folder.key, self.certificate.author, pairs, now_ms << 16)
+        if proofs:
+            self.log.append(proofs, received_ms=now_ms)
+
+    # --- rights ------------------------------------------------------------------------------------------------------
+
+    async def _asked(self, peer: Certificate, topic: str, content: bytes) -> bytes | None:
+        question = RightsQuestion.decode(content) if topic == TOPIC else None
+        if question is None:
+            return None
+        if self.till is not None:
+            # Nobody but the peer itself or a head office that passes the question on may say who takes.
+            if peer.author != question.taker and peer.role is not Role.OFFICE:
+                return None
+            grant = partial(self.till.grant, question.account, question.taker, question.amount, question.programme)
+            return encode_granted(await self.node.write(grant))
+        return encode_granted(await self._ask_around(question, (peer.author,), RIGHTS_TIMEOUT_MS))
+
+    async def borrow(self, account: bytes, amount: int, deadline_ms: int, programme: str = "") -> None:
+        """Ask peers, most rights first, until ``amount`` is granted and here, or the deadline has passed."""
+        programme = programme or self.terms().programme.name
+        me = self.certificate.author
+        with trio.move_on_after(deadline_ms / 1000):
+            if self.till is not None:
+                await self.node.write(partial(self.till.welcome, account))
+            before = await self.look(lambda reader: self._rights(reader, programme, account))
+            question = RightsQuestion(programme, account, amount, me)
+            granted = await self._ask_around(question, (), deadline_ms)
+            while await self.look(lambda reader: self._rights(reader, programme, account)) < before + granted:
+                await self.node.changed()
+
+    def _rights(self, reader: Reader, programme: str, account: bytes) -> int:
+        return Balance.read(reader, programme, account).redeemable(self.certificate.author).here
+
+    async def _ask_around(self, question: RightsQuestion, without: Sequence[Author], timeout_ms: int) -> int:
+        links = {author: link for author, link in self.node.links.items() if author not in without}
+        holders = await self.look(lambda reader: donors(reader, question.programme, question.account, links))
+        offices = [author for author, link in links.items() if link.peer.role is Role.OFFICE and author not in holders]
+        granted = 0
+        for author in [*holders, *offices]:
+            if granted >= question.amount:
+                break
+            rest = RightsQuestion(question.programme, question.account, question.amount - granted, question.taker)
+            granted += decode_granted(await links[author].ask(TOPIC, rest.encode(), timeout_ms))
+        return min(granted, question.amount)
+
+    # --- for the local socket ----------------------------------------------------------------------------------------
+
+    async def act(self, act: Callable[[], T]) -> T:
+        """Run an act that may append, off the event loop, one at a time."""
+        return await self.node.write(act)
+
+    async def look(self, read: Callable[[Reader], T]) -> T:
+        """Run a read on a snapshot, off the event loop."""
+
+        def looked() -> T:
+            with self.log.read() as reader:
+                return read(reader)
+
+        return await trio.to_thread.run_sync(looked)
+
+    def after_commit(self) -> None:
+        """Something was written: wake the sessions."""
+        self.node.wake()
+
+    def status(self) -> ReplicaStatus:
+        """Peers, and what is safe elsewhere."""
+        copies, waiting = self.safety.count()
+        peers = tuple(
+            PeerStatus(link.peer.name, str(link.peer.role), not link.session.ended, link.facts.since_ms)
+            for link in self.node.links.values()
+        )
+        return ReplicaStatus(peers, copies, waiting)
+
+    def traffic(self) -> list[dict[str, object]]:
+        """Every session with its bytes and messages, TLS records included."""
+        return [
+            {
+                "peer": link.peer.name,
+                "role": str(link.peer.role),
+                "bytes_sent": link.stream.bytes_sent,
+                "bytes_received": link.stream.bytes_received,
+                "messages_sent": link.session.messages_sent,
+                "messages_received": link.session.messages_received,
+                "entries_received": link.facts.entries_received,
+                "entries_acknowledged": link.facts.entries_acknowledged,
+                "caught_up": link.facts.caught_up,
+            }
+            for link in self.node.links.values()
+        ]
+
+    def stop_sessions(self) -> None:
+        """Say goodbye to every peer."""
+        self.node.end_sessions(Reason.DONE, "the replica stops")

@@ -1,0 +1,78 @@
+"""Borrowing rights: what a replica asks when its own do not suffice, and what it answers when asked.
+
+The question is ``[programme, account, amount, taker]`` under the topic ``rights``; the answer is how much was granted. The
+grant itself is a signed entry in the account's ``balance`` document and travels like any other. A till grants its own rights.
+A head office holds none, so it passes the question on to the replica with the most, which grants to the taker directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from crdt_pos.balance import Balance
+from crdt_pos.receipt import ACCOUNT_BYTES
+from gossip.log import Reader
+from merge_rules import canonical
+from merge_rules.errors import NotCanonical
+from merge_rules.lattice import AUTHOR_BYTES, Author
+
+TOPIC: Final = "rights"
+PROGRAMME_CHARACTERS_MAX: Final = 40
+AMOUNT_MAX: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class RightsQuestion:
+    """May ``taker`` have up to ``amount`` of the rights to this account?"""
+
+    programme: str
+    account: bytes
+    amount: int
+    taker: Author
+
+    def encode(self) -> bytes:
+        """The content of the question."""
+        return canonical.encode([self.programme, self.account, self.amount, self.taker])
+
+    @classmethod
+    def decode(cls, content: bytes) -> RightsQuestion | None:
+        """``None`` for content that is no such question: a peer's fault, answered with nothing."""
+        try:
+            value = canonical.decode(content)
+        except NotCanonical:
+            return None
+        match value:
+            case [str(programme), bytes(account), int(amount), bytes(taker)] if (
+                0 < len(programme) <= PROGRAMME_CHARACTERS_MAX
+                and len(account) == ACCOUNT_BYTES
+                and 0 < amount <= AMOUNT_MAX
+                and len(taker) == AUTHOR_BYTES
+            ):
+                return cls(programme, account, amount, Author(taker))
+            case _:
+                return None
+
+
+def encode_granted(amount: int) -> bytes:
+    """The content of the answer."""
+    return canonical.encode(amount)
+
+
+def decode_granted(content: bytes | None) -> int:
+    """How much a peer says it granted; 0 for no answer or one that is no number."""
+    if content is None:
+        return 0
+    try:
+        value = canonical.decode(content)
+    except NotCanonical:
+        return 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= AMOUNT_MAX else 0
+
+
+def donors(reader: Reader, programme: str, account: bytes, among: Iterable[Author]) -> list[Author]:
+    """Those ``among`` the given that hold rights to an account, most first."""
+    balance = Balance.read(reader, programme, account)
+    held = {author: balance.redeemable(author).here for author in among}
+    return sorted((author for author, rights in held.items() if rights > 0), key=lambda author: (-held[author], author))

@@ -1,0 +1,79 @@
+"""Safe elsewhere: how much of what this replica wrote has been acknowledged by others, from their disks.
+
+What counts is the journal: the sales that nobody else could write again. An acknowledgement is kept as a view, so that after a
+restart the lamp does not forget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from crdt_pos.schema import JOURNAL
+from gossip.entry import FeedId, Head
+from gossip.log import Log, View, feed_key
+from merge_rules import canonical
+from merge_rules.lattice import Author
+
+_PREFIX: Final = b"safe/"
+DOCUMENTS_MAX: Final = 3
+"""How many of the newest business dates are looked at."""
+
+
+class Safety:
+    """What peers hold of this replica's journal feeds."""
+
+    def __init__(self, log: Log, me: Author) -> None:
+        self._log = log
+        self._me = me
+        self._held: dict[FeedId, dict[Author, int]] = {}
+        self._unsaved: set[FeedId] = set()
+
+    def acknowledged(self, peer: Author, heads: Sequence[tuple[FeedId, Head]]) -> None:
+        """A peer has these on its disk."""
+        for feed, head in heads:
+            if feed.author == self._me and feed.document.kind == JOURNAL:
+                held = self._of(feed)
+                if head.seq > held.get(peer, 0):
+                    held[peer] = head.seq
+                    self._unsaved.add(feed)
+
+    def unsaved(self) -> list[View]:
+        """Views to write with the next transaction; each only once."""
+        views: list[View] = [
+            (_PREFIX + feed_key(feed), canonical.encode({bytes(peer): seq for peer, seq in self._held[feed].items()}))
+            for feed in self._unsaved
+        ]
+        self._unsaved.clear()
+        return views
+
+    def count(self) -> tuple[int, int]:
+        """How many peers hold all of this replica's newest journals, and how many of its acts no peer holds."""
+        waiting = 0
+        holders: set[Author] | None = None
+        with self._log.read() as reader:
+            documents = [document for document in reader.documents(JOURNAL)][-DOCUMENTS_MAX:]
+            for document in documents:
+                feed = FeedId(document, self._me)
+                heads = reader.heads(feed)
+                if not heads:
+                    continue
+                held = self._of(feed)
+                last = heads[-1].seq
+                waiting += last - min(last, max(held.values(), default=0))
+                having = {peer for peer, seq in held.items() if seq >= last}
+                holders = having if holders is None else holders & having
+        return len(holders or ()), waiting
+
+    def _of(self, feed: FeedId) -> dict[Author, int]:
+        if feed not in self._held:
+            with self._log.read() as reader:
+                saved = reader.view(_PREFIX + feed_key(feed))
+            self._held[feed] = {} if saved is None else _decoded(saved)
+        return self._held[feed]
+
+
+def _decoded(saved: bytes) -> dict[Author, int]:
+    value = canonical.decode(saved)
+    assert isinstance(value, dict)  # our own view
+    return {Author(peer): seq for peer, seq in value.items()}

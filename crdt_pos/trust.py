@@ -1,0 +1,77 @@
+"""Whom a replica believes: the roster in its log, its own certificates, and chains that peers have shown.
+
+A till learns the tills of other stores only when their entries reach it (a member's balance does); the chain that a peer shows
+then is kept as a view, so that after a restart nobody has to be asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from crdt_pos.directory import load_directory
+from crdt_pos.folder import Folder
+from gossip.document import Scope
+from gossip.ingest import AuthorRecord
+from gossip.log import Log, View
+from gossip.reasons import Reason
+from merge_rules import canonical
+from merge_rules.lattice import Author
+from peers.certificates import Certificate
+from peers.permissions import Role, readable_scopes
+from peers.roster import Directory
+
+_SHOWN: Final = b"roster/shown/"
+
+
+class RosterTrust:
+    """Implements ``gossip.node.Trust``. ``reload`` after roster entries were appended."""
+
+    def __init__(self, folder: Folder, log: Log) -> None:
+        self._folder = folder
+        self._log = log
+        self._records: dict[Author, AuthorRecord] = {}
+        self.directory = Directory(folder.root)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the roster again."""
+        with self._log.read() as reader:
+            shown = [tuple(cast("list[bytes]", canonical.decode(chain))) for _, chain in reader.views(_SHOWN)]
+            self._know(load_directory(reader, self._folder.root, [self._folder.chain, *shown]))
+
+    def _know(self, directory: Directory) -> None:
+        self.directory = directory
+        self._records = {
+            author: AuthorRecord(chain[0].public_key, chain[0].role, chain[0].store)
+            for author, chain in directory.chains.items()
+        }
+
+    def record(self, author: Author) -> AuthorRecord | None:
+        """What the certificate of ``author`` says."""
+        return self._records.get(author)
+
+    def objection(self, peer: Certificate) -> Reason | None:
+        """``REVOKED`` for one that the roster has withdrawn."""
+        return None if self.directory.takes_part(peer.author) else Reason.REVOKED
+
+    def readable(self, peer: Certificate) -> frozenset[Scope]:
+        """The scopes that ``peer`` may read."""
+        stores = frozenset(self.directory.stores)
+        return frozenset(Scope(scope) for scope in readable_scopes(peer.role, peer.store, stores))
+
+    def chain(self, author: Author) -> Sequence[bytes] | None:
+        """The certificates that prove ``author``, its own first."""
+        found = self.directory.chains.get(author)
+        return None if found is None else [certificate.der for certificate in found]
+
+    def learn(self, chain: Sequence[bytes]) -> Sequence[View]:
+        """Prove and remember a chain. Raises ``CertificateError``."""
+        directory = self.directory.knowing(chain)
+        new = set(directory.chains) - set(self.directory.chains)
+        self._know(directory)
+        return [(_SHOWN + author, canonical.encode(list(chain))) for author in new if self._is_replica(author)]
+
+    def _is_replica(self, author: Author) -> bool:
+        certificate = self.directory.certificate(author)
+        return certificate is not None and certificate.role is not Role.OFFICE
