@@ -157,6 +157,7 @@ class TillCommands:
             "currency": terms.currency.code,
             "exponent": terms.currency.exponent,
             "programme": terms.programme.name,
+            "minor_per_point": terms.programme.minor_per_point,
             "business_date": open_on.isoformat() if open_on else None,
             "peers": [
                 {
