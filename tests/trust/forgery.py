@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -43,12 +44,10 @@ def forge(
         elif isinstance(value, x509.BasicConstraints) and ca is not None:
             value = x509.BasicConstraints(*ca)
         elif isinstance(value, x509.KeyUsage) and ca is not None:
-            value = x509.KeyUsage(True, False, False, False, False, ca[0], False, False, False)
+            value = x509.KeyUsage(*(True, *4 * [False], ca[0], *3 * [False]))
         elif isinstance(value, x509.ExtendedKeyUsage) and usages is not None:
             value = x509.ExtendedKeyUsage(usages)
         elif isinstance(value, x509.SubjectKeyIdentifier) and public is not None:
-            import hashlib
-
             value = x509.SubjectKeyIdentifier(hashlib.sha256(public).digest()[:20])
         elif isinstance(value, x509.AuthorityKeyIdentifier):
             identifier = by.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest

@@ -49,6 +49,4 @@ def contexts(folder: Path, root: Root, secret: SecretKey, chain: list[bytes]) ->
     certificates.save_key(folder / "key.pem", secret)
     certificates.save_certificates(folder / "certificate.pem", chain)
     certificates.save_certificates(folder / "root.pem", [root.der])
-    return certificates.tls_contexts(
-        root.company, folder / "key.pem", folder / "certificate.pem", folder / "root.pem"
-    )
+    return certificates.tls_contexts(root.company, folder / "key.pem", folder / "certificate.pem", folder / "root.pem")

@@ -50,9 +50,7 @@ class Server:
         self.heard.set()
 
 
-async def started(
-    nursery: trio.Nursery, contexts: TlsContexts, server: Server, **limits: float
-) -> Address:
+async def started(nursery: trio.Nursery, contexts: TlsContexts, server: Server, **limits: float) -> Address:
     async def run(task_status: trio.TaskStatus[Address]) -> None:
         await tls.serve(LOOPBACK, contexts, server.echo, server.refuse, task_status=task_status, **limits)  # type: ignore[arg-type]
 
@@ -92,9 +90,7 @@ async def test_the_bytes_are_counted_as_they_pass_the_network(tmp_path: Path, ou
         nursery.cancel_scope.cancel()
 
 
-async def test_a_till_of_another_company_is_refused_on_both_sides_with_a_reason(
-    tmp_path: Path, ours: Company
-) -> None:
+async def test_a_till_of_another_company_is_refused_on_both_sides_with_a_reason(tmp_path: Path, ours: Company) -> None:
     theirs = company(100)
     server = Server()
     async with trio.open_nursery() as nursery:
@@ -107,7 +103,9 @@ async def test_a_till_of_another_company_is_refused_on_both_sides_with_a_reason(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_dialler_that_trusts_us_but_is_not_of_us_hears_so_when_it_listens(tmp_path: Path, ours: Company) -> None:
+async def test_a_dialler_that_trusts_us_but_is_not_of_us_hears_so_when_it_listens(
+    tmp_path: Path, ours: Company
+) -> None:
     theirs = company(100)
     spy = contexts(tmp_path / "spy", theirs.root, theirs.till_key, [theirs.till.der, theirs.office.der])
     spy.client.load_verify_locations(cadata=ours.root.der)
@@ -181,7 +179,9 @@ async def test_one_that_says_nothing_is_not_waited_for(
         nursery.cancel_scope.cancel()
 
 
-async def test_more_connections_than_allowed_are_turned_away_and_the_others_go_on(tmp_path: Path, ours: Company) -> None:
+async def test_more_connections_than_allowed_are_turned_away_and_the_others_go_on(
+    tmp_path: Path, ours: Company
+) -> None:
     server = Server()
     till = of_till(tmp_path, ours)
     async with trio.open_nursery() as nursery:
