@@ -249,7 +249,7 @@ def sentence(error: BaseException) -> str:
     """
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx else NAME
-        said = error.format_message()
+        said = " ".join(error.format_message().split())
         return f"{said if said.endswith(('.', '?')) else said + '.'} See: {where} --help"
     if isinstance(error, click.ClickException):
         return error.format_message()
