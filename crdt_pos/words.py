@@ -95,13 +95,12 @@ def search(reader: Reader, text: str, limit: int) -> list[int]:
     for token in asked:
         matches = _matches(reader, token)
         if found is not None:
-            small, large = sorted((found, matches), key=len)
-            matches = {product: weight + large[product] for product, weight in small.items() if product in large}
+            matches = {product: found[product] + matches[product] for product in found.keys() & matches.keys()}
         if not matches:
             return []
         found = matches
     assert found is not None
-    best = heapq.nsmallest(limit, ((weight, product) for product, weight in found.items()))
+    best = heapq.nsmallest(limit, zip(found.values(), found.keys(), strict=True))
     return [product for _, product in best]
 
 

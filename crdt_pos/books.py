@@ -1,0 +1,475 @@
+"""The books: what stores took and moved, read from the day entries that are here, on any replica.
+
+Every figure comes from the summary that covers most of a till's journal, whoever published it; where the journal itself is
+here and reaches further, it is folded instead. Nothing is added across legal entities or currencies. What is not closed, or
+should be here and is not, is named with every figure: a till is *waited for* on a date
+
+- while its entry of that date is not closed,
+- if its entry of a later date says that there was one and it is not here,
+- if it takes part in the store and nothing of that date or a later one has come: it may have been open.
+
+A till whose later entry names an earlier previous date was closed all that day, which is final.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from crdt_pos import variances
+from crdt_pos.day import Day, Flow, Goods, TaxTotals, days_between, fold
+from crdt_pos.errors import NothingHere
+from crdt_pos.journal import acts
+from crdt_pos.schema import BALANCE, DAY, VARIANCES
+from crdt_pos.variance import Variance
+from gossip.document import Document, date_of, day_number
+from gossip.entry import FeedId
+from gossip.log import Reader
+from merge_rules.claims import Identities
+from merge_rules.counter_bounded import CounterBounded
+from merge_rules.counter_covers import CounterCovers, Summary
+from merge_rules.errors import InvalidBody
+from merge_rules.lattice import Author
+from peers.roster import Directory
+
+NOTHING: Final = Flow()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which days, stores, tills and products; ``None`` for all (of days: the newest date that is here)."""
+
+    date_from: datetime.date | None = None
+    date_to: datetime.date | None = None
+    store: int | None = None
+    till: int | None = None
+    product: int | None = None
+
+
+class Awaited(NamedTuple):
+    """A till of which more may come."""
+
+    till: str
+    """``12-3``."""
+    date: datetime.date
+    heard_ms: int
+    """When the newest of its entries came; 0 if none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class TillDay:
+    """One till's business date, as far as it is known here."""
+
+    author: Author
+    store: int
+    till: int
+    incarnation: str
+    date: datetime.date
+    day: Day
+    covers: int
+    """Acts in it."""
+    publisher: Author | None
+    """Who signed the summary; ``None`` where the journal here was folded."""
+    heard_ms: int
+    disputed: bool
+    """Two summaries reach equally far and differ, or an author contradicts itself: a lower bound until a person decides."""
+
+    @property
+    def name(self) -> str:
+        """``12-3``."""
+        return f"{self.store}-{self.till}"
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come."""
+        return self.day.closed
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """Amounts of one legal entity in one currency, in minor units."""
+
+    takings_minor: int = 0
+    refunds_minor: int = 0
+    tax_not_included_minor: int = 0
+    rounding: Flow = NOTHING
+    liabilities: Flow = NOTHING
+    taxes: Mapping[int, TaxTotals] = field(default_factory=dict[int, TaxTotals])
+    tenders: Mapping[int, Flow] = field(default_factory=dict[int, Flow])
+    documents: Mapping[int, int] = field(default_factory=dict[int, int])
+    """Series → count."""
+
+    @property
+    def tax_minor(self) -> int:
+        """All tax, less what was given back."""
+        return sum(tax.tax - tax.tax_back for tax in self.taxes.values())
+
+    @property
+    def tenders_net_minor(self) -> int:
+        """Tenders in less out."""
+        return sum(flow.net for flow in self.tenders.values())
+
+    @property
+    def balanced(self) -> bool:
+        """takings − refunds + tax not included + rounding + liabilities sold = tenders in − tenders out."""
+        due = self.takings_minor - self.refunds_minor + self.tax_not_included_minor
+        return due + self.rounding.net + self.liabilities.net == self.tenders_net_minor
+
+    def plus(self, day: Day) -> Money:
+        """With one till's day."""
+        taxes, tenders, documents = dict(self.taxes), dict(self.tenders), dict(self.documents)
+        for code, tax in day.taxes.items():
+            taxes[code] = TaxTotals(*map(sum, zip(taxes.get(code, TaxTotals()), tax, strict=True)))
+        for kind, flow in day.tenders.items():
+            tenders[kind] = _add(tenders.get(kind, Flow()), flow)
+        for series, numbers in day.series.items():
+            documents[series] = documents.get(series, 0) + numbers.count
+        return Money(
+            self.takings_minor + day.takings_minor,
+            self.refunds_minor + day.refunds_minor,
+            self.tax_not_included_minor + day.tax_not_included_minor,
+            _add(self.rounding, day.rounding),
+            _add(self.liabilities, day.liabilities),
+            taxes,
+            tenders,
+            documents,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GoodsRow:
+    """One product, or several that share a claimed code and are read as one."""
+
+    product: int
+    """The smallest id."""
+    joined: tuple[int, ...]
+    """All ids, where there are several."""
+    goods: Goods
+    """What moved in the period."""
+    stock: int
+    """What is on the shelves at the end of the period, as far as the entries here say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The books of one legal entity in one currency."""
+
+    legal_entity: str
+    currency: str
+    exponent: int
+    stores: tuple[int, ...]
+    money: Money
+    goods: tuple[GoodsRow, ...]
+    days: tuple[TillDay, ...]
+    waiting: tuple[Awaited, ...]
+    """Empty: every figure is final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A programme's balances as known here, at whatever date."""
+
+    programme: str
+    accounts: int
+    earned: int
+    redeemed: int
+    owed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Everything that was asked for."""
+
+    date_from: datetime.date
+    date_to: datetime.date
+    accounts: tuple[Account, ...]
+    owed: tuple[Owed, ...]
+    variances: tuple[tuple[datetime.date, int, Variance], ...]
+    """Date, store, variance."""
+
+
+def read(reader: Reader, directory: Directory, query: Query, identities: Identities | None = None) -> Books:
+    """The books. ``identities``: the claims, for products that are read as one.
+
+    Raises ``NothingHere`` for a date, store, till or product that nothing here knows.
+    """
+    date_from, date_to = _period(reader, directory, query)
+    known = _TillDays(reader, directory, query)
+    chosen = known.between(date_from, date_to)
+    if query.till is not None and not known.has_till(query.till):
+        raise NothingHere(f"There is no till {query.till}{_of_store(query)} here.")
+    waiting = list(known.waiting(date_from, date_to))
+    keys = {_key(directory, day.store, day.date): None for day in chosen}
+    keys.update({_key(directory, int(one.till.partition("-")[0]), one.date): None for one in waiting})
+    goods = _GoodsRows(directory, identities or Identities(), query.product)
+    for day in known.between(datetime.date.min, date_to):
+        goods.add(day, moved=day.date >= date_from)
+    if query.product is not None and not goods.rows_anywhere():
+        raise NothingHere(f"Product {query.product} has never moved{_of_store(query)}, as far as it is known here.")
+    accounts = tuple(
+        Account(
+            *key,
+            stores=tuple(sorted({day.store for day in chosen if _key(directory, day.store, day.date) == key})),
+            money=_money(day.day for day in chosen if _key(directory, day.store, day.date) == key),
+            goods=goods.rows(key),
+            days=tuple(day for day in chosen if _key(directory, day.store, day.date) == key),
+            waiting=tuple(one for one in waiting if _key(directory, int(one.till.partition("-")[0]), one.date) == key),
+        )
+        for key in sorted(keys)
+    )
+    return Books(
+        date_from, date_to, accounts, owed(reader, directory, query), _variances(reader, query, date_from, date_to)
+    )
+
+
+def owed(reader: Reader, directory: Directory, query: Query) -> tuple[Owed, ...]:
+    """What is owed to accounts, by programme. With a store or till: what was earned and redeemed there."""
+    sums: dict[str, list[int]] = {}
+    for document in reader.documents(BALANCE):
+        state = CounterBounded.bottom()
+        for stored in reader.head_entries(document):
+            state = state.join(CounterBounded.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+        authors = [author for author in state.authors if _asked(directory, query, author)]
+        if authors:
+            row = sums.setdefault(str(document.keys[0]), [0, 0, 0, 0])
+            row[0] += 1
+            row[1] += sum(map(state.earned, authors))
+            row[2] += sum(map(state.redeemed, authors))
+            row[3] += state.value()
+    return tuple(Owed(programme, *row) for programme, row in sorted(sums.items()))
+
+
+Key = tuple[str, str, int]
+"""Legal entity, currency and its exponent."""
+
+
+def _key(directory: Directory, store: int, date: datetime.date) -> Key:
+    record = directory.store(store, date)
+    return (record.legal_entity, record.currency, record.exponent) if record else ("", "", 2)
+
+
+def _money(days: Iterable[Day]) -> Money:
+    money = Money()
+    for day in days:
+        money = money.plus(day)
+    return money
+
+
+def _add(a: Flow, b: Flow) -> Flow:
+    return Flow(a.come_in + b.come_in, a.gone_out + b.gone_out)
+
+
+def _of_store(query: Query) -> str:
+    return "" if query.store is None else f" of store {query.store}"
+
+
+def _asked(directory: Directory, query: Query, author: Author) -> bool:
+    if query.store is None and query.till is None:
+        return True
+    certificate = directory.certificate(author)
+    return (
+        certificate is not None and query.store in (None, certificate.store) and query.till in (None, certificate.till)
+    )
+
+
+def _period(reader: Reader, directory: Directory, query: Query) -> tuple[datetime.date, datetime.date]:
+    days = {document.day for document in reader.documents(DAY) if query.store in (None, document.keys[0])}
+    stores = {document.keys[0] for document in reader.documents(DAY)} | directory.stores.keys()
+    if query.store is not None and query.store not in stores:
+        known = ", ".join(map(str, sorted(store for store in stores if isinstance(store, int)))) or "none"
+        raise NothingHere(f"There is no store {query.store} here; the stores here: {known}.")
+    if not days:
+        raise NothingHere(f"Nothing has been published{_of_store(query)} yet, as far as it is known here.")
+    first, last = date_of(min(days)), date_of(max(days))
+    date_to = query.date_to or (last if query.date_from is None else max(last, query.date_from))
+    date_from = query.date_from or (date_to if query.date_to is None else min(first, query.date_to))
+    if date_from > date_to:
+        raise NothingHere(f"The period ends before it begins: {date_from} to {date_to}.")
+    if not any(day_number(date_from) <= day <= day_number(date_to) for day in days):
+        asked = f"{date_from}" if date_from == date_to else f"{date_from} to {date_to}"
+        raise NothingHere(f"There is nothing of {asked} here; the business dates here are {first} to {last}.")
+    return date_from, date_to
+
+
+def _variances(
+    reader: Reader, query: Query, date_from: datetime.date, date_to: datetime.date
+) -> tuple[tuple[datetime.date, int, Variance], ...]:
+    found: list[tuple[datetime.date, int, Variance]] = []
+    for document in reader.documents(VARIANCES, day_number(date_from), day_number(date_to)):
+        store = document.keys[0]
+        if isinstance(store, int) and query.store in (None, store):
+            found.extend(
+                (date_of(document.day), store, one)
+                for one in variances.read(reader, document)
+                if query.product in (None, one.product)
+                and (query.till is None or one.number.split("-")[1:2] == [str(query.till)])
+            )
+    return tuple(found)
+
+
+class _TillDays:
+    """Every till's day that is here of the stores and tills asked for."""
+
+    def __init__(self, reader: Reader, directory: Directory, query: Query) -> None:
+        self._reader = reader
+        self._directory = directory
+        self._query = query
+        self._days = [
+            till_day
+            for document in reader.documents(DAY)
+            if query.store in (None, document.keys[0])
+            for till_day in till_days(reader, directory, document)
+            if query.till in (None, till_day.till)
+        ]
+
+    def between(self, date_from: datetime.date, date_to: datetime.date) -> list[TillDay]:
+        return [day for day in self._days if date_from <= day.date <= date_to]
+
+    def has_till(self, till: int) -> bool:
+        return bool(self._days) or any(
+            one.till == till for store in self._stores() for one in self._directory.tills(store)
+        )
+
+    def _stores(self) -> list[int]:
+        known = {day.store for day in self._days} | self._directory.stores.keys()
+        return sorted(known if self._query.store is None else known & {self._query.store})
+
+    def waiting(self, date_from: datetime.date, date_to: datetime.date) -> Iterator[Awaited]:
+        """Tills of which more may come for a date of the period, by store, till and date."""
+        by_author: dict[Author, list[TillDay]] = {}
+        for day in self._days:
+            by_author.setdefault(day.author, []).append(day)
+        names = {author: (days[0].store, days[0].till) for author, days in by_author.items()}
+        for store in self._stores():
+            for one in self._directory.tills(store):
+                if self._query.till in (None, one.till) and one.till is not None:
+                    names[one.author] = (store, one.till)
+        dates = sorted({day.date for day in self.between(date_from, date_to)})
+        for author, (store, till) in sorted(names.items(), key=lambda item: (item[1], item[0])):
+            days = sorted(by_author.get(author, ()), key=lambda day: day.date)
+            heard_ms = max((day.heard_ms for day in days), default=0)
+            for date in _missing(days, dates):
+                if not self._closed_down(store, till, date):
+                    yield Awaited(f"{store}-{till}", date, heard_ms)
+
+    def _closed_down(self, store: int, till: int, date: datetime.date) -> bool:
+        return any(
+            closure.store == store and closure.till in (0, till) and closure.last_day < date
+            for closure in self._directory.closures
+        )
+
+
+def _missing(days: Sequence[TillDay], dates: Sequence[datetime.date]) -> Iterator[datetime.date]:
+    """The ``dates`` that are not final for a till that has ``days``, both ascending."""
+    held = {day.date: day for day in days}
+    for date in dates:
+        if date in held:
+            if not held[date].closed:
+                yield date
+            continue
+        later = next((day for day in days if day.date > date), None)
+        if later is None:
+            yield date
+            continue
+        previous = days_between(later.day, later.date)
+        if previous is not None and previous >= date:
+            yield date
+
+
+def till_days(reader: Reader, directory: Directory, document: Document) -> list[TillDay]:
+    """The days of one ``day`` document, by till: of each the summary that counts, or the journal's fold if that is longer."""
+    store = document.keys[0]
+    assert isinstance(store, int)
+    state = CounterCovers.bottom()
+    heard: dict[Author, int] = {}
+    forked: set[Author] = set()
+    for stored in reader.head_entries(document):
+        entry = stored.entry
+        try:
+            state = state.join(CounterCovers.from_entry(entry.author, entry.seq, entry.body))
+        except InvalidBody:
+            continue
+        if entry.author in heard:
+            forked.add(entry.author)
+        heard[entry.author] = max(heard.get(entry.author, 0), stored.received_ms or entry.stamp >> 16)
+    conflicts = state.conflicts()
+    found: list[TillDay] = []
+    for subject, summary in state.summaries().items():
+        certificate = directory.certificate(subject)
+        day, covers, publisher = _furthest(reader, document, store, summary)
+        if day is not None:
+            found.append(
+                TillDay(
+                    subject,
+                    store,
+                    (certificate.till if certificate else 0) or 0,
+                    certificate.incarnation if certificate else subject.hex(),
+                    date_of(document.day),
+                    day,
+                    covers,
+                    publisher,
+                    heard.get(subject, heard.get(summary.publisher, 0)),
+                    subject in conflicts or summary.publisher in forked,
+                )
+            )
+    return sorted(found, key=lambda day: (day.till, day.incarnation, day.author))
+
+
+def _furthest(
+    reader: Reader, document: Document, store: int, summary: Summary
+) -> tuple[Day | None, int, Author | None]:
+    try:
+        heads = reader.heads(FeedId(Document("journal", document.day, (store,)), summary.subject))
+        reach = max((head.seq for head in heads), default=0)
+        if reach > summary.covers.seq and len(heads) == 1:
+            return fold(acts(reader, store, document.day, summary.subject)), reach, None
+        return Day.from_counters(summary.counters), summary.covers.seq, summary.publisher
+    except InvalidBody:
+        return None, 0, None
+
+
+class _GoodsRows:
+    """Goods by legal entity, currency and product, joined under claims when they are read."""
+
+    def __init__(self, directory: Directory, identities: Identities, product: int | None) -> None:
+        self._directory = directory
+        self._identities = identities
+        self._product = None if product is None else identities.same_as(product)
+        self._moved: dict[Key, dict[int, Goods]] = {}
+        self._all: dict[Key, dict[int, Goods]] = {}
+
+    def add(self, day: TillDay, *, moved: bool) -> None:
+        key = _key(self._directory, day.store, day.date)
+        tables = [self._all.setdefault(key, {}), *([self._moved.setdefault(key, {})] if moved else [])]
+        for product, goods in day.day.goods.items():
+            if self._product is None or self._identities.same_as(product) == self._product:
+                for table in tables:
+                    table[product] = table.get(product, Goods()).plus(goods)
+
+    def rows_anywhere(self) -> bool:
+        return any(self._all.values())
+
+    def rows(self, key: Key) -> tuple[GoodsRow, ...]:
+        moved, everything = self._moved.get(key, {}), self._all.get(key, {})
+        shown = moved if self._product is None else everything
+        groups: dict[int, set[int]] = {}
+        for product in shown:
+            name = self._identities.same_as(product)
+            groups.setdefault(name if isinstance(name, int) else product, set()).update(
+                one for one in self._identities.group(product) if isinstance(one, int)
+            )
+        rows: list[GoodsRow] = []
+        for name, members in sorted(groups.items()):
+            goods = _sum(moved.get(one, Goods()) for one in members)
+            stock = _sum(everything.get(one, Goods()) for one in members).stock
+            rows.append(GoodsRow(name, tuple(sorted(members)) if len(members) > 1 else (), goods, stock))
+        return tuple(rows)
+
+
+def _sum(goods: Iterable[Goods]) -> Goods:
+    total = Goods()
+    for one in goods:
+        total = total.plus(one)
+    return total

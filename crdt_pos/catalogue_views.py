@@ -1,0 +1,316 @@
+"""The catalogue at a till: projected into views, so that nothing of it has to stay in memory.
+
+    b"product/" ‖ product: 8 bytes                        →  CBOR map of its facts: {"name": "Milk 1 l", "price//0": [119, 0], …}
+    b"code/" ‖ code ‖ b"/" ‖ source                       →  ids of the products that it means (8 bytes each, ascending)
+    b"word/" …                                            →  see ``crdt_pos.words``
+    b"tax/" ‖ code: 8 bytes ‖ from ms: 8 bytes            →  millionths, as CBOR
+
+A source is ``c`` and the shard's two bytes: several may say what one code means, and each takes back only what it said.
+The smallest id answers; the others are shown as a conflict. Only products that a batch changes are projected again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from crdt_pos import catalogue, words
+from crdt_pos.products import Component, Price, Product
+from gossip.document import Document
+from gossip.entry import Entry, FeedId
+from gossip.log import Arrival, Reader, View
+from merge_rules import canonical
+from merge_rules.document_yjs import COVERS, UPDATE, OpenDocument
+from merge_rules.errors import InvalidBody, NotCanonical
+from merge_rules.lattice import Author
+
+PRODUCT: Final = b"product/"
+CODE: Final = b"code/"
+TAX: Final = b"tax/"
+_ID_BYTES: Final = 8
+
+Facts = dict[str, Any]
+"""What a document says of one product: fact → value, as in ``crdt_pos.catalogue``."""
+
+
+def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
+    """The views that the ``catalogue`` entries of a batch change, to be appended with it in one transaction.
+
+    Entries that will wait for a missing one before them count when they are appended, not now.
+    """
+    index = words.Changes(reader)
+    views: dict[bytes, bytes | None] = {}
+    for shard, changed in _changes(reader, arrivals):
+        if shard == catalogue.COMPANY_SHARD:
+            views.update(_tax_views(changed))
+        else:
+            views.update(_product_views(reader, shard, changed, index))
+    return [*views.items(), *index.views()]
+
+
+def changed_prices(reader: Reader, arrivals: Sequence[Arrival], currency: str) -> dict[int, tuple[Product, int]]:
+    """The products whose prices a batch changes, each as it will be, and from when on (ms) its prices differ."""
+    read_as = CatalogueProducts(currency)
+    found: dict[int, tuple[Product, int]] = {}
+    for shard, changed in _changes(reader, arrivals):
+        for product, facts in _by_product(changed).items() if shard != catalogue.COMPANY_SHARD else ():
+            old = read_facts(reader, product)
+            before, after = _prices(old, currency), _prices(_updated(old, facts), currency)
+            differing = {price.valid_from_ms for price in set(before) ^ set(after)}
+            if differing:
+                found[product] = read_as.product(product, _updated(old, facts)), min(differing)
+    return found
+
+
+Keys = Mapping[str, bytes | None]
+"""Keys of a Yjs map and their new values."""
+
+
+def _changes(reader: Reader, arrivals: Sequence[Arrival]) -> Iterator[tuple[int, Keys]]:
+    fresh: dict[Document, list[Entry]] = {}
+    for arrival in arrivals:
+        entry = arrival.entry
+        if entry.document.kind == catalogue.KIND and arrival.quarantine is None:
+            fresh.setdefault(entry.document, []).append(entry)
+    for document, entries in fresh.items():
+        shard = document.keys[0] if document.keys else None
+        if isinstance(shard, int) and 0 <= shard <= catalogue.PRODUCT_SHARDS:
+            yield shard, _changed(reader, shard, _connected(reader, entries))
+
+
+def _connected(reader: Reader, entries: Iterable[Entry]) -> list[Entry]:
+    """Those whose predecessors are all here or in the batch."""
+    heads: dict[Author, int] = {}
+    connected: list[Entry] = []
+    for entry in sorted(entries, key=lambda entry: (entry.author, entry.seq)):
+        feed = FeedId(entry.document, entry.author)
+        if entry.author not in heads:
+            heads[entry.author] = max((head.seq for head in reader.heads(feed)), default=0)
+        if entry.seq <= heads[entry.author] + 1:
+            heads[entry.author] = max(heads[entry.author], entry.seq)
+            connected.append(entry)
+    return connected
+
+
+def _changed(reader: Reader, shard: int, entries: Sequence[Entry]) -> Keys:
+    before = catalogue.read(reader, shard)
+    if not any(_contradicts(reader, entry) for entry in entries):
+        try:
+            return _touched(before.open(), entries)
+        except InvalidBody:
+            pass  # what the library cannot take is left out by the join, on every replica alike
+    old, new = before.items(), before.join(catalogue.join_entries(entries)).items()
+    return {key: new.get(key) for key in (*new, *old) if new.get(key) != old.get(key)}
+
+
+def _touched(document: OpenDocument, entries: Iterable[Entry]) -> Keys:
+    """Of honest authors' entries: apply them one after the other, and look only at the keys that they touch."""
+    touched: set[str] = set()
+    for entry in entries:
+        body = cast("dict[int, bytes]", entry.body)
+        touched |= document.apply(body[UPDATE])
+    return {key: document.get(key) for key in sorted(touched)}
+
+
+def _contradicts(reader: Reader, entry: Entry) -> bool:
+    heads = reader.heads(entry.feed_id)
+    known = max((head.seq for head in heads), default=0)
+    return (
+        len(heads) > 1
+        or (entry.seq <= known and reader.find(entry.hash) is None)
+        or COVERS in cast("dict[int, object]", entry.body)
+    )
+
+
+def _tax_views(changed: Keys) -> Iterator[View]:
+    for key, value in changed.items():
+        parts = key.split("/")
+        if len(parts) == 3 and parts[0] == "tax":
+            code, valid_from_ms = _number(parts[1]), _number(parts[2])
+            if code is not None and valid_from_ms is not None:
+                yield tax_key(code, valid_from_ms), value
+
+
+def _product_views(reader: Reader, shard: int, changed: Keys, index: words.Changes) -> Iterator[View]:
+    codes: dict[str, set[int]] = {}
+    for product, facts in _by_product(changed).items():
+        old = read_facts(reader, product)
+        new = _updated(old, facts)
+        yield product_key(product), canonical.encode(new) if new else None
+        index.replace(shard, product, _weights(old), _weights(new))
+        _move_codes(reader, shard, product, _codes(old), _codes(new), codes)
+    for code, products in codes.items():
+        yield _code_key(code, shard), b"".join(p.to_bytes(_ID_BYTES, "big") for p in sorted(products)) or None
+
+
+def _by_product(changed: Keys) -> dict[int, dict[str, bytes | None]]:
+    found: dict[int, dict[str, bytes | None]] = {}
+    for key, value in changed.items():
+        name, _, fact = key.partition("/")
+        product = _number(name)
+        if product is not None:
+            found.setdefault(product, {})[fact] = value
+    return found
+
+
+def _updated(old: Facts, facts: Keys) -> Facts:
+    new = dict(old)
+    for fact, encoded in facts.items():
+        value = _value(encoded)
+        if value is None:
+            new.pop(fact, None)
+        else:
+            new[fact] = value
+    return new
+
+
+def _move_codes(
+    reader: Reader, shard: int, product: int, old: set[str], new: set[str], codes: dict[str, set[int]]
+) -> None:
+    for code in old ^ new:
+        if code not in codes:
+            codes[code] = set(_ids(reader.view(_code_key(code, shard)) or b""))
+        if code in new:
+            codes[code].add(product)
+        else:
+            codes[code].discard(product)
+
+
+def _weights(facts: Facts) -> dict[str, int]:
+    if "retired" in facts:
+        return {}
+    return words.weights(_text(facts, "name"), [_text(facts, "department")])
+
+
+def _codes(facts: Facts) -> set[str]:
+    codes = {fact[5:] for fact in facts if fact.startswith("code/")}
+    return set() if "retired" in facts else {code for code in codes if catalogue.is_code(code)}
+
+
+def product_key(product: int) -> bytes:
+    """The view that holds a product's facts."""
+    return PRODUCT + product.to_bytes(_ID_BYTES, "big")
+
+
+def tax_key(code: int, valid_from_ms: int) -> bytes:
+    """The view that holds a rate."""
+    return TAX + code.to_bytes(8, "big") + valid_from_ms.to_bytes(8, "big")
+
+
+def read_facts(reader: Reader, product: int) -> Facts:
+    """What the catalogue says of a product; empty for an unknown one."""
+    held = reader.view(product_key(product))
+    return {} if held is None else cast("Facts", canonical.decode(held))
+
+
+def find_code(reader: Reader, code: str) -> list[int]:
+    """The products that ``code`` means, smallest id first; more than one is a conflict for a person."""
+    if not catalogue.is_code(code):
+        return []
+    found = {product for _, value in reader.views(CODE + code.encode() + b"/") for product in _ids(value)}
+    return sorted(found)
+
+
+def products(reader: Reader) -> Iterator[int]:
+    """Every product that is known here, ascending."""
+    for key, _ in reader.views(PRODUCT):
+        yield int.from_bytes(key[len(PRODUCT) :], "big")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueProducts:
+    """The catalogue's views as the till reads them; keeps nothing in memory.
+
+    ``currency`` is the store's: prices in another do not exist here.
+    """
+
+    currency: str = ""
+
+    def find(self, reader: Reader, product: int) -> Product | None:
+        """The product, or ``None``."""
+        if not 0 <= product < 2**64:
+            return None
+        facts = read_facts(reader, product)
+        return self.product(product, facts) if facts else None
+
+    def tax_rate_ppm(self, reader: Reader, code: int, ms: int) -> int:
+        """The rate of a tax code at ``ms``, in millionths; 0 for an unknown code."""
+        rate = 0
+        for key, value in reader.views(TAX + code.to_bytes(8, "big")):
+            if int.from_bytes(key[-8:], "big") > ms:
+                break
+            rate = _integer(_value(value))
+        return rate
+
+    def by_code(self, reader: Reader, code: str) -> list[Product]:
+        """The products of a scanned code, smallest id first; empty for an unknown code."""
+        return [found for product in find_code(reader, code) if (found := self.find(reader, product))]
+
+    def by_words(self, reader: Reader, text: str, limit: int = 20) -> list[Product]:
+        """The best ``limit`` products that have every word of ``text``, or a word that begins with it."""
+        return [found for product in words.search(reader, text, limit) if (found := self.find(reader, product))]
+
+    def product(self, product: int, facts: Facts) -> Product:
+        """A product of these facts. What is missing or no fact is left out, whoever wrote it."""
+        return Product(
+            id=product,
+            name=_text(facts, "name") or f"#{product}",
+            unit=_text(facts, "unit"),
+            quantity_exponent=_integer(facts.get("exponent")),
+            prices=tuple(_prices(facts, self.currency)),
+            tax_code=_integer(facts.get("tax")),
+            recipe=tuple(_recipe(facts.get("recipe"))),
+            department=_text(facts, "department"),
+            liability=_text(facts, "liability"),
+        )
+
+
+def _prices(facts: Facts, currency: str) -> list[Price]:
+    found: dict[int, Price] = {}
+    for fact, value in sorted(facts.items()):
+        parts = fact.split("/")
+        # Sorted by text, so a price in the store's own currency replaces one for any currency.
+        valid_from_ms = _number(parts[-1])
+        if len(parts) == 3 and parts[0] == "price" and parts[1] in ("", currency) and valid_from_ms is not None:
+            pair = cast("list[object]", value) if isinstance(value, list) else []
+            if len(pair) == 2:
+                found[valid_from_ms] = Price(_integer(pair[0]), valid_from_ms, _integer(pair[1]))
+    return [found[ms] for ms in sorted(found)]
+
+
+def _recipe(value: object) -> Iterator[Component]:
+    for part in cast("list[object]", value) if isinstance(value, list) else []:
+        pair = cast("list[object]", part) if isinstance(part, list) else []
+        if len(pair) == 2:
+            yield Component(_integer(pair[0]), _integer(pair[1]))
+
+
+def _text(facts: Facts, fact: str) -> str:
+    value = facts.get(fact)
+    return value if isinstance(value, str) else ""
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _number(text: str) -> int | None:
+    """What an office wrote is not to be trusted: a number that does not fit is no number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 and int(text) < 2**64 else None
+
+
+def _value(encoded: bytes | None) -> object:
+    try:
+        return None if encoded is None else canonical.decode(encoded)
+    except NotCanonical:
+        return None
+
+
+def _ids(encoded: bytes) -> Iterator[int]:
+    for at in range(0, len(encoded), _ID_BYTES):
+        yield int.from_bytes(encoded[at : at + _ID_BYTES], "big")
+
+
+def _code_key(code: str, shard: int) -> bytes:
+    return CODE + code.encode() + b"/c" + shard.to_bytes(2, "big")

@@ -1,0 +1,287 @@
+"""Looking into a replica's log, document by document, changing nothing.
+
+Every answer is computed within one short snapshot, so that it is consistent and a running replica is not held up. What the
+answers hold is plain enough for JSON: ``plain`` says how.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from crdt_pos.errors import NothingHere
+from crdt_pos.schema import DAY, JOURNAL, VARIANCES, VAULT
+from gossip.document import Document, FeedType, Key, day_number
+from gossip.entry import Entry, FeedId, Head
+from gossip.log import Reader, Stored
+from gossip.schema import Kind, Schema
+from merge_rules.counter_covers import CounterCovers
+from merge_rules.errors import InvalidBody
+from merge_rules.lattice import Author, Rule
+
+NameOf = Callable[[Author], str]
+"""How a person calls an author: ``12-3 a1``; its 16 hex digits if its certificate is not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """One document of the list."""
+
+    name: str
+    authors: int
+    entries: int
+    """Held now: in ``latest`` feeds of others only the newest."""
+    size_bytes: int
+    newest_ms: int
+    """When its newest entry was appended here."""
+    forks: int
+    """Authors with more than one newest entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One entry and how it came here."""
+
+    author: str
+    author_id: str
+    seq: int
+    hash: str
+    stamp_ms: int
+    """The author's hybrid logical clock, its milliseconds."""
+    received_ms: int
+    received_from: str
+    """A replica's name; empty for our own."""
+    arrival: int
+    size_bytes: int
+    body: object
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """How far a summary reaches into a journal."""
+
+    subject: str
+    """Whose journal; another's, if it was summed up by proxy."""
+    seq: int
+    hash: str
+    """The first 16 bytes of the entry's hash."""
+    here: bool | None
+    """Whether the journal here has that entry under that number; ``None`` if it does not reach so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorPart:
+    """What one author contributes to a document."""
+
+    author: str
+    author_id: str
+    entries: int
+    heads: tuple[EntryRow, ...]
+    """One, of an honest author."""
+    fork: bool
+    part: object
+    """The author's own contribution, as its merge rule reads it; ``None`` for a kind that is not known here."""
+    covers: tuple[Covered, ...]
+    """How far into whose journal its summaries reach, in documents that are summaries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A feed that two replicas do not hold alike."""
+
+    document: str
+    author: str
+    here: tuple[tuple[int, str], ...]
+    """Heads as (sequence number, hash)."""
+    there: tuple[tuple[int, str], ...]
+    same_value: bool | None
+    """Whether the documents' values are equal all the same; ``None`` for a kind that is not known here."""
+
+
+def plain(value: object) -> object:
+    """``value`` as JSON can say it: bytes as hex digits, keys as text."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value)
+        return {key.hex() if isinstance(key, bytes) else str(key): plain(part) for key, part in items.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(part) for part in cast("list[object]", value)]
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def find_document(reader: Reader, text: str) -> Document:
+    """The document that a person calls ``text``, e.g. ``day/12/2026-11-22``. Raises ``NothingHere``."""
+    kind, *parts = text.strip("/").split("/")
+    day = 0
+    if parts and (date := _date(parts[-1])):
+        day = day_number(date)
+        parts.pop()
+    guess = Document(kind, day, tuple(_key(part) for part in parts))
+    if any(True for _ in reader.authors(guess)):
+        return guess
+    # A key's type does not show in its text: 12 may be a number or a name.
+    for document in reader.documents(kind, day, day or 2**16 - 1):
+        if str(document) == text:
+            return document
+    raise NothingHere(f"There is no document {text} here; 'inspect documents' lists those that are.")
+
+
+def _date(text: str) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        return None
+
+
+def _key(text: str) -> Key:
+    if text.isascii() and text.isdigit() and len(text) < 16:
+        return int(text)
+    if len(text) == 16 and all(digit in "0123456789abcdef" for digit in text):
+        return bytes.fromhex(text)
+    return text
+
+
+def documents(reader: Reader, pattern: str = "*") -> Iterator[DocumentRow]:
+    """The documents whose name matches ``pattern`` (``*`` and ``?``; ``day/12/*``), in log order."""
+    for document in reader.documents():
+        name = str(document)
+        if not fnmatch.fnmatchcase(name, pattern):
+            continue
+        authors = entries = size = newest = forks = 0
+        for author in reader.authors(document):
+            feed = FeedId(document, author)
+            authors += 1
+            forks += len(reader.heads(feed)) > 1
+            for stored in reader.entries(feed):
+                entries += 1
+                size += len(stored.entry.raw)
+                newest = max(newest, stored.received_ms)
+        yield DocumentRow(name, authors, entries, size, newest, forks)
+
+
+def value_of(reader: Reader, schema: Schema, document: Document) -> Rule | None:
+    """A document's state: the join of its entries; ``None`` for a kind that is not known here."""
+    kind = schema.get(document.kind)
+    if kind is None:
+        return None
+    state = kind.rule.bottom()
+    for author in reader.authors(document):
+        state = state.join(_part(kind, reader, FeedId(document, author)))
+    return state
+
+
+def _part(kind: Kind, reader: Reader, feed: FeedId) -> Rule:
+    state = kind.rule.bottom()
+    heads = frozenset(head.hash for head in reader.heads(feed))
+    for stored in reader.entries(feed):
+        if kind.feed is FeedType.WHOLE or stored.entry.hash in heads:
+            state = state.join(_from_entry(kind, stored.entry))
+    return state
+
+
+def _from_entry(kind: Kind, entry: Entry) -> Rule:
+    try:
+        return kind.rule.from_entry(entry.author, entry.seq, entry.body)
+    except InvalidBody:
+        return kind.rule.bottom()
+
+
+def show(reader: Reader, schema: Schema, document: Document, name_of: NameOf) -> dict[str, object]:
+    """A document's value, and its entries if it is of a kind whose merge rule is a log or that is not known here."""
+    state = value_of(reader, schema, document)
+    listed = state is None or document.kind in (JOURNAL, VARIANCES, VAULT)
+    shown: dict[str, object] = {"document": str(document)}
+    if listed:
+        shown["entries"] = [
+            entry_row(stored, name_of)
+            for author in reader.authors(document)
+            for stored in reader.entries(FeedId(document, author))
+        ]
+    elif state is not None:
+        items = getattr(state, "items", None)
+        shown["value"] = plain(items() if callable(items) else state.body())
+    return shown
+
+
+def explain(reader: Reader, schema: Schema, document: Document, name_of: NameOf) -> list[AuthorPart]:
+    """Each author's part of a document, and where it comes from."""
+    kind = schema.get(document.kind)
+    parts: list[AuthorPart] = []
+    for author in reader.authors(document):
+        feed = FeedId(document, author)
+        heads = frozenset(reader.heads(feed))
+        held = list(reader.entries(feed))
+        newest = [stored for stored in held if stored.entry.head in heads]
+        parts.append(
+            AuthorPart(
+                name_of(author),
+                author.hex(),
+                len(held),
+                tuple(entry_row(stored, name_of) for stored in newest),
+                len(heads) > 1,
+                None if kind is None else plain(_part(kind, reader, feed).body()),
+                tuple(_covers(reader, document, newest[-1].entry, name_of)) if document.kind == DAY and newest else (),
+            )
+        )
+    return parts
+
+
+def _covers(reader: Reader, document: Document, entry: Entry, name_of: NameOf) -> Iterator[Covered]:
+    try:
+        state = CounterCovers.from_entry(entry.author, entry.seq, entry.body)
+    except InvalidBody:
+        return
+    for summary in state.published():
+        journal = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
+        covered = next(iter(reader.entries(journal, summary.covers.seq - 1)), None)
+        here = None if covered is None else covered.entry.hash.startswith(summary.covers.hash)
+        yield Covered(name_of(summary.subject), summary.covers.seq, summary.covers.hash.hex(), here)
+
+
+def entry_row(stored: Stored, name_of: NameOf) -> EntryRow:
+    """An entry as people and JSON read it."""
+    entry = stored.entry
+    return EntryRow(
+        name_of(entry.author),
+        entry.author.hex(),
+        entry.seq,
+        entry.hash.hex(),
+        entry.stamp >> 16,
+        stored.received_ms,
+        "" if stored.received_from is None else name_of(stored.received_from),
+        stored.arrival,
+        len(entry.raw),
+        plain(entry.body),
+    )
+
+
+def diff(here: Reader, there: Reader, schema: Schema, name_of: NameOf) -> list[Difference]:
+    """The feeds that two replicas do not hold alike, in log order. None: they hold the same."""
+    different: list[Difference] = []
+    names = {str(document): document for reader in (here, there) for document in reader.documents()}
+    for document in names.values():
+        authors = {*here.authors(document), *there.authors(document)}
+        feeds = [FeedId(document, author) for author in sorted(authors)]
+        unequal = [feed for feed in feeds if set(here.heads(feed)) != set(there.heads(feed))]
+        if unequal:
+            ours, theirs = value_of(here, schema, document), value_of(there, schema, document)
+            same = None if ours is None or theirs is None else ours.body() == theirs.body()
+            different += [
+                Difference(
+                    str(document), name_of(feed.author), _short(here.heads(feed)), _short(there.heads(feed)), same
+                )
+                for feed in unequal
+            ]
+    return different
+
+
+def _short(heads: tuple[Head, ...]) -> tuple[tuple[int, str], ...]:
+    return tuple((head.seq, head.hash.hex()) for head in heads)

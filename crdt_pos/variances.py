@@ -1,0 +1,127 @@
+"""Price variances: sold at 20 while 21 was due.
+
+A till that is cut off sells at the last price it knows, and that price stands. When it learns of a price that had begun
+before some of its sales, it writes down the difference: document number, line, product and both prices, no member and no
+cashier. The entries go into ``variances/<store>/<business date>`` in the same transaction as the catalogue's, so that a
+till that learned of a price has also said what it meant.
+
+The newest entry for a line of a document counts; equal prices say that there is no variance any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from crdt_pos import catalogue_views, schema
+from crdt_pos.identity import Identity
+from crdt_pos.products import Price, Product
+from crdt_pos.receipt import Receipt, ReceiptType
+from crdt_pos.variance import Variance
+from gossip.document import Document, FeedType, ScopeClass, day_number
+from gossip.entry import Entry, FeedId, sign
+from gossip.log import Arrival, Reader
+from merge_rules.errors import InvalidBody
+
+_MS_PER_DAY = 86_400_000
+_DATE_SLACK_DAYS = 3
+"""A business date may begin this long before the moment of a sale: it is fixed by opening the till, not by a clock."""
+
+
+def derive(
+    reader: Reader, arrivals: Sequence[Arrival], identity: Identity, currency: str, now_ms: int, stamp: int
+) -> list[Arrival]:
+    """The variances of this till's own sales that a batch of ``catalogue`` entries brings to light, signed.
+
+    Append them in one transaction with the batch. ``currency`` is the store's; a price that begins after ``now_ms`` has no
+    variance yet. Costs a walk over this till's journal from the earliest price that is new.
+    """
+    changed = catalogue_views.changed_prices(reader, arrivals, currency)
+    begun = {product: since for product, (_, since) in changed.items() if since <= now_ms}
+    if not begun:
+        return []
+    known = {product: changed[product][0] for product in begun}
+    feeds: dict[Document, _OwnFeed] = {}
+    signed: list[Arrival] = []
+    for receipt in _own_sales(reader, identity, min(begun.values())):
+        document = Document(schema.VARIANCES, day_number(receipt.business_date), (identity.store,))
+        for variance in _of_receipt(receipt, known, begun):
+            if document not in feeds:
+                feeds[document] = _OwnFeed(reader, identity, document)
+            if (arrival := feeds[document].say(variance, stamp)) is not None:
+                signed.append(arrival)
+    return signed
+
+
+class _OwnFeed:
+    """What this till has said in one document, and its next entry."""
+
+    def __init__(self, reader: Reader, identity: Identity, document: Document) -> None:
+        feed = FeedId(document, identity.author)
+        self._identity = identity
+        self._document = document
+        self._head = next(reversed(reader.heads(feed)), None)
+        self._said = _newest(stored.entry for stored in reader.entries(feed))
+
+    def say(self, variance: Variance, stamp: int) -> Arrival | None:
+        """The entry that says it; ``None`` if that was said already. Equal prices need not be said at first."""
+        said = self._said.get((variance.number, variance.line))
+        if variance.settled if said is None else said.due == variance.due:
+            return None
+        seq, previous = (self._head.seq, self._head.hash) if self._head else (0, None)
+        entry = sign(
+            self._identity.key,
+            self._identity.author,
+            self._document,
+            FeedType.WHOLE,
+            ScopeClass.STORE,
+            seq + 1,
+            stamp,
+            variance.body(),
+            previous,
+        )
+        self._head = entry.head
+        self._said[variance.number, variance.line] = variance
+        return Arrival(entry)
+
+
+def _own_sales(reader: Reader, identity: Identity, since_ms: int) -> Iterator[Receipt]:
+    first_day = max(0, since_ms // _MS_PER_DAY - _DATE_SLACK_DAYS)
+    for document in list(reader.documents(schema.JOURNAL, first_day)):
+        for stored in reader.entries(FeedId(document, identity.author)):
+            try:
+                receipt = Receipt.from_body(stored.entry.body)
+            except InvalidBody:
+                continue
+            if receipt.type is ReceiptType.SALE and receipt.stamp_ms >= since_ms:
+                yield receipt
+
+
+def _of_receipt(receipt: Receipt, products: Mapping[int, Product], since: Mapping[int, int]) -> Iterator[Variance]:
+    for line in receipt.lines:
+        product = products.get(line.product)
+        # A price that was typed in is the cashier's decision, not the catalogue's.
+        if product is None or not line.price_version or receipt.stamp_ms < since[line.product]:
+            continue
+        due = product.price_at(receipt.stamp_ms)
+        if due is not None:
+            sold = Price(line.unit_price_minor, line.price_version, line.unit_price_exponent)
+            yield Variance(receipt.number, line.number, line.product, line.quantity, line.quantity_exponent, sold, due)
+
+
+def read(reader: Reader, document: Document) -> list[Variance]:
+    """The variances of one store and date as they stand now, by receipt number."""
+    newest: dict[tuple[str, int], Variance] = {}
+    for author in sorted(reader.authors(document)):
+        newest.update(_newest(stored.entry for stored in reader.entries(FeedId(document, author))))
+    return [variance for _, variance in sorted(newest.items()) if not variance.settled]
+
+
+def _newest(entries: Iterable[Entry]) -> dict[tuple[str, int], Variance]:
+    newest: dict[tuple[str, int], Variance] = {}
+    for entry in entries:
+        try:
+            said = Variance.from_body(entry.body)
+        except InvalidBody:
+            continue
+        newest[said.number, said.line] = said
+    return newest
