@@ -29,11 +29,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeVar
 
 from merge_rules import canonical, shape
 from merge_rules.dots import Dot, checked_dot, dots_body, dots_from_body
 from merge_rules.lattice import Author
+
+T = TypeVar("T")
 
 Addition = tuple[Dot, frozenset[Dot]]
 """The dot of an addition and the removals that it covers."""
@@ -44,10 +46,10 @@ _FIELDS = frozenset({ELEMENT, COVERED, REMOVED})
 
 @dataclass(frozen=True)
 class SetRemoveWins:
-    """All removals, and the additions that cover every one of their element's."""
+    """All additions and all removals; which additions count is asked when reading."""
 
     added: Mapping[bytes, frozenset[Addition]] = field(default_factory=dict[bytes, frozenset[Addition]])
-    """By canonical encoding of the element. An addition that missed one removal can never count again and is left out."""
+    """By canonical encoding of the element."""
     removed: Mapping[bytes, frozenset[Dot]] = field(default_factory=dict[bytes, frozenset[Dot]])
     """By canonical encoding of the element."""
 
@@ -61,19 +63,14 @@ class SetRemoveWins:
         return cls()
 
     def join(self, other: Self) -> Self:
-        """All removals of both, and the additions that still cover them."""
-        removed = dict(self.removed)
-        for element, dots in other.removed.items():
-            removed[element] = removed.get(element, frozenset()) | dots
-        added = dict(self.added)
-        for element, additions in other.added.items():
-            added[element] = added.get(element, frozenset()) | additions
-        counting = {element: _counting(additions, removed.get(element)) for element, additions in added.items()}
-        return type(self)({element: additions for element, additions in counting.items() if additions}, removed)
+        """The additions and removals of both."""
+        return type(self)(_union(self.added, other.added), _union(self.removed, other.removed))
 
     def precedes(self, other: Self) -> bool:
         """Whether ``other`` has seen every addition and removal seen here."""
-        return self.join(other) == other
+        return all(
+            additions <= other.added.get(element, frozenset()) for element, additions in self.added.items()
+        ) and all(dots <= other.removed.get(element, frozenset()) for element, dots in self.removed.items())
 
     def body(self) -> object:
         """``[[[element, [[author, number, covered], …]], …], [[element, dots], …]]``, ascending by encoding and by dot."""
@@ -98,8 +95,8 @@ class SetRemoveWins:
             items = shape.array(value, "additions")
             shape.ascending(items, "additions")
             added[element] = frozenset(_addition(item) for item in items)
-            if not items or _counting(added[element], removed.get(element)) != added[element]:
-                shape.refuse("an addition that does not count")
+            if not items:
+                shape.refuse("an element without an addition")
         if not all(removed.values()):
             shape.refuse("a removal without a dot")
         return cls(added, removed)
@@ -126,7 +123,7 @@ class SetRemoveWins:
         return cls(added, removed)
 
     def entry_body(self, author: Author) -> object:
-        """The newest operation of ``author`` that counts here: of a delta, the body of the entry that it came from."""
+        """The newest operation of ``author`` here: of a delta, the body of the entry that it came from."""
         operations: dict[int, dict[int, object]] = {}
         for element, additions in sorted(self.added.items()):
             for (who, seq), covers in additions:
@@ -159,18 +156,22 @@ class SetRemoveWins:
     @property
     def encoded(self) -> frozenset[bytes]:
         """The canonical encodings of the elements."""
-        return frozenset(self.added)
+        return frozenset(filter(self._counts, self.added))
 
     def elements(self) -> list[object]:
         """The elements, ascending by encoding."""
-        return [canonical.decode(encoding) for encoding in sorted(self.added)]
+        return [canonical.decode(encoding) for encoding in sorted(self.encoded)]
 
     def removals(self, element: object) -> frozenset[Dot]:
         """Every removal of ``element`` seen: who removed it."""
         return self.removed.get(shape.encoded(element), frozenset())
 
     def __contains__(self, element: object) -> bool:
-        return shape.encoded(element) in self.added
+        return self._counts(shape.encoded(element))
+
+    def _counts(self, element: bytes) -> bool:
+        removed = self.removed.get(element, frozenset())
+        return any(removed <= covers for _, covers in self.added.get(element, ()))
 
     @classmethod
     def _encoded(cls, element: object) -> bytes:
@@ -191,10 +192,8 @@ class SetRemoveWins:
         return pairs
 
 
-def _counting(additions: frozenset[Addition], removed: frozenset[Dot] | None) -> frozenset[Addition]:
-    if not removed:
-        return additions
-    return frozenset((dot, covers) for dot, covers in additions if removed <= covers)
+def _union(ours: Mapping[bytes, frozenset[T]], theirs: Mapping[bytes, frozenset[T]]) -> dict[bytes, frozenset[T]]:
+    return {**ours, **{key: ours[key] | more if key in ours else more for key, more in theirs.items()}}
 
 
 def _addition(item: object) -> Addition:
