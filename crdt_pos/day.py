@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
-from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, Series, StockAct
+from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, StockAct
 from merge_rules.counter_nested import Nested
 from merge_rules.errors import InvalidBody
 
@@ -51,7 +51,7 @@ class Goods(NamedTuple):
     consumed: int = 0
     """Used up as a component of a dish, or a dish taken apart by a void."""
     produced: int = 0
-    """A dish made of its components when it was sold, or a component won back by a void."""
+    """A dish made of its components when it was sold; what a void wins back: components, discarded goods."""
     counted_up: int = 0
     counted_down: int = 0
     transferred_out: int = 0
@@ -109,7 +109,7 @@ class Numbers(NamedTuple):
 
     first: int = 0
     last: int = 0
-    count: int = 0
+    documents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,8 @@ class Day:
     perpetual_sales: int = 0
     perpetual_refunds: int = 0
     goods: Mapping[int, Goods] = field(default_factory=dict[int, Goods])
-    rounding: Flow = Flow()
-    liabilities: Flow = Flow()
+    rounding: Flow = field(default_factory=Flow)
+    liabilities: Flow = field(default_factory=Flow)
     drawer: Mapping[int, int] = field(default_factory=dict[int, int])
     """By ``receipt.DrawerAct``."""
     prices_with_tax: bool = True
@@ -227,7 +227,7 @@ class Day:
     def plus_money(self, act: Receipt, goods: Mapping[int, Goods] | None = None) -> Day:
         """This day and one more act, its goods left out unless given."""
         numbers = self.series.get(act.series, Numbers())
-        series = {**self.series, int(act.series): Numbers(numbers.first or act.n, act.n, numbers.count + 1)}
+        series = {**self.series, int(act.series): Numbers(numbers.first or act.n, act.n, numbers.documents + 1)}
         previous, prices_with_tax, closed_ms = self.previous, self.prices_with_tax, self.closed_ms
         sales, refunds = self.perpetual_sales, self.perpetual_refunds
         taxes, tenders, drawer = dict(self.taxes), dict(self.tenders), dict(self.drawer)
@@ -324,7 +324,7 @@ def goods_of(act: Receipt) -> dict[int, Goods]:
                     refunded=max(-net, 0),
                     written_off=back if line.discarded else 0,
                     consumed=back if line.consumed else 0,
-                    produced=given if line.consumed else 0,
+                    produced=given if line.consumed or line.discarded else 0,
                 ),
             )
             for part in line.consumed:

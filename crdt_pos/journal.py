@@ -68,11 +68,10 @@ def find(reader: Reader, number: str) -> Found | None:
 def undone(reader: Reader, number: str) -> Undone:
     """What has been given back of a receipt: refunds that were voided themselves do not count."""
     voided, quantities = False, dict[int, int]()
-    for _, kept in reader.views(_UNDONE_PREFIX + number.encode() + b"/"):
-        by, lines = cast("tuple[str, dict[int, int]]", canonical.decode(kept))
+    for by, lines in _undone_by(reader, number):
         if _WHOLE in lines:
             voided = True
-        elif not undone(reader, by).voided:
+        elif not any(_WHOLE in whole for _, whole in _undone_by(reader, by)):
             for line, quantity in lines.items():
                 quantities[line] = quantities.get(line, 0) + quantity
     return Undone(voided, quantities)
@@ -83,7 +82,10 @@ def index(receipt: Receipt, entry_hash: Hash) -> Iterator[View]:
     number = receipt.number
     yield _NUMBER_PREFIX + number.encode(), bytes(entry_hash)
     if receipt.undoes is not None and receipt.undoes.number and receipt.type is not ReceiptType.SETTLEMENT:
-        lines = {line.undoes_line: -line.quantity for line in receipt.lines if line.undoes_line and line.quantity <= 0}
+        lines: dict[int, int] = {}
+        for line in receipt.lines:
+            if line.undoes_line:
+                lines[line.undoes_line] = lines.get(line.undoes_line, 0) + max(-line.quantity, 0)
         whole = receipt.type is ReceiptType.VOID
         key = _UNDONE_PREFIX + receipt.undoes.number.encode() + b"/" + entry_hash[:8]
         yield key, canonical.encode([number, {_WHOLE: 1} if whole else lines])
@@ -107,3 +109,8 @@ def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
         except InvalidBody:
             continue  # an act of a kind that this version does not know: kept and passed on, but nothing to derive
     return views
+
+
+def _undone_by(reader: Reader, number: str) -> Iterator[tuple[str, dict[int, int]]]:
+    for _, kept in reader.views(_UNDONE_PREFIX + number.encode() + b"/"):
+        yield cast("tuple[str, dict[int, int]]", tuple(cast("list[object]", canonical.decode(kept))))

@@ -24,7 +24,8 @@ class Currency:
     @property
     def unit_minor(self) -> int:
         """One whole unit in minor units: 100 for EUR."""
-        return 10**self.exponent
+        unit: int = 10**self.exponent
+        return unit
 
     def text(self, amount_minor: int) -> str:
         """``-12.50 EUR``."""

@@ -14,17 +14,13 @@ from gossip.schema import Kind, Schema
 from merge_rules.claims import Claims
 from merge_rules.counter_bounded import CounterBounded
 from merge_rules.counter_covers import CounterCovers
+from merge_rules.document_yjs import DocumentYjs
 from merge_rules.log_append import LogAppend
 from merge_rules.record import record_each
 from merge_rules.register_lww import RegisterLww
 from merge_rules.set_grow import SetGrow
 from peers.permissions import Permission, Role
 from peers.roster import RosterSet
-
-try:
-    from merge_rules.document_yjs import DocumentYjs
-except ImportError:
-    DocumentYjs = LogAppend  # INTERIM
 
 ROSTER: Final = "roster"
 """Head offices, stores, revocations, closures, sealed keys."""

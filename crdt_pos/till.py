@@ -7,16 +7,55 @@ them, so that a new ``Till`` on the same log goes on where the last one stopped.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
+from crdt_pos import journal, undoing
+from crdt_pos.balance import Balance
+from crdt_pos.basket import PROGRAMME_OF, checked_sum, settle, sold_line, tax_lines, tender_line, with_taxes
+from crdt_pos.day import Day, drawer_cash_minor, fold, line_net_minor
+from crdt_pos.errors import (
+    AmountTooLarge,
+    AskForDate,
+    BadQuantity,
+    MemberMissing,
+    NotOpen,
+    NotVoidable,
+    ReasonMissing,
+    StillOpen,
+    UnknownReceipt,
+)
 from crdt_pos.identity import Identity, Now
+from crdt_pos.money import AMOUNT_MAX
 from crdt_pos.products import Products, ProductTable
-from crdt_pos.receipt import DrawerAct, Receipt
+from crdt_pos.receipt import (
+    ACCOUNT_BYTES,
+    AccountMovement,
+    DrawerAct,
+    Line,
+    Opening,
+    Receipt,
+    ReceiptType,
+    Series,
+    StockAct,
+    Tender,
+    TenderLine,
+    Undoes,
+)
 from crdt_pos.reports import XReport, ZReport
 from crdt_pos.requests import Redeemable, RefundRequest, SaleRequest, StockLine
+from crdt_pos.stock import stock_line, store_stock
 from crdt_pos.terms import Terms
-from gossip.log import Log
+from crdt_pos.till_state import FOLD_PREFIX, TillState, goods_so_far
+from crdt_pos.turn import Turn, day_document
+from gossip.document import date_of, day_number
+from gossip.entry import FeedId
+from gossip.log import Log, Reader
+from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from merge_rules.lattice import Author
+
+_DAY_MAX = 2**16 - 1
 
 
 class Till:
@@ -36,77 +75,426 @@ class Till:
         self._identity = identity
         self._now = now
         self._products = products if products is not None else ProductTable({}, {})
-        self._terms = terms
+        self._terms = terms if terms is not None else Terms()
+
+    # ---- the business date ----------------------------------------------------------------------------------------------
 
     @property
     def open_on(self) -> datetime.date | None:
         """The open business date, or ``None``."""
-        raise NotImplementedError
+        with self._log.read() as reader:
+            state = TillState.read(reader)
+        return date_of(state.open_day) if state.open_day else None
 
     def open_date(self, date: datetime.date | None = None, float_minor: int = 0) -> datetime.date:
         """Open a business date: ``date``, else the clock's local date. Raises ``StillOpen``, ``AskForDate``."""
-        raise NotImplementedError
+        with self._turn(open_date=False) as turn:
+            state = turn.state
+            if state.open_day:
+                raise StillOpen(date_of(state.open_day).isoformat())
+            closed = date_of(state.closed_day).isoformat() if state.closed_day else "never"
+            if date is None:
+                date = turn.now.date()
+                if state.closed_day and (turn.now.ms < state.closed_ms or day_number(date) <= state.closed_day):
+                    raise AskForDate(f"the clock says {date.isoformat()}, closed last: {closed}")
+            day = day_number(date)
+            feed = FeedId(journal.journal_document(self._identity.store, day), self._identity.author)
+            if not 0 < day <= _DAY_MAX or turn.reader.heads(feed):
+                raise AskForDate(f"{date.isoformat()} cannot be opened, closed last: {closed}")
+            turn.state = replace(state, open_day=day, seq=0, head=b"", day=Day(), published=0)
+            opening = Opening(
+                date_of(state.closed_day) if state.closed_day else None,
+                state.closed_hash,
+                state.sales_minor,
+                state.refunds_minor,
+            )
+            act = replace(turn.receipt(ReceiptType.OPENING), opening=opening)
+            turn.enter(replace(act, drawer=DrawerAct.FLOAT, drawer_minor=_cash(float_minor)))
+        return date
 
     def close_date(self, counted_minor: int | None = None) -> ZReport:
         """Close the date and publish its day entry. Raises ``NotOpen``."""
-        raise NotImplementedError
+        with self._turn() as turn:
+            act = turn.receipt(ReceiptType.CLOSING)
+            # A clock that was set to 1970 must not make the date look open.
+            act = replace(act, stamp_ms=max(act.stamp_ms, 1))
+            if counted_minor is not None:
+                act = replace(act, drawer=DrawerAct.COUNTED, drawer_minor=_cash(counted_minor))
+            turn.enter(act)
+            entry = turn.publish_own()
+            closed = turn.state
+            turn.state = TillState(
+                stamp=closed.stamp,
+                numbers=closed.numbers,
+                closed_day=closed.open_day,
+                closed_hash=entry.hash[:8],
+                closed_ms=turn.now.ms,
+                sales_minor=closed.day.perpetual_sales,
+                refunds_minor=closed.day.perpetual_refunds,
+            )
+            turn.views.extend((key, None) for key, _ in turn.reader.views(FOLD_PREFIX))
+        report = self._report(closed, act)
+        names = XReport.__dataclass_fields__
+        return ZReport(
+            **{name: getattr(report, name) for name in names}, cash_counted_minor=counted_minor, closed_ms=act.stamp_ms
+        )
 
     def publish(self) -> bool:
         """Sign and append the day entry if an act came after the last one; ``False`` if there is nothing to say."""
-        raise NotImplementedError
+        with self._turn(open_date=False) as turn:
+            if not turn.state.open_day or turn.state.published == turn.state.seq:
+                return False
+            turn.publish_own()
+        return True
+
+    def proxy_close(self, other: Author, date: datetime.date) -> bool:
+        """Publish the close of a dead neighbour's date from its journal here; ``False`` if that adds nothing.
+
+        When the neighbour comes back and has sold more, its own entry covers more, and counts instead.
+        """
+        with self._turn(open_date=False) as turn:
+            day, store, reader = day_number(date), self._identity.store, turn.reader
+            heads = reader.heads(FeedId(journal.journal_document(store, day), other))
+            if other == self._identity.author or len(heads) != 1:
+                return False
+            known = CounterCovers.bottom()
+            for stored in reader.head_entries(day_document(store, day)):
+                known = known.join(CounterCovers.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+            summary = known.summaries().get(other)
+            told = summary is not None and Day.from_counters(summary.counters).closed
+            if summary is not None and summary.covers.seq >= heads[0].seq and told:
+                return False
+            folded = fold(journal.acts(reader, store, day, other))
+            folded = folded if folded.closed else replace(folded, closed_ms=max(turn.now.ms, 1))
+            turn.publish(other, day, Covers(heads[0].seq, heads[0].hash[:COVERS_HASH_BYTES]), folded)
+        return True
 
     def x_report(self) -> XReport:
         """The open date so far. Raises ``NotOpen``."""
-        raise NotImplementedError
+        with self._turn() as turn:
+            return self._report(turn.state, turn.receipt(ReceiptType.CLOSING))
+
+    # ---- selling --------------------------------------------------------------------------------------------------------
 
     def sell(self, request: SaleRequest) -> Receipt:
         """Sell a basket. Raises ``TillError``; then nothing was written."""
-        raise NotImplementedError
+        with self._turn() as turn:
+            kind = ReceiptType.TRAINING if request.training else ReceiptType.SALE
+            act, reader = turn.receipt(kind), turn.reader
+            sold = [
+                sold_line(number, line, self._products.find(reader, line.product), turn.now.ms)
+                for number, line in enumerate(request.lines, 1)
+            ]
+            checked_sum(sold)
+            lines, taxes = with_taxes(sold, self._rate(turn), prices_with_tax=act.prices_with_tax)
+            member = request.member or b""
+            _checked_account(member)
+            tenders = [tender_line(tender) for tender in request.tenders]
+            if request.points:
+                if request.points < 0:
+                    raise BadQuantity(f"{request.points} points")
+                paid = turn.terms.programme.pays(request.points)
+                tenders.append(TenderLine(Tender.POINTS, paid))
+            act = replace(
+                act,
+                cashier=request.cashier,
+                cashier_signature=request.cashier_signature,
+                reference=request.reference,
+                lines=lines,
+                taxes=taxes,
+                member=member,
+            )
+            act = self._settled(turn, act, tenders)
+            if not request.training:
+                net = sum(
+                    line_net_minor(line, prices_with_tax=act.prices_with_tax) for line in lines if not line.liability
+                )
+                programme = turn.terms.programme
+                earned = programme.earned(net, turn.terms.currency.unit_minor) if member else 0
+                act = replace(act, movements=_movements(turn.terms, act, {(programme.name, member): earned}))
+            turn.enter(act)
+        return act
 
     def refund(self, request: RefundRequest) -> Receipt:
-        """Give goods back: by receipt number and lines, or without a receipt and with a reason. Raises ``TillError``."""
-        raise NotImplementedError
+        """Give goods back: by receipt number and lines, or without a receipt and with a reason. Raises ``TillError``.
+
+        Without a receipt, and for one that is not here (``unconfirmed``), lines name product and amount.
+        """
+        undoing.checked_refund(request)
+        with self._turn() as turn:
+            act = replace(turn.receipt(ReceiptType.REFUND), cashier=request.cashier, reason=request.reason)
+            found = journal.find(turn.reader, request.number) if request.number else None
+            if found is not None:
+                undone = journal.undone(turn.reader, request.number)
+                original = found.receipt
+                lines = undoing.refunded_lines(request, original, undone, prices_with_tax=act.prices_with_tax)
+                rates = {tax.code: tax.rate_ppm for tax in original.taxes}
+                taxes = tax_lines(lines, rates, prices_with_tax=act.prices_with_tax)
+                act = replace(act, undoes=Undoes(request.number, found.entry.hash), member=original.member)
+                earned = {
+                    (movement.programme, movement.account): movement.earned for movement in original.movements
+                }.get((turn.terms.programme.name, original.member), 0)
+            else:
+                if request.number and not any(line.product for line in request.lines):
+                    raise UnknownReceipt(request.number)
+                if not request.reason:
+                    raise ReasonMissing
+                find = self._products.find
+                unnamed = [
+                    undoing.unnamed_line(number, line, find(turn.reader, line.product))
+                    for number, line in enumerate(request.lines, 1)
+                ]
+                lines, taxes = with_taxes(unnamed, self._rate(turn), prices_with_tax=act.prices_with_tax)
+                _checked_account(request.member or b"")
+                act = replace(
+                    act,
+                    undoes=Undoes(request.number),
+                    unconfirmed=bool(request.number),
+                    member=request.member or b"",
+                )
+                earned = AMOUNT_MAX
+            checked_sum(lines)
+            act = replace(act, lines=lines, taxes=taxes)
+            act = self._settled(turn, act, [tender_line(tender, -1) for tender in request.tenders])
+            act = replace(act, movements=self._taken_back(turn, act, earned))
+            turn.enter(act)
+        return act
 
     def void(self, number: str) -> Receipt:
         """Undo a sale or refund of the open date at this till, whole. Raises ``UnknownReceipt``, ``NotVoidable``."""
-        raise NotImplementedError
+        with self._turn() as turn:
+            found = journal.find(turn.reader, number)
+            if found is None:
+                raise UnknownReceipt(number)
+            original = found.receipt
+            if found.entry.author != self._identity.author or found.entry.document.day != turn.state.open_day:
+                raise NotVoidable(f"{number} is of {original.business_date.isoformat()}, till {original.till}")
+            lines, tenders = undoing.voided(original, journal.undone(turn.reader, number))
+            rates = {tax.code: tax.rate_ppm for tax in original.taxes}
+            act = replace(
+                turn.receipt(ReceiptType.VOID),
+                lines=lines,
+                tenders=tenders,
+                taxes=tax_lines(lines, rates, prices_with_tax=original.prices_with_tax),
+                member=original.member,
+                undoes=Undoes(number, found.entry.hash),
+            )
+            programme = turn.terms.programme.name
+            movements = tuple(
+                self._as_far_as_held(turn, movement) if movement.programme == programme else movement
+                for movement in undoing.mirrored_movements(original)
+            )
+            act = replace(act, movements=movements)
+            turn.enter(act)
+        return act
+
+    # ---- drawer and stock -----------------------------------------------------------------------------------------------
 
     def drawer(self, act: DrawerAct, amount_minor: int, reason: str = "") -> Receipt:
         """Move cash without a sale: float, pick-up, paid in, paid out (0 or more), or open the drawer."""
-        raise NotImplementedError
+        if act is DrawerAct.COUNTED or (act is DrawerAct.NO_SALE and amount_minor):
+            raise BadQuantity("the drawer is counted at the close, and opens for nothing without a sale")
+        with self._turn() as turn:
+            moved = replace(
+                turn.receipt(ReceiptType.DRAWER), drawer=act, drawer_minor=_cash(amount_minor), reason=reason
+            )
+            turn.enter(moved)
+        return moved
 
     def replenish(self, lines: Sequence[StockLine], reference: str = "") -> Receipt:
         """Goods have come in."""
-        raise NotImplementedError
+        return self._move_stock(StockAct.RECEIVED, lines, reference=reference)
 
     def write_off(self, lines: Sequence[StockLine], reason: str) -> Receipt:
         """Goods are broken, spoilt or stolen. Raises ``ReasonMissing``."""
-        raise NotImplementedError
+        if not reason:
+            raise ReasonMissing
+        return self._move_stock(StockAct.WRITTEN_OFF, lines, reason=reason)
 
     def count(self, lines: Sequence[StockLine]) -> Receipt:
         """Goods were counted: the difference from what was expected is counted up or down."""
-        raise NotImplementedError
+        return self._move_stock(StockAct.COUNTED, lines)
 
     def transfer_out(self, lines: Sequence[StockLine], to_store: int, reference: str = "") -> Receipt:
         """Goods leave for another store."""
-        raise NotImplementedError
+        return self._move_stock(StockAct.TRANSFERRED_OUT, lines, reference=reference, other_store=to_store)
 
     def transfer_in(self, lines: Sequence[StockLine], from_store: int, reference: str = "") -> Receipt:
         """Goods arrive from another store."""
-        raise NotImplementedError
+        return self._move_stock(StockAct.TRANSFERRED_IN, lines, reference=reference, other_store=from_store)
+
+    # ---- reading, and rights --------------------------------------------------------------------------------------------
 
     def receipt(self, number: str) -> Receipt | None:
         """Any receipt of the store that is in the log here."""
-        raise NotImplementedError
+        with self._log.read() as reader:
+            found = journal.find(reader, number)
+        return found.receipt if found is not None else None
 
     def redeemable(self, account: bytes, programme: str = "") -> Redeemable:
         """What an account can pay with; ``programme`` empty: the loyalty programme's points."""
-        raise NotImplementedError
+        with self._log.read() as reader:
+            balance = Balance.read(reader, programme or self._current_terms().programme.name, account)
+        return balance.redeemable(self._identity.author)
 
     def grant(self, account: bytes, to: Author, amount: int, programme: str = "") -> int:
         """Grant at most ``amount`` of this replica's own rights to another; the amount granted, 0 if there are none."""
-        raise NotImplementedError
+        with self._turn(open_date=False) as turn:
+            programme = programme or turn.terms.programme.name
+            balance, granted = Balance.read(turn.reader, programme, account).granted(self._identity.author, to, amount)
+            if granted:
+                turn.sign_balance(programme, account, balance)
+        return granted
 
-    def proxy_close(self, other: Author, date: datetime.date) -> bool:
-        """Publish the close of a dead neighbour's date from its journal here; ``False`` if that adds nothing."""
-        raise NotImplementedError
+    # ---- within ---------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _turn(self, *, open_date: bool = True) -> Generator[Turn]:
+        with self._log.read() as reader:
+            turn = Turn(self._identity, reader, self._now(), self._current_terms(), TillState.read(reader))
+            if open_date and not turn.state.open_day:
+                raise NotOpen
+            yield turn
+        # The snapshot is let go before the log is written, and what was refused has raised by now.
+        if turn.arrivals:
+            arrivals, views = turn.batch()
+            self._log.append(arrivals, views, received_ms=turn.now.ms)
+
+    def _current_terms(self) -> Terms:
+        return self._terms() if callable(self._terms) else self._terms
+
+    def _rate(self, turn: Turn) -> Callable[[int], int]:
+        return lambda code: self._products.tax_rate_ppm(turn.reader, code, turn.now.ms)
+
+    def _settled(self, turn: Turn, act: Receipt, tenders: Sequence[TenderLine]) -> Receipt:
+        named: list[TenderLine] = []
+        for tender in tenders:
+            account = act.member if tender.kind is Tender.POINTS else tender.account
+            if tender.kind is Tender.POINTS or tender.kind in PROGRAMME_OF:
+                if len(account) != ACCOUNT_BYTES:
+                    raise MemberMissing(tender.kind.text)
+            else:
+                account = b""
+            named.append(replace(tender, account=account))
+        terms = turn.terms
+        # Points alone are no choice of how to pay the rest: that is cash.
+        cash_settles = all(tender.kind is Tender.POINTS for tender in named)
+        settled = settle(act.due_minor, named, terms.cash_step_minor, terms.currency, cash_settles=cash_settles)
+        return replace(act, tenders=settled)
+
+    def _taken_back(self, turn: Turn, act: Receipt, earned: int) -> tuple[AccountMovement, ...]:
+        terms = turn.terms
+        net = -sum(
+            line_net_minor(line, prices_with_tax=act.prices_with_tax) for line in act.lines if not line.liability
+        )
+        points = min(terms.programme.earned(net, terms.currency.unit_minor), earned) if act.member else 0
+        movements = _movements(terms, act, {(terms.programme.name, act.member): -points})
+        return tuple(
+            self._as_far_as_held(turn, movement) if movement.programme == terms.programme.name else movement
+            for movement in movements
+        )
+
+    def _as_far_as_held(self, turn: Turn, movement: AccountMovement) -> AccountMovement:
+        # Points that were spent since then cannot be taken back here: they are owing, and the balance stays above zero.
+        balance = Balance.read(turn.reader, movement.programme, movement.account)
+        redeemed = min(movement.redeemed, balance.redeemable(self._identity.author).here)
+        return replace(movement, redeemed=redeemed, owing=movement.redeemed - redeemed)
+
+    def _move_stock(
+        self, stock: StockAct, wishes: Sequence[StockLine], reason: str = "", reference: str = "", other_store: int = 0
+    ) -> Receipt:
+        with self._turn() as turn:
+            lines: list[Line] = []
+            for number, wish in enumerate(wishes, 1):
+                product = self._products.find(turn.reader, wish.product)
+                expected = wish.expected or 0
+                if stock is StockAct.COUNTED and wish.expected is None:
+                    expected = self._expected(turn.reader, turn.state, wish.product)
+                lines.append(stock_line(number, wish, product, stock, expected))
+            checked_sum(lines)
+            act = replace(
+                turn.receipt(ReceiptType.STOCK),
+                lines=tuple(lines),
+                stock=stock,
+                reason=reason,
+                reference=reference,
+                other_store=other_store,
+            )
+            turn.enter(act)
+        return act
+
+    def _expected(self, reader: Reader, state: TillState, product: int) -> int:
+        so_far = goods_so_far(reader, product)
+        return store_stock(reader, self._identity.store, product, self._identity.author, state.open_day, so_far)
+
+    def _report(self, state: TillState, act: Receipt) -> XReport:
+        day = state.day
+        cash = day.tenders.get(Tender.CASH)
+        return XReport(
+            business_date=act.business_date,
+            store=act.store,
+            till=act.till,
+            incarnation=act.incarnation,
+            currency=act.currency,
+            exponent=act.exponent,
+            sales_minor=day.takings_minor,
+            refunds_minor=day.refunds_minor,
+            tax={code: (tax.base - tax.base_back, tax.tax - tax.tax_back) for code, tax in day.taxes.items()},
+            tax_not_included_minor=day.tax_not_included_minor,
+            rounding_minor=day.rounding.net,
+            liabilities_sold_minor=day.liabilities.net,
+            tenders={Tender(kind): (flow.come_in, flow.gone_out) for kind, flow in day.tenders.items()},
+            documents={
+                Series(series): (numbers.first, numbers.last, numbers.documents)
+                for series, numbers in day.series.items()
+            },
+            covers=state.seq,
+            float_minor=day.drawer.get(DrawerAct.FLOAT, 0),
+            pick_ups_minor=day.drawer.get(DrawerAct.PICK_UP, 0),
+            paid_in_minor=day.drawer.get(DrawerAct.PAID_IN, 0),
+            paid_out_minor=day.drawer.get(DrawerAct.PAID_OUT, 0),
+            cash_expected_minor=drawer_cash_minor(day, cash.net if cash is not None else 0),
+            perpetual_sales_minor=day.perpetual_sales,
+            perpetual_refunds_minor=day.perpetual_refunds,
+        )
+
+
+def _movements(terms: Terms, act: Receipt, points: dict[tuple[str, bytes], int]) -> tuple[AccountMovement, ...]:
+    # Programme and account → what they gain, and what they pay.
+    earned: dict[tuple[str, bytes], int] = {}
+    redeemed: dict[tuple[str, bytes], int] = {}
+
+    def gain(key: tuple[str, bytes], amount: int) -> None:
+        side = earned if amount > 0 else redeemed
+        if amount:
+            side[key] = side.get(key, 0) + abs(amount)
+
+    for tender in act.tenders:
+        if tender.kind is Tender.POINTS:
+            amount, left = divmod(tender.amount_minor, terms.programme.minor_per_point)
+            if left:
+                raise BadQuantity(f"a point pays {terms.programme.minor_per_point}")
+            gain((terms.programme.name, tender.account), -amount)
+        elif tender.kind in PROGRAMME_OF:
+            gain((PROGRAMME_OF[tender.kind], tender.account), -tender.amount_minor)
+    for line in act.lines:
+        if line.liability:
+            gain((line.liability, line.account), line.total_minor)
+    for key, amount in points.items():
+        gain(key, amount)
+    return tuple(
+        AccountMovement(*key, earned.get(key, 0), redeemed.get(key, 0)) for key in sorted({**earned, **redeemed})
+    )
+
+
+def _checked_account(account: bytes) -> None:
+    if account and len(account) != ACCOUNT_BYTES:
+        raise MemberMissing(f"an account has {ACCOUNT_BYTES} bytes")
+
+
+def _cash(amount_minor: int) -> int:
+    if amount_minor < 0:
+        raise BadQuantity(str(amount_minor))
+    if amount_minor > AMOUNT_MAX:
+        raise AmountTooLarge
+    return amount_minor

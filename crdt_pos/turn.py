@@ -1,0 +1,137 @@
+"""One act of a till, from a snapshot of the log to the batch that is appended: entries, and the views derived with them.
+
+A turn reads, collects and signs; it writes nothing. What it has collected becomes one transaction or nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from crdt_pos import journal
+from crdt_pos.balance import Balance, balance_document
+from crdt_pos.day import Day, goods_of
+from crdt_pos.identity import Identity, Now
+from crdt_pos.patrons import patron_key, patrons_document
+from crdt_pos.receipt import SERIES_OF, AccountMovement, Receipt, ReceiptType
+from crdt_pos.schema import DAY, SCHEMA
+from crdt_pos.terms import Terms
+from crdt_pos.till_state import TillState, full_day, goods_views
+from gossip.document import Document, FeedType, date_of
+from gossip.entry import Entry, FeedId, Hash, sign
+from gossip.log import Arrival, Reader, View
+from merge_rules.clock_hybrid import ClockHybrid, Stamp
+from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
+from merge_rules.lattice import Author
+from merge_rules.set_grow import SetGrow
+
+
+def day_document(store: int, day: int) -> Document:
+    """``day/<store>/<date>``."""
+    return Document(DAY, day, (store,))
+
+
+@dataclass(slots=True)
+class Turn:
+    """What an act reads, and what it will append."""
+
+    identity: Identity
+    reader: Reader
+    now: Now
+    terms: Terms
+    state: TillState
+    arrivals: list[Arrival] = field(default_factory=list[Arrival])
+    views: list[View] = field(default_factory=list[View])
+
+    def receipt(self, kind: ReceiptType) -> Receipt:
+        """The next receipt of a kind, still empty."""
+        who, terms = self.identity, self.terms
+        return Receipt(
+            type=kind,
+            n=self.state.next_number(SERIES_OF[kind]),
+            store=who.store,
+            till=who.till,
+            incarnation=who.incarnation,
+            legal_entity=terms.legal_entity,
+            business_date=date_of(self.state.open_day),
+            stamp_ms=self.now.ms,
+            offset_minutes=self.now.offset_minutes,
+            currency=terms.currency.code,
+            exponent=terms.currency.exponent,
+            prices_with_tax=self.state.day.prices_with_tax if self.state.seq else terms.prices_with_tax,
+        )
+
+    def enter(self, act: Receipt) -> Entry:
+        """Sign an act into the journal of the open date, with its balances, its fold and the views that find it."""
+        state, who = self.state, self.identity
+        seq, head = state.seq + 1, Hash(state.head) if state.seq else None
+        entry = self._sign(journal.journal_document(who.store, state.open_day), seq, act.body(), head)
+        for movement in act.movements:
+            if movement.earned or movement.redeemed:
+                self.move(movement)
+        self.views.extend(journal.index(act, entry.hash))
+        self.views.extend(goods_views(self.reader, goods_of(act)))
+        self.state = replace(
+            self.state,
+            seq=seq,
+            head=entry.hash,
+            numbers=state.numbered(act.series, act.n),
+            day=state.day.plus_money(act),
+        )
+        return entry
+
+    def move(self, movement: AccountMovement) -> None:
+        """Sign a movement into an account's balance. Raises ``NotEnoughRights``."""
+        balance = Balance.read(self.reader, movement.programme, movement.account)
+        author = self.identity.author
+        self.sign_balance(movement.programme, movement.account, balance.moved(author, movement))
+
+    def sign_balance(self, programme: str, account: bytes, balance: Balance) -> None:
+        """Sign this replica's part of a balance; the account becomes a patron of the store, if it is not one yet."""
+        author = self.identity.author
+        patrons = patrons_document(self.identity.store)
+        known = patron_key(patrons, account)
+        if self.reader.view(known) is None and not any(key == known for key, _ in self.views):
+            # Several new accounts on one receipt follow each other in the feed.
+            before = [arrival.entry.head for arrival in self.arrivals if arrival.entry.document == patrons]
+            heads = before or self.reader.heads(FeedId(patrons, author))
+            seq, previous = (heads[-1].seq + 1, heads[-1].hash) if heads else (1, None)
+            self._sign(patrons, seq, SetGrow.add_body(account), previous)
+            self.views.append((known, b"\1"))
+        document = balance_document(programme, account)
+        self._sign(document, self._next_seq(document), balance.body(author))
+
+    def publish(self, subject: Author, day: int, covers: Covers, summary: Day) -> Entry:
+        """Sign a day entry: what was published before in it, and this summary of ``subject``'s journal."""
+        author, document = self.identity.author, day_document(self.identity.store, day)
+        known = CounterCovers.bottom()
+        for stored in self.reader.entries(FeedId(document, author)):
+            known = known.join(CounterCovers.from_entry(author, stored.entry.seq, stored.entry.body))
+        told = known.join(CounterCovers.publish(author, subject, covers, summary.counters()))
+        return self._sign(document, self._next_seq(document), told.entry_body(author))
+
+    def publish_own(self) -> Entry:
+        """Sign the day entry of the open date, as the running fold has it. The last act must be in the log already, or
+        have moved no goods."""
+        state = self.state
+        covers = Covers(state.seq, state.head[:COVERS_HASH_BYTES])
+        entry = self.publish(self.identity.author, state.open_day, covers, full_day(self.reader, state))
+        self.state = replace(self.state, published=state.seq)
+        return entry
+
+    def batch(self) -> tuple[Sequence[Arrival], Sequence[View]]:
+        """What to append."""
+        return self.arrivals, [*self.views, self.state.view()]
+
+    def _next_seq(self, document: Document) -> int:
+        heads = self.reader.heads(FeedId(document, self.identity.author))
+        return heads[-1].seq + 1 if heads else 1
+
+    def _sign(self, document: Document, seq: int, body: object, previous: Hash | None = None) -> Entry:
+        clock = ClockHybrid(Stamp(self.state.stamp)).tick(self.now.ms)
+        kind, who = SCHEMA[document.kind], self.identity
+        entry = sign(who.key, who.author, document, kind.feed, kind.scope, seq, clock.stamp, body, previous)
+        assert (kind.feed is FeedType.WHOLE) is (previous is not None or seq == 1) or kind.feed is FeedType.LATEST
+        self.state = replace(self.state, stamp=clock.stamp)
+        self.arrivals.append(Arrival(entry))
+        return entry
