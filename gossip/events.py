@@ -69,7 +69,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The peer asks. Answer with ``Session.answer``, at any time, or never."""
+    """The peer asks. Answer with ``Session.answer``, in any order: every question holds a place until then."""
 
     id: int
     topic: str

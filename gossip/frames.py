@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NoReturn, cast
 
-from gossip.document import Scope
+from gossip.document import Scope, month_of
 from gossip.entry import ENTRY_BYTES_MAX, HASH_BYTES, SEQ_MAX, Hash, Head
 from gossip.errors import ProtocolError
 from gossip.log import Fingerprint
@@ -78,8 +78,11 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, received: bytes) -> Iterator[Message]:
-        """Add bytes and yield the messages that are complete. Raises ``ProtocolError``; then the stream is of no use."""
+    def feed(self, received: bytes) -> Iterator[tuple[Message, int]]:
+        """Add bytes and yield the messages that are complete, each with the bytes of its frame.
+
+        Raises ``ProtocolError``; then the stream is of no use.
+        """
         self._buffer += received
         at = 0
         try:
@@ -92,7 +95,7 @@ class Frames:
                     break
                 content = bytes(self._buffer[at + LENGTH_BYTES : end])
                 at = end
-                yield decode(content)
+                yield decode(content), LENGTH_BYTES + size
         finally:
             del self._buffer[:at]
 
@@ -366,7 +369,20 @@ def _scopes(value: object) -> frozenset[Scope]:
 
 
 def _key(value: object) -> bytes:
-    return _bytes("feed key", value, 1, FEED_KEY_BYTES_MAX)
+    key = _bytes("feed key", value, AUTHOR_BYTES, FEED_KEY_BYTES_MAX)
+    named = key[:-AUTHOR_BYTES]
+    try:
+        day, kind, *keys = _array("document", canonical.decode(named[2:]), 2, 64)
+    except NotCanonical as error:
+        raise ProtocolError(Reason.MALFORMED, "a feed key that names no document") from error
+    if not isinstance(kind, str) or any(
+        isinstance(part, bool) or not isinstance(part, int | str | bytes) for part in keys
+    ):
+        _refuse("a feed key that names no document")
+    month = month_of(_integer("day", day, 0, 2**16 - 1))
+    if named[:2] != month.to_bytes(2, "big"):
+        _refuse("a feed key whose month is not its day's")
+    return key
 
 
 def _hash(value: object) -> Hash:

@@ -191,7 +191,7 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question; answered in any order, or not at all."""
+    """A question. Every one is answered, in any order."""
 
     id: int
     topic: str

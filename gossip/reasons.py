@@ -47,6 +47,7 @@ class Reason(IntEnum):
     def of(cls, code: int) -> Reason:
         """The reason of a received code; ``OTHER`` for one that this version does not know."""
         try:
-            return cls(code)
+            reason = cls(code)
         except ValueError:
             return cls.OTHER
+        return cls.OTHER if reason is cls.LOST else reason

@@ -1,0 +1,45 @@
+"""What a peer is known to hold: per feed the newest entry that went over the session in either direction, bounded.
+
+Patches are made against it and rebuilt from it. Both sides forget at different times, so a receiver that lacks the base
+wants the whole entry.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from gossip.document import FeedType
+from gossip.entry import Entry, FeedId
+
+
+class Held:
+    """Least recently used entries of ``latest`` feeds."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._entries: OrderedDict[FeedId, Entry] = OrderedDict()
+
+    def add(self, entry: Entry) -> None:
+        """The peer holds ``entry``, since it was just sent or received."""
+        if entry.feed is not FeedType.LATEST or len(entry.raw) > self._bytes_max:
+            return
+        before = self._entries.pop(entry.feed_id, None)
+        if before is not None:
+            self._bytes -= len(before.raw)
+            entry = max(before, entry, key=lambda either: either.seq)
+        self._entries[entry.feed_id] = entry
+        self._bytes += len(entry.raw)
+        while self._bytes > self._bytes_max:
+            _, oldest = self._entries.popitem(last=False)
+            self._bytes -= len(oldest.raw)
+
+    def get(self, feed: FeedId) -> Entry | None:
+        """The newest entry of a feed that the peer holds, if it is still remembered."""
+        return self._entries.get(feed)
+
+    def forget(self, feed: FeedId) -> None:
+        """The peer does not hold it after all."""
+        entry = self._entries.pop(feed, None)
+        if entry is not None:
+            self._bytes -= len(entry.raw)

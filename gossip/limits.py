@@ -1,0 +1,31 @@
+"""The bounds of one session: nothing that a peer sends or asks for is without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in milliseconds. Those marked † stand in PROTOCOL.md and bind both sides."""
+
+    handshake_ms_max: int = 10_000
+    """From the first byte to the peer's CURSOR."""
+    quiet_ms_max: int = 15_000
+    """After so long without a word from the peer: PING."""
+    silence_ms_max: int = 45_000
+    """After so long: the end."""
+    window_bytes_max: int = 1 << 20
+    """† A batch may begin while fewer bytes than this are unacknowledged; apart for answers to WANT."""
+    window_batches_max: int = 64
+    """† Unacknowledged batches; apart for answers to WANT."""
+    batch_bytes_max: int = 1 << 18
+    """Entries in a batch, unless a single one is larger."""
+    wants_max: int = 8
+    """† WANTs that are not answered yet."""
+    want_feeds_max: int = 256
+    """Feeds in one WANT."""
+    questions_max: int = 64
+    """† ASKs that are not answered yet."""
+    held_bytes_max: int = 4 << 20
+    """Entries remembered as bases of patches."""

@@ -1,0 +1,205 @@
+"""Range-based set reconciliation: two replicas find what either lacks, in O(differences × log feeds) bytes.
+
+The set is the feeds of a scope, an element a feed key with its heads. A fingerprint is the sum of the elements' hashes, so
+that of a range is cheap. Ranges that differ are cut in pieces until one side lists what it has; the other compares the list
+with its own feeds and knows both what to send and what to want. Turns alternate; two empty turns in a row end it.
+
+Reference: Aljoscha Meyer, Range-Based Set Reconciliation (2023); the negentropy protocol. Sans-I/O; one turn reads one
+snapshot, and the log may grow between turns: what arrives meanwhile travels by arrival number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from gossip.document import COMPANY, FeedType, Scope
+from gossip.entry import Hash, Head
+from gossip.errors import ProtocolError
+from gossip.log import Fingerprint, Reader
+from gossip.messages import HEADS_MAX, Fingerprints, Listed, Part, Ranges, Run, Wanted
+from gossip.reasons import Reason
+
+PARTS: Final = 16
+LISTED_FEEDS_MAX: Final = 32
+"""Ranges with at most so many feeds are listed."""
+TURN_BYTES_MAX: Final = 1 << 16
+TURN_RUNS_MAX: Final = 1024
+PENDING_MAX: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The peer lacks entries of a feed: those after ``after_seq``, except ``known``."""
+
+    scope: Scope
+    feed_key: bytes
+    after_seq: int = 0
+    known: frozenset[Hash] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SendAll:
+    """The peer has nothing in [low, high) of a scope."""
+
+    scope: Scope
+    low: bytes
+    high: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn found. ``ranges`` is ``None`` if there is nothing to say any more; ``ended``: the comparison is over."""
+
+    ranges: Ranges | None
+    sends: tuple[Send | SendAll, ...]
+    wants: tuple[Wanted, ...]
+    ended: bool
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One side of one comparison over ``scopes``, in ascending order of their names."""
+
+    scopes: Sequence[Scope]
+    turns: int = 0
+    equal: bool = True
+    """Whether nothing that differs has been seen so far."""
+    _pending: list[tuple[int, bytes, Part]] = field(default_factory=list[tuple[int, bytes, Part]])
+    _said_nothing: bool = False
+
+    def begin(self, reader: Reader) -> Fingerprints:
+        """The message that begins a comparison."""
+        return Fingerprints(tuple(reader.fingerprint(scope) for scope in self.scopes))
+
+    def answer(self, reader: Reader, theirs: Fingerprints) -> Turn:
+        """Our first turn, in answer to the peer's FINGERPRINTS."""
+        if len(theirs.scopes) != len(self.scopes):
+            raise ProtocolError(Reason.SCOPE, f"fingerprints of {len(theirs.scopes)} scopes, not {len(self.scopes)}")
+        whole = [(number, b"", Part(None, fingerprint)) for number, fingerprint in enumerate(theirs.scopes)]
+        # Taken from the end: the roster's scope first, then who shops where.
+        self._pending = sorted(whole, key=lambda item: priority(self.scopes[item[0]]), reverse=True)
+        return self._turn(reader)
+
+    def receive(self, reader: Reader, theirs: Ranges) -> Turn:
+        """Our turn, in answer to the peer's."""
+        for run in reversed(theirs.runs):
+            if run.scope >= len(self.scopes):
+                raise ProtocolError(Reason.SCOPE, f"ranges of scope {run.scope} of {len(self.scopes)}")
+            lows: list[bytes] = [run.low, *(part.high for part in run.parts if part.high is not None)]
+            self._pending.extend((run.scope, low, part) for low, part in zip(lows, run.parts, strict=False))
+        if len(self._pending) > PENDING_MAX:
+            raise ProtocolError(Reason.TOO_MUCH, f"more than {PENDING_MAX} ranges in one comparison")
+        if not theirs.runs and not self._pending:
+            return Turn(None if self._said_nothing else Ranges(()), (), (), ended=True)
+        self.equal = False
+        return self._turn(reader)
+
+    def _turn(self, reader: Reader) -> Turn:
+        self.turns += 1
+        runs: list[Run] = []
+        sends: list[Send | SendAll] = []
+        wants: list[Wanted] = []
+        size = 0
+        # Depth first: what was found to differ last is settled first, so that few ranges are ever pending.
+        while self._pending and size < TURN_BYTES_MAX and len(runs) < TURN_RUNS_MAX:
+            number, low, part = self._pending.pop()
+            scope = self.scopes[number]
+            if not isinstance(part.content, Fingerprint):
+                self._compare(reader, scope, low, part, sends, wants)
+            elif parts := self._cut(reader, scope, low, part.high, part.content, sends):
+                runs.append(Run(number, low, parts))
+                size += sum(map(_size, parts))
+        if runs or sends or wants:
+            self.equal = False
+        self._said_nothing = not runs
+        return Turn(Ranges(tuple(runs)), tuple(sends), tuple(wants), ended=False)
+
+    def _cut(
+        self,
+        reader: Reader,
+        scope: Scope,
+        low: bytes,
+        high: bytes | None,
+        theirs: Fingerprint,
+        sends: list[Send | SendAll],
+    ) -> tuple[Part, ...]:
+        mine = reader.fingerprint(scope, low, high)
+        if mine == theirs:
+            return ()
+        if not theirs.feeds:
+            sends.append(SendAll(scope, low, high))
+            return ()
+        cuts = reader.split(scope, low, high, PARTS) if mine.feeds > LISTED_FEEDS_MAX else []
+        if not cuts:
+            return (Part(high, tuple(Listed(key, heads[:HEADS_MAX]) for key, heads in reader.feeds(scope, low, high))),)
+        bounds: list[bytes] = [low, *cuts]
+        highs: list[bytes | None] = [*cuts, high]
+        return tuple(
+            Part(above, reader.fingerprint(scope, below, above)) for below, above in zip(bounds, highs, strict=True)
+        )
+
+    def _compare(
+        self, reader: Reader, scope: Scope, low: bytes, part: Part, sends: list[Send | SendAll], wants: list[Wanted]
+    ) -> None:
+        assert not isinstance(part.content, Fingerprint)
+        if not part.content:
+            sends.append(SendAll(scope, low, part.high))
+            return
+        # What lies between two listed feeds the peer lacks altogether: so a short list costs little, however much is here.
+        for listed in part.content:
+            self._send_gap(reader, scope, low, listed.feed_key, sends)
+            low = listed.feed_key + b"\x00"
+            mine = next((heads for _, heads in reader.feeds(scope, listed.feed_key, low)), ())
+            if mine:
+                send, want = _difference(reader, scope, listed.feed_key, mine, listed.heads)
+                sends.extend(send)
+                wants.extend(want)
+            else:
+                wants.append(Wanted(listed.feed_key, 0))
+        self._send_gap(reader, scope, low, part.high, sends)
+
+    def _send_gap(
+        self, reader: Reader, scope: Scope, low: bytes, high: bytes | None, sends: list[Send | SendAll]
+    ) -> None:
+        if next(reader.feeds(scope, low, high), None) is not None:
+            sends.append(SendAll(scope, low, high))
+
+
+def priority(scope: Scope) -> int:
+    """The order in which scopes are sent: the company's first (certificates, revocations), then who shops where."""
+    if scope == COMPANY:
+        return 0
+    order = ("patrons/", "store/", "journal/")
+    return next((rank for rank, prefix in enumerate(order, 1) if scope.startswith(prefix)), len(order) + 1)
+
+
+def _difference(
+    reader: Reader, scope: Scope, key: bytes, mine: tuple[Head, ...], theirs: tuple[Head, ...]
+) -> tuple[list[Send], list[Wanted]]:
+    """What to send and to want of one feed that both have."""
+    missing = [head for head in mine if head not in theirs]
+    unknown = [head for head in theirs if head not in mine and reader.find(head.hash) is None]
+    my_top, their_top = mine[-1].seq, max(head.seq for head in theirs)
+    # One head and a lower number: merely behind, and what it lacks comes from the other side.
+    behind = len(mine) == 1 and my_top < their_top
+    ahead = len(theirs) == 1 and their_top < my_top
+    first = reader.find(mine[0].hash)
+    latest = first is None or first.entry.feed is FeedType.LATEST
+    sends: list[Send] = []
+    wants: list[Wanted] = []
+    if missing and not behind:
+        follows = not latest and not unknown and missing[0].seq > their_top
+        sends.append(Send(scope, key, their_top if follows else 0, frozenset(head.hash for head in theirs)))
+    if unknown and not (latest and ahead):
+        lowest = min(head.seq for head in unknown)
+        wants.append(Wanted(key, my_top if lowest > my_top else lowest - 1 if latest else 0))
+    return sends, wants
+
+
+def _size(part: Part) -> int:
+    bound = 3 + len(part.high or b"")
+    if isinstance(part.content, Fingerprint):
+        return bound + 44
+    return bound + sum(4 + len(listed.feed_key) + 44 * len(listed.heads) for listed in part.content)
