@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
+from crdt_pos import journal
 from crdt_pos.receipt import Receipt
-from crdt_pos.schema import JOURNAL
-from gossip.document import Document, day_number
-from gossip.entry import FeedId, Hash
-from gossip.log import Reader, Stored
+from gossip.entry import Hash
+from gossip.log import Reader
 from peers.keys import Signature
 
 _HASH_BYTES_SHOWN = 12
@@ -23,20 +21,10 @@ class Mark(NamedTuple):
     signature: Signature
 
 
-def find_mark(reader: Reader, receipt: Receipt) -> Mark | None:
-    """The mark of a receipt, or ``None`` if its journal is not here. The newest of every till costs one read."""
-    document = Document(JOURNAL, day_number(receipt.business_date), (receipt.store,))
-    body = receipt.body()
-    for stored in _newest_first(reader, document):
-        if stored.entry.body == body:
-            return Mark(stored.entry.hash, stored.entry.signature)
-    return None
-
-
-def _newest_first(reader: Reader, document: Document) -> Iterator[Stored]:
-    yield from reader.head_entries(document)
-    for author in reader.authors(document):
-        yield from reader.entries(FeedId(document, author))
+def find_mark(reader: Reader, number: str) -> Mark | None:
+    """The mark of the receipt with this number, or ``None`` if its journal is not here."""
+    found = journal.find(reader, number)
+    return Mark(found.entry.hash, found.entry.signature) if found else None
 
 
 def qr_payload(receipt: Receipt, mark: Mark | None) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 
+from crdt_pos.basket import PROGRAMME_OF
 from crdt_pos.errors import NotEnoughRights
 from crdt_pos.identity import Identity, Now
 from crdt_pos.journal_mark import find_mark, qr_payload
@@ -39,6 +40,7 @@ T = TypeVar("T")
 BORROW_DEADLINE_MS: Final = 1_500
 BORROW_DEADLINE_MS_MAX: Final = 10_000
 LOOKUP_LIMIT_MAX: Final = 100
+_BALANCES: Final = {tender.text: programme for tender, programme in PROGRAMME_OF.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class TillCommands:
 
     async def _status(self, asked: Asked) -> Message:
         asked.end()
-        open_on = await self._replica.act(lambda: self._till.open_on)
+        open_on = await self._replica.look(lambda _: self._till.open_on)
         status, terms, who = self._replica.status(), self._terms(), self._identity
         return {
             "replica": f"{who.store}-{who.till}",
@@ -211,13 +213,13 @@ class TillCommands:
         asked.end()
         if not account:
             raise Declined("Say which account: 16 hexadecimal digits.", "BadRequest")
-        found = await self._replica.act(lambda: self._till.redeemable(account, programme))
+        found = await self._replica.look(lambda _: self._till.redeemable(account, programme))
         return {"account": account.hex(), "here": found.here, "company": found.company}
 
     async def _receipt(self, asked: Asked) -> Message:
         number = asked.text("number")
         asked.end()
-        receipt = await self._replica.act(lambda: self._till.receipt(number))
+        receipt = await self._replica.look(lambda _: self._till.receipt(number))
         if receipt is None:
             raise Declined(f"Receipt {number} is not here: check the number.", "UnknownReceipt")
         return await self._shown(receipt)
@@ -255,13 +257,15 @@ class TillCommands:
             ) from short
 
     async def _ask_peers(self, request: SaleRequest, short: NotEnoughRights, deadline_ms: int) -> None:
+        # The loyalty programme's name is empty; balances of gift cards and store credit count in minor units.
         wanted: dict[tuple[str, bytes], int] = {}
         if request.member and request.points:
             wanted["", request.member] = request.points
         for tender in request.tenders:
-            if tender.kind in ("points", "gift", "credit") and (account := tender.account or request.member):
-                programme = "" if tender.kind == "points" else tender.kind
-                wanted[programme, account] = wanted.get((programme, account), 0) + tender.amount_minor
+            programme = _BALANCES.get(tender.kind)
+            if programme:
+                key = programme, tender.account
+                wanted[key] = wanted.get(key, 0) + tender.amount_minor
         for (programme, account), amount in wanted.items():
             if amount > short.here:
                 await self._replica.borrow(account, amount - short.here, deadline_ms, programme)
@@ -354,7 +358,7 @@ class TillCommands:
         return await self._shown(receipt)
 
     async def _shown(self, receipt: Receipt) -> Message:
-        mark = await self._replica.look(lambda reader: find_mark(reader, receipt))
+        mark = await self._replica.look(lambda reader: find_mark(reader, receipt.number))
         return {
             "receipt": receipt_json(receipt, mark),
             "text": receipt_text(receipt),

@@ -58,6 +58,8 @@ def sell(
     """
     with LocalClient(folder) as till:
         status = till.call("status")
+        if "business_date" not in status:
+            raise Refused(f"{folder} is not a till's folder: {status['replica']} runs there, and sells nothing.")
         if open_date and status["business_date"] is None:
             till.call("open")
         if codes:
