@@ -17,12 +17,13 @@ company's id.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import os
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NewType, TypeVar
@@ -59,6 +60,15 @@ _NOT_BEFORE: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
 _NO_CHECK_TIME: Final = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL; the ``ssl`` module has no name for it."""
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What ``cryptography`` raises for certificates that are not well-formed."""
 _BOTH_WAYS: Final = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
 _URI: Final = re.compile(
     r"crdt-pos://(?P<company>[0-9a-f]{32})/(?P<role>office|till|relay)/(?P<name>[a-z0-9-]{1,40})/(?P<life>[a-z0-9]{2,12})"
@@ -212,13 +222,13 @@ def _issue_replica(
 
 def parse_root(der: bytes) -> Root:
     """The root that ``der`` encodes; proves that it signed itself. Raises ``CertificateError``."""
-    certificate = _load(der)
-    constraints = _extension(certificate, x509.BasicConstraints)
-    if not constraints.ca:
-        raise CertificateError(CertificateFault.ROLE, "a root must be able to issue")
-    _check_signature(certificate, certificate)
-    public = _public_key(certificate)
-    return Root(company_of(public), _name(certificate.subject, NameOID.ORGANIZATION_NAME), public, der)
+    with _reading():
+        certificate = _load(der)
+        if not _extension(certificate, x509.BasicConstraints).ca:
+            raise CertificateError(CertificateFault.ROLE, "a root must be able to issue")
+        _check_signature(certificate, certificate)
+        public = _public_key(certificate)
+        return Root(company_of(public), _name(certificate.subject, NameOID.ORGANIZATION_NAME), public, der)
 
 
 def parse(der: bytes) -> Certificate:
@@ -226,6 +236,13 @@ def parse(der: bytes) -> Certificate:
 
     Raises ``CertificateError``.
     """
+    with _reading():
+        found = _parsed(der)
+    _check_issuer(found)
+    return found
+
+
+def _parsed(der: bytes) -> Certificate:
     certificate = _load(der)
     uris = _extension(certificate, x509.SubjectAlternativeName).get_values_for_type(x509.UniformResourceIdentifier)
     match = _URI.fullmatch(uris[0]) if len(uris) == 1 else None
@@ -238,7 +255,7 @@ def parse(der: bytes) -> Certificate:
     issuer_key_id = _extension(certificate, x509.AuthorityKeyIdentifier).key_identifier
     if issuer_key_id is None or _extension(certificate, x509.SubjectKeyIdentifier).digest != _key_id(public):
         raise CertificateError(CertificateFault.MALFORMED, "its key identifiers are missing or wrong")
-    found = Certificate(
+    return Certificate(
         company=Company(bytes.fromhex(match["company"])),
         role=role,
         name=match["name"],
@@ -252,8 +269,6 @@ def parse(der: bytes) -> Certificate:
         issuer_key_id=issuer_key_id,
         der=der,
     )
-    _check_issuer(found)
-    return found
 
 
 def _check_issuer(found: Certificate) -> None:
@@ -426,13 +441,16 @@ def _signed(builder: x509.CertificateBuilder, key: SecretKey) -> bytes:
 def _load(der: bytes) -> x509.Certificate:
     if len(der) > CERTIFICATE_BYTES_MAX:
         raise CertificateError(CertificateFault.MALFORMED, f"longer than {CERTIFICATE_BYTES_MAX} bytes")
+    return x509.load_der_x509_certificate(der)
+
+
+@contextlib.contextmanager
+def _reading() -> Generator[None]:
+    # Fields are only parsed when they are first asked for, so any of them may turn out broken.
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        # Extensions and version are only parsed when they are first asked for.
-        _ = certificate.extensions, certificate.version
-    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+        yield
+    except _UNREADABLE as error:
         raise CertificateError(CertificateFault.MALFORMED) from error
-    return certificate
 
 
 def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension:
@@ -443,10 +461,7 @@ def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extens
 
 
 def _public_key(certificate: x509.Certificate) -> PublicKey:
-    try:
-        public = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise CertificateError(CertificateFault.MALFORMED, "a key that cannot be read") from error
+    public = certificate.public_key()
     if not isinstance(public, Ed25519PublicKey):
         raise CertificateError(CertificateFault.MALFORMED, "a key of another kind than Ed25519")
     return PublicKey(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
