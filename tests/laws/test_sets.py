@@ -37,29 +37,10 @@ from tests.laws.harness import (
     follows_specification,
     wire,
 )
+from tests.laws.whole_feeds import WholeLaws, entries, joined, numbers
 
 elements: st.SearchStrategy[Any] = st.sampled_from(["tea", 7, b"x", ["code", 1], {1: "a"}])
-numbers = st.integers(1, 4)
 some_dots = st.lists(st.tuples(authors, numbers), min_size=1, max_size=4)
-
-
-def joined(rule: Any, parts: list[Any]) -> Any:
-    state = rule.bottom()
-    for part in parts:
-        state = state.join(part)
-    return state
-
-
-def entries(rule: Any, bodies: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """States from entries of honest authors and of liars: the same number twice, dots that nobody ever used."""
-
-    def part(author: Author, seq: int, body: Any) -> Any:
-        try:
-            return rule.from_entry(author, seq, body)
-        except InvalidBody:
-            return rule.bottom()
-
-    return st.lists(st.builds(part, authors, numbers, bodies), max_size=6).map(lambda parts: joined(rule, parts))
 
 
 def next_number(state: Any, author: Author) -> int:
@@ -79,22 +60,6 @@ def perform(state: Any, author: Author, operation: tuple[Any, ...]) -> Any:
     verb, *arguments = operation
     body = getattr(state, f"{verb}_body")(*arguments)
     return state.from_entry(author, next_number(state, author), wire(body))
-
-
-class WholeLaws(RuleLaws):
-    """In whole feeds an entry is one operation, and a delta gives it back."""
-
-    def seq_of(self, state: Any, author: Author) -> int | None:
-        body = state.entry_body(author)
-        if body in ({}, None):
-            return None
-        return next((seq for seq in range(9, 0, -1) if self.is_part(state, author, seq, body)), None)
-
-    def is_part(self, state: Any, author: Author, seq: int, body: Any) -> bool:
-        try:
-            return self.rule.from_entry(author, seq, wire(body)).precedes(state)
-        except InvalidBody:
-            return False
 
 
 words = st.sampled_from(["tea", "milk", "bread"])
