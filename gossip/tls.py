@@ -9,6 +9,7 @@ Bytes are counted beneath TLS, as they go over the network.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -160,7 +161,7 @@ async def serve(
     ``on_refused`` hears where a refused connection came from, and why. Raises ``CannotListen``.
     """
     try:
-        listeners = await trio.open_tcp_listeners(address.port, host=address.host or None)
+        listeners = await _listeners(address)
     except OSError as error:
         raise CannotListen(f"Cannot listen on {address}: {_why(error)}.") from error
     places = trio.Semaphore(connections_max)
@@ -200,6 +201,17 @@ async def serve(
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, accepted, listeners)
         task_status.started(Address(address.host, port))
+
+
+async def _listeners(address: Address) -> list[trio.SocketListener]:
+    if address.host:
+        return list(await trio.open_tcp_listeners(address.port, host=address.host))
+    listeners = list(await trio.open_tcp_listeners(address.port, host="0.0.0.0"))  # noqa: S104  every interface is meant
+    port: int = listeners[0].socket.getsockname()[1]
+    # The same port for IPv6, where the machine has it: only one is announced.
+    with contextlib.suppress(OSError):
+        listeners += await trio.open_tcp_listeners(port, host="::")
+    return listeners
 
 
 async def _shake_hands(

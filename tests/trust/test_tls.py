@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,7 @@ class Server:
 
 async def started(nursery: trio.Nursery, contexts: TlsContexts, server: Server, **limits: float) -> Address:
     async def run(task_status: trio.TaskStatus[Address]) -> None:
-        await tls.serve(LOOPBACK, contexts, server.echo, server.refuse, task_status=task_status, **limits)  # type: ignore[arg-type]
+        await tls.serve(listen, contexts, server.echo, server.refuse, task_status=task_status, **limits)  # type: ignore[arg-type]
 
     return await nursery.start(run)
 
@@ -197,7 +196,6 @@ async def test_more_connections_than_allowed_are_turned_away_and_the_others_go_o
 
 async def test_a_goodbye_is_told_from_a_connection_that_was_cut(tmp_path: Path, ours: Company) -> None:
     till = of_till(tmp_path, ours)
-    said: list[Callable[[], object]] = []
 
     async def leave(stream: TlsStream) -> None:
         if (await stream.receive()) == b"cut":
@@ -217,7 +215,6 @@ async def test_a_goodbye_is_told_from_a_connection_that_was_cut(tmp_path: Path, 
         with pytest.raises(SessionCut):
             await cut.receive()
         nursery.cancel_scope.cancel()
-    assert said == []
 
 
 async def test_an_unused_address_is_unreachable(tmp_path: Path, ours: Company) -> None:
@@ -251,4 +248,15 @@ async def test_a_peer_whose_certificate_contradicts_its_chain_is_refused(tmp_pat
         await server.heard.wait()
         assert "its issuer may not issue it" in server.refused[0]
         assert server.met == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_port_serves_every_interface(tmp_path: Path, ours: Company) -> None:
+    server, till = Server(), of_till(tmp_path, ours)
+    async with trio.open_nursery() as nursery:
+        address = await started(nursery, of_office(tmp_path, ours), server, Address("", 0))
+        for host in ("127.0.0.1", "::1"):
+            stream = await tls.dial(Address(host, address.port), till)
+            assert stream.peer.name == "office-a"
+            await stream.aclose()
         nursery.cancel_scope.cancel()
