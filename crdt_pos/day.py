@@ -3,10 +3,10 @@
 The journal is the truth, the day its fold: ``fold`` over the acts of a date gives the same day, byte for byte, that the
 running fold gave when it was published. Everything in it only grows; what is taken back stands in a column of its own.
 
-    counters = {? 1: [zigzag days to the previous date, 8 bytes of its entry's hash],
+    counters = {? 1: previous,                    ; the business date before, and the first 8 bytes of its entry's hash
                 ? 2: {tax code: [base, tax, base back, tax back]},
                 ? 3: {tender: [in, out]},
-                ? 4: {series: [first, last, count]},
+                ? 4: [first, last, count],                                  ; sales, refunds and voids, by number
                 ? 5: [perpetual sales, perpetual refunds],                  ; with tax, this date included
                 ? 6: {product: [sold, net takings, received, returned, net refunded, written off, consumed,
                                 produced, counted up, counted down, transferred out, transferred in]},
@@ -14,7 +14,12 @@ running fold gave when it was published. Everything in it only grows; what is ta
                 ? 8: [liabilities sold, taken back],
                 ? 9: {drawer act: amount},
                 ? 10: 1,                                                    ; prices are without tax
-                ? 11: milliseconds of the close}                            ; closed
+                ? 11: 1,                                                    ; closed
+                ? 12: [first, last, count]}                                 ; training, which counts nowhere else
+    previous = bstr .size 8                                                 ; it was the day before
+             / [zigzag of the days back, bstr .size 8]
+
+Rows end at their last count that is not 0. Drawer and stock acts are counted by what the entry covers.
 
 Checked everywhere: takings − refunds + tax not included + rounding + liabilities sold = tenders in − tenders out. Pure.
 """
@@ -26,15 +31,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
-from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, StockAct
+from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, Series, StockAct
 from merge_rules.counter_nested import Nested
 from merge_rules.errors import InvalidBody
 
 PREVIOUS_HASH_BYTES: Final = 8
 
-_PREVIOUS, _TAXES, _TENDERS, _SERIES, _PERPETUAL, _GOODS, _ROUNDING, _LIABILITIES, _DRAWER, _WITHOUT_TAX, _CLOSED = (
-    range(1, 12)
-)
+_PREVIOUS, _TAXES, _TENDERS, _SALES, _PERPETUAL, _GOODS = range(1, 7)
+_ROUNDING, _LIABILITIES, _DRAWER, _WITHOUT_TAX, _CLOSED, _TRAINING = range(7, 13)
+_SERIES_KEYS: Final = {Series.SALES: _SALES, Series.TRAINING: _TRAINING}
 
 
 class Goods(NamedTuple):
@@ -122,6 +127,7 @@ class Day:
     tenders: Mapping[int, Flow] = field(default_factory=dict[int, Flow])
     """By ``receipt.Tender``; a newer version may know more."""
     series: Mapping[int, Numbers] = field(default_factory=dict[int, Numbers])
+    """Of ``receipt.Series`` those with a receipt for someone: sales and training."""
     perpetual_sales: int = 0
     perpetual_refunds: int = 0
     goods: Mapping[int, Goods] = field(default_factory=dict[int, Goods])
@@ -130,13 +136,8 @@ class Day:
     drawer: Mapping[int, int] = field(default_factory=dict[int, int])
     """By ``receipt.DrawerAct``."""
     prices_with_tax: bool = True
-    closed_ms: int = 0
-    """When the date was closed; 0 while it is open."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more will come."""
-        return self.closed_ms > 0
+    closed: bool = False
+    """Whether nothing more will come."""
 
     @property
     def takings_minor(self) -> int:
@@ -173,46 +174,43 @@ class Day:
 
     def counters(self) -> dict[int, Nested]:
         """The nested counters that stand in the entry."""
-        back, previous_hash = self.previous
-        zigzag = 2 * back - 1 if back > 0 else -2 * back
         parts: dict[int, Nested] = {
-            _PREVIOUS: [zigzag, previous_hash] if back else 0,
+            _PREVIOUS: _previous(*self.previous),
             _TAXES: _table(self.taxes),
             _TENDERS: _table(self.tenders),
-            _SERIES: _table(self.series),
             _PERPETUAL: _trimmed([self.perpetual_sales, self.perpetual_refunds]),
             _GOODS: _table(self.goods),
             _ROUNDING: _trimmed(self.rounding),
             _LIABILITIES: _trimmed(self.liabilities),
             _DRAWER: {key: amount for key, amount in self.drawer.items() if amount},
             _WITHOUT_TAX: 0 if self.prices_with_tax else 1,
-            _CLOSED: self.closed_ms,
+            _CLOSED: 1 if self.closed else 0,
         }
+        parts.update({_SERIES_KEYS[Series(series)]: list(numbers) for series, numbers in self.series.items()})
         return {key: part for key, part in parts.items() if part}
 
     @classmethod
     def from_counters(cls, counters: Mapping[int, Nested]) -> Day:
         """The day that nested counters are. Raises ``InvalidBody`` for a shape that is none; ignores unknown keys."""
         try:
-            zigzag, previous_hash = cast("tuple[int, bytes]", counters.get(_PREVIOUS) or (0, b""))
-            without_tax = cast("int", counters.get(_WITHOUT_TAX, 0))
-            closed_ms = cast("int", counters.get(_CLOSED, 0))
-            if not (isinstance(zigzag, int) and isinstance(previous_hash, bytes) and isinstance(closed_ms, int)):
-                raise InvalidBody("day: no link to the previous date, or no time of the close")
             sales, refunds = Flow(*_row(counters.get(_PERPETUAL, 0), 2))
             return cls(
-                ((zigzag + 1) // 2 if zigzag % 2 else -(zigzag // 2), previous_hash),
+                _previous_of(counters.get(_PREVIOUS, 0)),
                 {key: TaxTotals(*_row(row, 4)) for key, row in _rows(counters, _TAXES)},
                 {key: Flow(*_row(row, 2)) for key, row in _rows(counters, _TENDERS)},
-                {key: Numbers(*_row(row, 3)) for key, row in _rows(counters, _SERIES)},
+                {
+                    int(series): Numbers(*_row(counters[key], 3))
+                    for series, key in _SERIES_KEYS.items()
+                    if key in counters
+                },
                 sales,
                 refunds,
                 {key: Goods(*_row(row, len(Goods._fields))) for key, row in _rows(counters, _GOODS)},
                 Flow(*_row(counters.get(_ROUNDING, 0), 2)),
                 Flow(*_row(counters.get(_LIABILITIES, 0), 2)),
                 {key: _row([row], 1)[0] for key, row in _rows(counters, _DRAWER)},
-                not without_tax,
-                closed_ms,
+                _WITHOUT_TAX not in counters,
+                _CLOSED in counters,
             )
         except (TypeError, ValueError) as error:
             raise InvalidBody(f"day: {error}") from error
@@ -226,9 +224,11 @@ class Day:
 
     def plus_money(self, act: Receipt, goods: Mapping[int, Goods] | None = None) -> Day:
         """This day and one more act, its goods left out unless given."""
-        numbers = self.series.get(act.series, Numbers())
-        series = {**self.series, int(act.series): Numbers(numbers.first or act.n, act.n, numbers.documents + 1)}
-        previous, prices_with_tax, closed_ms = self.previous, self.prices_with_tax, self.closed_ms
+        series = dict(self.series)
+        if act.series in _SERIES_KEYS:
+            numbers = series.get(int(act.series), Numbers())
+            series[int(act.series)] = Numbers(numbers.first or act.n, act.n, numbers.documents + 1)
+        previous, prices_with_tax = self.previous, self.prices_with_tax
         sales, refunds = self.perpetual_sales, self.perpetual_refunds
         taxes, tenders, drawer = dict(self.taxes), dict(self.tenders), dict(self.drawer)
         rounding, liabilities = self.rounding, self.liabilities
@@ -251,8 +251,6 @@ class Day:
                     liabilities = liabilities.plus_signed(line.total_minor)
             if act.drawer_minor:
                 drawer[int(act.drawer)] = drawer.get(int(act.drawer), 0) + act.drawer_minor
-        if act.type is ReceiptType.CLOSING:
-            closed_ms = act.stamp_ms
         return Day(
             previous,
             taxes,
@@ -265,7 +263,7 @@ class Day:
             liabilities,
             drawer,
             prices_with_tax,
-            closed_ms,
+            self.closed or act.type is ReceiptType.CLOSING,
         )
 
 
@@ -383,3 +381,21 @@ def _row(row: Nested, columns: int) -> list[int]:
     if (row and not values) or not all(isinstance(value, int) for value in values):
         raise InvalidBody("day: a row that is no list of counts")
     return [*values[:columns], *[0] * (columns - len(values))]
+
+
+def _previous(back: int, previous_hash: bytes) -> Nested:
+    if back == 1:
+        return previous_hash
+    return [2 * back - 1 if back > 0 else -2 * back, previous_hash] if back else 0
+
+
+def _previous_of(value: Nested) -> tuple[int, bytes]:
+    match value:
+        case 0:
+            return 0, b""
+        case bytes():
+            return 1, value
+        case [int(zigzag), bytes(previous_hash)]:
+            return (zigzag + 1) // 2 if zigzag % 2 else -(zigzag // 2), previous_hash
+        case _:
+            raise InvalidBody("day: no link to the previous date")

@@ -116,8 +116,6 @@ class Till:
         """Close the date and publish its day entry. Raises ``NotOpen``."""
         with self._turn() as turn:
             act = turn.receipt(ReceiptType.CLOSING)
-            # A clock that was set to 1970 must not make the date look open.
-            act = replace(act, stamp_ms=max(act.stamp_ms, 1))
             if counted_minor is not None:
                 act = replace(act, drawer=DrawerAct.COUNTED, drawer_minor=_cash(counted_minor))
             turn.enter(act)
@@ -165,8 +163,8 @@ class Till:
             if summary is not None and summary.covers.seq >= heads[0].seq and told:
                 return False
             folded = fold(journal.acts(reader, store, day, other))
-            folded = folded if folded.closed else replace(folded, closed_ms=max(turn.now.ms, 1))
-            turn.publish(other, day, Covers(heads[0].seq, heads[0].hash[:COVERS_HASH_BYTES]), folded)
+            covers = Covers(heads[0].seq, heads[0].hash[:COVERS_HASH_BYTES])
+            turn.publish(other, day, covers, replace(folded, closed=True))
         return True
 
     def x_report(self) -> XReport:
