@@ -6,6 +6,7 @@ multicast, a peer that misbehaves, a disk that is full for a while. It stops on 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import math
@@ -23,7 +24,7 @@ from crdt_pos.directory import is_roster
 from crdt_pos.folder import Folder
 from crdt_pos.forks import prove
 from crdt_pos.identity import Identity
-from crdt_pos.local import Command, serve
+from crdt_pos.local import Command, Message, serve
 from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
 from crdt_pos.loyalty import Programme
 from crdt_pos.money import Currency
@@ -39,16 +40,18 @@ from gossip.log import Arrival, Outcome, Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.node import Batch, Derived, Hooks, Node
 from gossip.reasons import Reason
-from gossip.session import Me
+from gossip.session import VERSION_MAX, Me
 from gossip.tls import Address
 from merge_rules.lattice import Author
 from peers.certificates import Certificate
-from peers.discovery import Discovery, DiscoveryUnavailable, FoundPeer
+from peers.discovery import Discovery, PeerAddress, local_addresses
+from peers.errors import DiscoveryUnavailable
 from peers.permissions import Role
 from peers.roster import StoreRecord
 
 CHECKPOINT_S: Final = 60.0
 RIGHTS_TIMEOUT_MS: Final = 1_000
+HEARS_ITSELF_S: Final = 5.0
 PATIENCE_S: Final = 1.5
 """How long the one of two neighbours with the larger id lets the other dial first, so that the two do not cross."""
 
@@ -73,13 +76,15 @@ class RunningReplica:
         hooks = Hooks(self._derive, self._appended, self.safety.acknowledged, self._asked)
         self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
+        self._found: dict[Author, list[Address]] = {}
         self.till: Till | None = None
         self._commands: Mapping[str, Command]
         if self.certificate.role is Role.TILL:
             products = CatalogueProducts(self.terms().currency.code)
             identity = self._identity()
             self.till = Till(self.log, identity, self.now, products=products, terms=self.terms)
-            self._commands = TillCommands(self.till, identity, products, self, self.now, self.terms).commands()
+            till_commands = TillCommands(self.till, identity, products, self, self.now, self.terms).commands()
+            self._commands = till_commands | {"connections": self._connections}
         else:
             self._commands = OfficeCommands(self).commands()
 
@@ -126,32 +131,57 @@ class RunningReplica:
     async def _discover(self, listening: Address) -> None:
         """Find neighbours by multicast. Where that is blocked, say so and go on with the addresses in the settings."""
         token = trio.lowlevel.current_trio_token()
+        said = self.folder.settings.listen.host
+        hosts = local_addresses() if said in ("", "0.0.0.0") else (said,)  # noqa: S104  compared, not listened on
+        certificate = self.certificate
+        me = PeerAddress(
+            certificate.company,
+            certificate.name,
+            certificate.store,
+            certificate.author,
+            VERSION_MAX,
+            hosts,
+            listening.port,
+        )
 
-        def found(peer: FoundPeer) -> None:
-            trio.from_thread.run_sync(self._on_found, peer, trio_token=token)
+        def tell(hear: Callable[[T], None], what: T) -> None:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(hear, what)
 
-        def gone(peer: FoundPeer) -> None:
-            trio.from_thread.run_sync(self._on_gone, peer, trio_token=token)
-
-        discovery = Discovery(self.certificate, listening.port, self.folder.settings.interfaces, found, gone)
+        announce = partial(
+            Discovery, me, partial(tell, self._on_found), partial(tell, self._on_gone), self.folder.settings.interfaces
+        )
         try:
-            await trio.to_thread.run_sync(discovery.start)
-            await trio.sleep_forever()
+            discovery = await trio.to_thread.run_sync(announce)
         except DiscoveryUnavailable as error:
-            self.trouble = str(error)
-            _log.warning("%s", error)
+            self._say_trouble(str(error))
+            return
+        try:
+            if not await trio.to_thread.run_sync(discovery.hears_itself, HEARS_ITSELF_S, abandon_on_cancel=True):
+                self._say_trouble("Multicast seems to be blocked on this network: name the peers in replica.toml.")
+            await trio.sleep_forever()
         finally:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(discovery.stop)
+                await trio.to_thread.run_sync(discovery.close)
 
-    def _on_found(self, peer: FoundPeer) -> None:
+    def _say_trouble(self, trouble: str) -> None:
+        self.trouble = trouble
+        _log.warning("%s", trouble)
+
+    def _on_found(self, peer: PeerAddress) -> None:
         neighbour = self.certificate.store is not None and peer.store == self.certificate.store
         if neighbour or (peer.name.startswith("office-") and self.certificate.role is not Role.OFFICE):
             patience_s = PATIENCE_S if neighbour and self.certificate.author > peer.author else 0.0
-            self.node.want(Address(peer.host, peer.port), peer.author, patience_s)
+            addresses = [Address(host, peer.port) for host in peer.hosts]
+            for address in set(self._found.pop(peer.author, [])) - set(addresses):
+                self.node.unwant(address)
+            self._found[peer.author] = addresses
+            for address in addresses:
+                self.node.want(address, peer.author, patience_s)
 
-    def _on_gone(self, peer: FoundPeer) -> None:
-        self.node.unwant(Address(peer.host, peer.port))
+    def _on_gone(self, author: Author) -> None:
+        for address in self._found.pop(author, []):
+            self.node.unwant(address)
 
     # --- what the roster says ----------------------------------------------------------------------------------------
 
@@ -306,22 +336,31 @@ class RunningReplica:
         )
         return ReplicaStatus(peers, copies, waiting)
 
-    def traffic(self) -> list[dict[str, object]]:
-        """Every session with its bytes and messages, TLS records included."""
-        return [
-            {
-                "peer": link.peer.name,
-                "role": str(link.peer.role),
-                "bytes_sent": link.stream.bytes_sent,
-                "bytes_received": link.stream.bytes_received,
-                "messages_sent": link.session.messages_sent,
-                "messages_received": link.session.messages_received,
-                "entries_received": link.facts.entries_received,
-                "entries_acknowledged": link.facts.entries_acknowledged,
-                "caught_up": link.facts.caught_up,
-            }
-            for link in self.node.links.values()
-        ]
+    async def _connections(self, _request: Message) -> Message:
+        return self.connections()
+
+    def connections(self) -> dict[str, object]:
+        """Where this replica listens, every session with its bytes (TLS records included), and what does not work."""
+        return {
+            "listening": str(self.listening),
+            "sessions": [
+                {
+                    "peer": link.peer.name,
+                    "role": str(link.peer.role),
+                    "since_ms": link.facts.since_ms,
+                    "caught_up": link.facts.caught_up,
+                    "bytes_sent": link.stream.bytes_sent,
+                    "bytes_received": link.stream.bytes_received,
+                    "messages_sent": link.session.messages_sent,
+                    "messages_received": link.session.messages_received,
+                    "entries_received": link.facts.entries_received,
+                    "entries_acknowledged": link.facts.entries_acknowledged,
+                }
+                for link in self.node.links.values()
+            ],
+            "unreachable": self.node.troubles(),
+            "trouble": self.node.trouble or self.trouble,
+        }
 
     def stop_sessions(self) -> None:
         """Say goodbye to every peer."""

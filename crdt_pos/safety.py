@@ -52,7 +52,7 @@ class Safety:
         waiting = 0
         holders: set[Author] | None = None
         with self._log.read() as reader:
-            documents = [document for document in reader.documents(JOURNAL)][-DOCUMENTS_MAX:]
+            documents = list(reader.documents(JOURNAL))[-DOCUMENTS_MAX:]
             for document in documents:
                 feed = FeedId(document, self._me)
                 heads = reader.heads(feed)

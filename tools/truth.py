@@ -13,8 +13,9 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from tools.baskets import read_transactions
+from tools.baskets import FOOD, FOOD_TAX, OTHER_TAX, TAX_RATES_PPM, data_file, read_transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Truth:
     quantity: dict[tuple[int, int], int]
     """Per store and product."""
     points: dict[int, int]
-    """Points earned per household: whole units of every basket's total."""
+    """Points earned per household: the whole units of every basket's total without the tax that ``DERIVED`` states."""
 
     @property
     def total_minor(self) -> int:
@@ -43,17 +44,31 @@ def compute(date_from: datetime.date, date_to: datetime.date, stores: Sequence[i
     table = table.append_column("cents", cents).append_column("date", date)
     per_day = table.group_by(["store_id", "date"]).aggregate([("cents", "sum"), ("basket_id", "count_distinct")])
     per_product = table.group_by(["store_id", "product_id"]).aggregate([("quantity", "sum")])
-    per_basket = table.group_by(["household_id", "basket_id"]).aggregate([("cents", "sum")])
     takings: dict[tuple[int, datetime.date], int] = {}
     baskets: dict[tuple[int, datetime.date], int] = {}
     for row in _rows(per_day):
         takings[row["store_id"], row["date"]] = row["cents_sum"]
         baskets[row["store_id"], row["date"]] = row["basket_id_count_distinct"]
     quantity = {(row["store_id"], row["product_id"]): row["quantity_sum"] for row in _rows(per_product)}
+    return Truth(takings, baskets, quantity, _points(table))
+
+
+def _points(table: pa.Table) -> dict[int, int]:
+    products = pq.read_table(data_file("products"), columns=["product_id", "department"])
+    food = products.filter(pc.is_in(products["department"], pa.array(sorted(FOOD))))["product_id"]
+    table = table.append_column("food", pc.is_in(table["product_id"], food))
+    groups = table.group_by(["household_id", "basket_id", "food"]).aggregate([("cents", "sum")])
+    net: dict[tuple[int, int], int] = {}
+    for row in _rows(groups):
+        rate_ppm = TAX_RATES_PPM[FOOD_TAX if row["food"] else OTHER_TAX]
+        gross = row["cents_sum"]
+        tax = (2 * gross * rate_ppm + 1_000_000 + rate_ppm) // (2 * (1_000_000 + rate_ppm))
+        basket = row["household_id"], row["basket_id"]
+        net[basket] = net.get(basket, 0) + gross - tax
     points: dict[int, int] = {}
-    for row in _rows(per_basket):
-        points[row["household_id"]] = points.get(row["household_id"], 0) + row["cents_sum"] // 100
-    return Truth(takings, baskets, quantity, points)
+    for (household, _), minor in net.items():
+        points[household] = points.get(household, 0) + minor // 100
+    return points
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from crdt_pos.commands.replica_options import clock_ms, office_option, opened, replica_options, settings_of
+from crdt_pos.commands.run import run_office
 from crdt_pos.enrolment import add_office
 from crdt_pos.folder import OFFICE_PORT
 
@@ -32,3 +33,6 @@ def add(
     made = add_office(opened(office), path, settings_of(listen, peers, wan, multicast, interfaces), clock_ms())
     click.echo(f"Enrolled head office {made.certificate.name} in {path}.")
     click.echo(f"Next: crdt-pos office run --at {path}")
+
+
+office.add_command(run_office)

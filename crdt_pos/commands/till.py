@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from crdt_pos.commands.replica_options import clock_ms, office_option, opened, replica_options, settings_of
+from crdt_pos.commands.run import run_till
 from crdt_pos.enrolment import enrol_till
 
 
@@ -36,3 +37,6 @@ def enrol(
     made = enrol_till(opened(office), store, number, path, settings, clock_ms())
     click.echo(f"Enrolled till {made.certificate.name}, life {made.certificate.incarnation}, in {path}.")
     click.echo(f"Next: crdt-pos till run --at {path}")
+
+
+till.add_command(run_till)

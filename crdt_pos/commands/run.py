@@ -1,0 +1,89 @@
+"""``crdt-pos office run`` and ``crdt-pos till run``: a replica as a long-running process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+from pathlib import Path
+
+import click
+import trio
+
+from crdt_pos.cli import Refused
+from crdt_pos.folder import Folder, open_folder
+from peers.permissions import Role
+
+_AT = click.option(
+    "--at",
+    "folders",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="The replica's folder. Given several times, one process runs them all.",
+)
+_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Say more: every session that comes and goes.")
+
+
+@click.command("run")
+@_AT
+@_VERBOSE
+def run_office(folders: tuple[Path, ...], verbose: bool) -> None:
+    """Run a head office until it is told to stop (Ctrl-C or SIGTERM).
+
+    It listens for tills, joins what they publish, and passes on the roster and the catalogue. Ask it for the books at any
+    time from another terminal: crdt-pos books --at DIR
+    """
+    _run(folders, Role.OFFICE, verbose)
+
+
+@click.command("run")
+@_AT
+@_VERBOSE
+def run_till(folders: tuple[Path, ...], verbose: bool) -> None:
+    """Run a till until it is told to stop (Ctrl-C or SIGTERM).
+
+    It finds its neighbours by multicast and dials the addresses in replica.toml. Whether any answers or not: it sells. Open
+    its screen in another terminal: crdt-pos sell --at DIR
+    """
+    _run(folders, Role.TILL, verbose)
+
+
+def _run(paths: tuple[Path, ...], role: Role, verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    with contextlib.ExitStack() as held:
+        opened: list[Folder] = []
+        for path in paths:
+            folder = open_folder(path)
+            if folder.certificate.role is not role:
+                name, asked = folder.certificate.name, folder.certificate.role
+                raise Refused(f"{path} is the folder of {name}: run it with 'crdt-pos {asked} run --at {path}'.")
+            held.enter_context(folder.held())
+            opened.append(folder)
+        trio.run(_serve, opened, strict_exception_groups=True)
+
+
+async def _serve(folders: list[Folder]) -> None:
+    from crdt_pos.replica import RunningReplica
+
+    with contextlib.ExitStack() as logs, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        replicas: list[RunningReplica] = []
+        for folder in folders:
+            replicas.append(RunningReplica(folder))
+            logs.callback(replicas[-1].close)
+        async with trio.open_nursery() as nursery:
+            for replica in replicas:
+                address = await nursery.start(replica.run)
+                click.echo(f"{replica.certificate.name} is ready at {address}")
+            async for _ in signals:
+                for replica in replicas:
+                    replica.stop_sessions()
+                with trio.move_on_after(1.0):
+                    while any(replica.node.links for replica in replicas):
+                        await trio.sleep(0.01)
+                nursery.cancel_scope.cancel()
+                return

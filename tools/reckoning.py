@@ -1,0 +1,146 @@
+"""The reckoning after a demo: every replica's books against the truth that was computed apart."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crdt_pos import books
+from crdt_pos.books import Books, Query
+from crdt_pos.directory import load_directory
+from crdt_pos.folder import Folder
+from crdt_pos.schema import SCHEMA
+from gossip.log_lmdb import LmdbLog
+from tools.selling import Ledger
+from tools.town import Town
+from tools.truth import Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Between one till and head offices, TLS records of both directions counted."""
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    messages: int = 0
+
+    def minus(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.sent_bytes - other.sent_bytes,
+            self.received_bytes - other.received_bytes,
+            self.messages - other.messages,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """One store's row; money in cents."""
+
+    store: int
+    baskets: int
+    data_minor: int
+    office_minor: int
+    tills_minor: Mapping[str, int]
+    stock_drift: int
+    """Sum over products of the difference between the books' stock and received − sold of the data."""
+    final: bool
+    wan_bytes_per_till_day: int
+    wan_messages_per_till_day: int
+
+    @property
+    def right(self) -> bool:
+        """Whether every figure is what it must be."""
+        right = self.final and not self.stock_drift and self.office_minor == self.data_minor
+        return right and all(minor == self.data_minor for minor in self.tills_minor.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All of it."""
+
+    stores: tuple[StoreResult, ...]
+    points_earned_data: int
+    points_earned: int
+    points_redeemed_tills: int
+    points_redeemed: int
+    points_owed: int
+    redemptions_short: int
+    sold: int
+    lost: tuple[str, ...]
+    balanced: bool
+    """Whether the equation of the books holds at head office."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the demo came out."""
+        points = self.points_earned == self.points_earned_data and self.points_redeemed == self.points_redeemed_tills
+        owed = self.points_owed == self.points_earned - self.points_redeemed >= 0
+        return all(row.right for row in self.stores) and points and owed and self.balanced and not self.lost
+
+
+def read_books(folder: Folder, query: Query) -> Books:
+    """The books of a folder, read beside the running replica or without one."""
+    log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company, read_only=True)
+    try:
+        with log.read() as reader:
+            return books.read(reader, load_directory(reader, folder.root, [folder.chain]), query)
+    finally:
+        log.close()
+
+
+def reckon(
+    town: Town,
+    truth: Truth,
+    ledger: Ledger,
+    period: tuple[datetime.date, datetime.date],
+    stores: Sequence[int],
+    traffic: Mapping[tuple[int, int], Traffic],
+) -> Result:
+    """Ask every replica for its books and compare."""
+    whole = read_books(town.office, Query(*period))
+    days = (period[1] - period[0]).days + 1
+    rows: list[StoreResult] = []
+    for store in stores:
+        own = {place: folder for place, folder in town.tills.items() if place[0] == store}
+        query = Query(*period, store=store)
+        at_office = read_books(town.office, query)
+        bytes_wan = sum(traffic[place].sent_bytes + traffic[place].received_bytes for place in own)
+        rows.append(
+            StoreResult(
+                store,
+                sum(count for (number, _), count in truth.baskets.items() if number == store),
+                sum(minor for (number, _), minor in truth.takings_minor.items() if number == store),
+                _takings(at_office),
+                {folder.certificate.name: _takings(read_books(folder, query)) for folder in own.values()},
+                _drift(at_office, truth, ledger, store),
+                not any(account.waiting for account in at_office.accounts),
+                bytes_wan // (len(own) * days),
+                sum(traffic[place].messages for place in own) // (len(own) * days),
+            )
+        )
+    points = next((owed for owed in whole.owed if owed.programme == "points"), None)
+    return Result(
+        tuple(rows),
+        sum(truth.points.values()),
+        points.earned if points else 0,
+        ledger.redeemed,
+        points.redeemed if points else 0,
+        points.owed if points else 0,
+        ledger.redemptions_short,
+        ledger.sold,
+        tuple(ledger.lost),
+        all(account.money.balanced for account in whole.accounts),
+    )
+
+
+def _takings(found: Books) -> int:
+    return sum(account.money.takings_minor - account.money.refunds_minor for account in found.accounts)
+
+
+def _drift(found: Books, truth: Truth, ledger: Ledger, store: int) -> int:
+    stock = Counter({row.product: row.stock for account in found.accounts for row in account.goods})
+    due = Counter({product: amount for (number, product), amount in ledger.received.items() if number == store})
+    due.subtract({product: sold for (number, product), sold in truth.quantity.items() if number == store})
+    return sum(abs(stock[product] - due[product]) for product in set(stock) | set(due))
