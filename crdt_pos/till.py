@@ -344,6 +344,11 @@ class Till:
                 turn.sign_balance(programme, account, balance)
         return granted
 
+    def welcome(self, account: bytes) -> None:
+        """Make an account a patron of the store before it has bought here, so that its balance comes to it."""
+        with self._turn(open_date=False) as turn:
+            turn.welcome(account)
+
     # ---- within ---------------------------------------------------------------------------------------------------------
 
     @contextmanager

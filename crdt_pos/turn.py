@@ -88,6 +88,12 @@ class Turn:
 
     def sign_balance(self, programme: str, account: bytes, balance: Balance) -> None:
         """Sign this replica's part of a balance; the account becomes a patron of the store, if it is not one yet."""
+        self.welcome(account)
+        document = balance_document(programme, account)
+        self._sign(document, self._next_seq(document), balance.body(self.identity.author))
+
+    def welcome(self, account: bytes) -> None:
+        """Make an account a patron of the store, so that its balance comes here; does nothing if it is one."""
         author = self.identity.author
         patrons = patrons_document(self.identity.store)
         known = patron_key(patrons, account)
@@ -98,8 +104,6 @@ class Turn:
             seq, previous = (heads[-1].seq + 1, heads[-1].hash) if heads else (1, None)
             self._sign(patrons, seq, SetGrow.add_body(account), previous)
             self.views.append((known, b"\1"))
-        document = balance_document(programme, account)
-        self._sign(document, self._next_seq(document), balance.body(author))
 
     def publish(self, subject: Author, day: int, covers: Covers, summary: Day) -> Entry:
         """Sign a day entry: what was published before in it, and this summary of ``subject``'s journal."""
