@@ -125,7 +125,7 @@ class Money:
         for kind, flow in day.tenders.items():
             tenders[kind] = _add(tenders.get(kind, Flow()), flow)
         for series, numbers in day.series.items():
-            documents[series] = documents.get(series, 0) + numbers.count
+            documents[series] = documents.get(series, 0) + numbers.documents
         return Money(
             self.takings_minor + day.takings_minor,
             self.refunds_minor + day.refunds_minor,

@@ -21,7 +21,7 @@ from gossip.document import Document
 from gossip.entry import Entry, FeedId
 from gossip.log import Arrival, Reader, View
 from merge_rules import canonical
-from merge_rules.document_yjs import COVERS, UPDATE, OpenDocument
+from merge_rules.document_yjs import OpenDocument
 from merge_rules.errors import InvalidBody, NotCanonical
 from merge_rules.lattice import Author
 
@@ -29,6 +29,7 @@ PRODUCT: Final = b"product/"
 CODE: Final = b"code/"
 TAX: Final = b"tax/"
 _ID_BYTES: Final = 8
+_FEW_KEYS: Final = 200
 
 Facts = dict[str, Any]
 """What a document says of one product: fact → value, as in ``crdt_pos.catalogue``."""
@@ -94,12 +95,12 @@ def _connected(reader: Reader, entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _changed(reader: Reader, shard: int, entries: Sequence[Entry]) -> Keys:
-    before = catalogue.read(reader, shard)
-    if not any(_contradicts(reader, entry) for entry in entries):
+    if not catalogue.is_forked(reader, shard) and not any(_contradicts(reader, entry) for entry in entries):
         try:
-            return _touched(before.open(), entries)
+            return _touched(catalogue.open_shard(reader, shard), entries)
         except InvalidBody:
             pass  # what the library cannot take is left out by the join, on every replica alike
+    before = catalogue.read(reader, shard)
     old, new = before.items(), before.join(catalogue.join_entries(entries)).items()
     return {key: new.get(key) for key in (*new, *old) if new.get(key) != old.get(key)}
 
@@ -108,19 +109,14 @@ def _touched(document: OpenDocument, entries: Iterable[Entry]) -> Keys:
     """Of honest authors' entries: apply them one after the other, and look only at the keys that they touch."""
     touched: set[str] = set()
     for entry in entries:
-        body = cast("dict[int, bytes]", entry.body)
-        touched |= document.apply(body[UPDATE])
-    return {key: document.get(key) for key in sorted(touched)}
+        touched |= document.apply(catalogue.update_of(entry))
+    get = document.items().get if len(touched) > _FEW_KEYS else document.get
+    return {key: get(key) for key in sorted(touched)}
 
 
 def _contradicts(reader: Reader, entry: Entry) -> bool:
-    heads = reader.heads(entry.feed_id)
-    known = max((head.seq for head in heads), default=0)
-    return (
-        len(heads) > 1
-        or (entry.seq <= known and reader.find(entry.hash) is None)
-        or COVERS in cast("dict[int, object]", entry.body)
-    )
+    known = max((head.seq for head in reader.heads(entry.feed_id)), default=0)
+    return catalogue.is_snapshot(entry) or (entry.seq <= known and reader.find(entry.hash) is None)
 
 
 def _tax_views(changed: Keys) -> Iterator[View]:

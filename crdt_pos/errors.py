@@ -9,7 +9,8 @@ TillError
 
 CrdtPosError
 ├── FolderError          a replica's folder that cannot be used as it is
-└── EnrolmentRefused     a company, office, store or till that cannot be enrolled like this
+├── EnrolmentRefused     a company, office, store or till that cannot be enrolled like this
+└── NothingHere          what was asked for is not in this replica's log; the sentence says what is
 """
 
 
@@ -107,3 +108,7 @@ class FolderError(CrdtPosError):
 
 class EnrolmentRefused(CrdtPosError):
     """A company, office, store or till cannot be enrolled like this: one sentence that says why."""
+
+
+class NothingHere(CrdtPosError):
+    """What was asked for is not here."""

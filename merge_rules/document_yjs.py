@@ -74,7 +74,6 @@ class OpenDocument:
         self._map = self._doc.get(yjs_update.ROOT, type=pycrdt.Map[Any])
         self._waiting: dict[int, list[tuple[Update, bytes]]] = {}
         self._changed: set[str] = set()
-        self._map.observe(self._note)
 
     @property
     def waiting(self) -> int:
@@ -87,6 +86,15 @@ class OpenDocument:
         Applying again changes nothing. Raises ``InvalidBody``.
         """
         self._changed.clear()
+        # Only while it applies: what observes a document keeps it in memory for ever, since the cycle runs through Rust.
+        subscription = self._map.observe(self._note)
+        try:
+            self._apply(update)
+        finally:
+            self._map.unobserve(subscription)
+        return frozenset(self._changed)
+
+    def _apply(self, update: bytes) -> None:
         ready = [(yjs_update.parse(update), update)]
         while ready:
             parsed, encoded = ready.pop()
@@ -101,7 +109,6 @@ class OpenDocument:
             self.known = parsed.grown(self.known)
             for client in parsed.ends:
                 ready += self._waiting.pop(client, [])
-        return frozenset(self._changed)
 
     def edit(self, changes: Mapping[str, bytes | None]) -> bytes | None:
         """Set keys to bytes, or delete them (``None``), and return the update; ``None`` if nothing changes.
@@ -113,13 +120,15 @@ class OpenDocument:
             _check_change(key, value)
         updates: list[bytes] = []
         subscription = self._doc.observe(lambda event: updates.append(event.update))
-        with _translated(), self._doc.transaction():
-            for key, value in changes.items():
-                if value is None and key in self._map:
-                    del self._map[key]
-                elif value is not None and self.get(key) != value:
-                    self._map[key] = value
-        self._doc.unobserve(subscription)
+        try:
+            with _translated(), self._doc.transaction():
+                for key, value in changes.items():
+                    if value is None and key in self._map:
+                        del self._map[key]
+                    elif value is not None and self.get(key) != value:
+                        self._map[key] = value
+        finally:
+            self._doc.unobserve(subscription)
         if not updates:
             return None
         self.known = yjs_update.parse(updates[0]).grown(self.known)
