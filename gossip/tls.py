@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -278,11 +279,16 @@ def _why(error: OSError) -> str:
         return "another program uses this port already"
     if isinstance(error, socket.gaierror):
         return "the host name is not known"
-    if error.errno is None and error.__cause__ is not None:
-        # trio names the attempts in the cause; the last of one is enough.
-        causes = error.__cause__.exceptions if isinstance(error.__cause__, ExceptionGroup) else (error.__cause__,)
-        return ", ".join({getattr(cause, "strerror", None) or str(cause) for cause in causes})
-    return error.strerror or str(error)
+    # trio gives one reason for each address that it tried, in the cause; its own text repeats the address.
+    attempts = [error] if error.errno else _attempts(error.__cause__)
+    return ", ".join(sorted({os.strerror(one.errno) if one.errno else str(one) for one in attempts})) or str(error)
+
+
+def _attempts(cause: BaseException | None) -> list[OSError]:
+    if isinstance(cause, BaseExceptionGroup):
+        inner = cast("BaseExceptionGroup[BaseException]", cause).exceptions
+        return [attempt for one in inner for attempt in _attempts(one)]
+    return [cause] if isinstance(cause, OSError) else []
 
 
 def _came_from(stream: trio.SocketStream) -> Address:

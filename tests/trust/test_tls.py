@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import aclosing as closing
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ class Server:
         self.heard.set()
 
 
-async def started(nursery: trio.Nursery, contexts: TlsContexts, server: Server, **limits: float) -> Address:
+async def started(
+    nursery: trio.Nursery, contexts: TlsContexts, server: Server, listen: Address = LOOPBACK, **limits: float
+) -> Address:
     async def run(task_status: trio.TaskStatus[Address]) -> None:
         await tls.serve(listen, contexts, server.echo, server.refuse, task_status=task_status, **limits)  # type: ignore[arg-type]
 
@@ -114,7 +117,8 @@ async def test_a_dialler_that_trusts_us_but_is_not_of_us_hears_so_when_it_listen
         with pytest.raises(PeerRefused, match="another company"):  # noqa: PT012
             # The spy believes itself to be of our company, so that only the server's check stands in its way.
             stream = await tls.dial(address, TlsContexts(ours.root.company, spy.server, spy.client))
-            await stream.receive()
+            async with closing(stream):
+                await stream.receive()
         await server.heard.wait()
         assert "another company" in server.refused[0]
         assert server.met == []
@@ -131,7 +135,8 @@ async def test_a_dialler_without_certificate_is_refused(tmp_path: Path, ours: Co
         address = await started(nursery, of_office(tmp_path, ours), server)
         with pytest.raises(PeerRefused, match="we showed no certificate"):  # noqa: PT012
             stream = await tls.dial(address, TlsContexts(ours.root.company, bare, bare))
-            await stream.receive()
+            async with closing(stream):
+                await stream.receive()
         await server.heard.wait()
         assert "it showed no certificate" in server.refused[0]
         nursery.cancel_scope.cancel()
@@ -159,6 +164,7 @@ async def test_a_program_that_does_not_speak_tls_is_refused(tmp_path: Path, ours
         address = await started(nursery, of_office(tmp_path, ours), server)
         stream = await trio.open_tcp_stream(address.host, address.port)
         await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        await stream.send_eof()
         await server.heard.wait()
         assert "does not speak TLS" in server.refused[0]
         nursery.cancel_scope.cancel()
@@ -221,7 +227,7 @@ async def test_an_unused_address_is_unreachable(tmp_path: Path, ours: Company) -
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = Address("127.0.0.1", closed.getsockname()[1])
-        with pytest.raises(PeerUnreachable, match="does not answer"):
+        with pytest.raises(PeerUnreachable, match="does not answer: Connection refused"):
             await tls.dial(address, of_till(tmp_path, ours))
 
 
@@ -244,7 +250,8 @@ async def test_a_peer_whose_certificate_contradicts_its_chain_is_refused(tmp_pat
         address = await started(nursery, of_office(tmp_path, ours), server)
         with pytest.raises((PeerRefused, SessionCut)):  # noqa: PT012
             stream = await tls.dial(address, rogue)
-            await stream.receive()
+            async with closing(stream):
+                await stream.receive()
         await server.heard.wait()
         assert "its issuer may not issue it" in server.refused[0]
         assert server.met == []
