@@ -24,6 +24,7 @@ import lmdb
 from gossip import log_rows as rows
 from gossip.errors import LogCorrupt, LogError, LogForeign, LogFull
 from gossip.log import Appended, Arrival, Reader, View
+from gossip.log_pages import DamagedPage, check_pages
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_table import KEY_BYTES_MAX
 from gossip.log_writer import LogWriter, RecentBodies
@@ -123,6 +124,9 @@ class LmdbLog:
                 if read_only:
                     raise LogError(f"there is no log in {folder}")
                 _make(folder, company, map_bytes)
+            if not (folder / _FILE).stat().st_size:
+                # LMDB would take it for a new one.
+                raise LogCorrupt(f"the log in {folder} is cut short")
             return cls._open(folder, schema, company, read_only=read_only, map_bytes=map_bytes, sync=sync)
         except BaseException:
             _forget(name)
@@ -224,11 +228,11 @@ class LmdbLog:
     def _check(self, environment: lmdb.Environment, company: bytes) -> None:
         if not self._read_only:
             environment.reader_check()
-        # A page beyond the end of the file would kill the process instead of raising.
-        pages = environment.info()["last_pgno"] + 1
-        if (self._folder / _FILE).stat().st_size < pages * environment.stat()["psize"]:
-            raise LogCorrupt(f"the log in {self._folder} is cut short")
         with environment.begin() as transaction:
+            try:
+                check_pages(self._folder / _FILE)
+            except DamagedPage as error:
+                raise LogCorrupt(f"the log in {self._folder} is damaged: {error}") from error
             version, owner, database, written_at = (
                 transaction.get(key)
                 for key in (rows.META_FORMAT, rows.META_COMPANY, rows.META_DATABASE, rows.META_FILE)

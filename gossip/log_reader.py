@@ -5,19 +5,21 @@ The same for every implementation; ``log_rows`` says which rows there are. Sans-
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
 from gossip import log_rows as rows
-from gossip.document import Document, FeedType, Key, Scope, ScopeClass, fixed_scope, from_order_key, month_of, order_key
+from gossip.document import Document, Key, Scope, ScopeClass, fixed_scope, from_order_key, month_of, order_key
 from gossip.entry import Entry, FeedId, Hash, Head, decode
 from gossip.errors import BadEntry, LogCorrupt
 from gossip.log import Fingerprint, Stored, feed_key, fingerprint_of
 from gossip.log_recent import Recent
 from gossip.log_table import TableReader, after_prefix
 from merge_rules import canonical
+from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 
 _LONG_ARRAY: Final = 0x98
@@ -56,11 +58,11 @@ class LogReader:
     def head_entries(self, document: Document) -> Iterator[Stored]:
         for _, tips in self.feed_rows(order_key(document)):
             for tip in tips:
-                yield self.stored(tip.arrival)
+                yield self._stored_tip(tip)
 
     def entries(self, feed: FeedId, after_seq: int = 0) -> Iterator[Stored]:
         for tip in self.held(feed_key(feed), after_seq):
-            yield self.stored(tip.arrival)
+            yield self._stored_tip(tip)
 
     def held(self, feed: bytes, after_seq: int = 0) -> Iterator[rows.Tip]:
         """Everything held of a feed, heads or not, by (seq, hash)."""
@@ -76,8 +78,15 @@ class LogReader:
     def stored(self, arrival: int) -> Stored:
         """The entry with an arrival number that is taken."""
         value = self._table.get(rows.entry_key(arrival))
-        assert value is not None
+        if value is None:
+            raise LogCorrupt(f"entry {arrival} of the log is missing")
         return self._stored(arrival, value)
+
+    def _stored_tip(self, tip: rows.Tip) -> Stored:
+        stored = self.stored(tip.arrival)
+        if stored.entry.hash != tip.hash:
+            raise LogCorrupt(f"entry {tip.arrival} of the log is damaged: its hash is another")
+        return stored
 
     def entry(self, arrival: int) -> Entry:
         """The same without how it came; cheaper."""
@@ -118,7 +127,7 @@ class LogReader:
         high = rows.FEED + (month_of(day_to) + 1).to_bytes(rows.MONTH_BYTES, "big")
         while (found := next(self._table.scan(low, high), None)) is not None:
             key = found[0][:-AUTHOR_BYTES]
-            document = from_order_key(key[1:])
+            document = _name(key[1:])
             skip = _next_wanted(key, document, kind, day_from, day_to)
             if skip is None:
                 yield document
@@ -137,7 +146,7 @@ class LogReader:
     def patrons_scopes(self, account: Key) -> list[Scope]:
         """The scopes of the stores whose patron an account is."""
         prefix = rows.PATRON + rows.account_key(account)
-        return [Scope(value.decode()) for _, value in self._table.scan(prefix, after_prefix(prefix))]
+        return [Scope(value.decode(errors="replace")) for _, value in self._table.scan(prefix, after_prefix(prefix))]
 
     def tips_in(self, scope: Scope, document: Document, tips: Iterable[rows.Tip]) -> list[rows.Tip]:
         """Those of a document's heads that travel in a scope."""
@@ -196,7 +205,7 @@ class LogReader:
 
     def _pieces(self, scope: Scope, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, Fingerprint, bool]]:
         """What a range is made of: whole months where it can, else documents, as (start, fingerprint, whole month)."""
-        first = after_month(low[: rows.MONTH_BYTES]) if low > low[: rows.MONTH_BYTES] else low
+        first = _after_month(low[: rows.MONTH_BYTES]) if low > low[: rows.MONTH_BYTES] else low
         last = None if high is None else high[: rows.MONTH_BYTES]
         if first is None or (last is not None and first >= last):
             yield from self._document_pieces(scope, low, high)
@@ -235,7 +244,7 @@ class LogReader:
     def _feeds_of(
         self, scope: Scope, document: bytes, low: bytes, high: bytes | None
     ) -> Iterator[tuple[bytes, list[rows.Tip]]]:
-        name = from_order_key(document)
+        name = _name(document)
         for feed, tips in self.feed_rows(document):
             if feed >= low and (high is None or feed < high):
                 chosen = self.tips_in(scope, name, tips)
@@ -256,7 +265,7 @@ class LogReader:
             yield key[1:], value
 
 
-def after_month(month: bytes) -> bytes | None:
+def _after_month(month: bytes) -> bytes | None:
     """The least key of the month after; ``None`` after the last."""
     number = int.from_bytes(month.ljust(rows.MONTH_BYTES, b"\0"), "big") + 1
     return None if number >= 1 << 8 * rows.MONTH_BYTES else number.to_bytes(rows.MONTH_BYTES, "big")
@@ -287,6 +296,9 @@ def _next_wanted(key: bytes, document: Document, kind: str | None, day_from: int
     )
 
 
-def is_latest(form: int) -> bool:
-    """Whether a form is that of a ``latest`` feed."""
-    return rows.feed_type_of(form) is FeedType.LATEST
+@functools.lru_cache(maxsize=65536)
+def _name(encoded: bytes) -> Document:
+    try:
+        return from_order_key(encoded)
+    except (NotCanonical, ValueError) as error:
+        raise LogCorrupt("the name of a document in the log is damaged") from error

@@ -22,10 +22,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gossip.document import FeedType, Key, Scope, ScopeClass
 from gossip.entry import HASH_BYTES, Entry, Hash
+from gossip.errors import LogCorrupt
 from gossip.log import FINGERPRINT_MODULUS, Fingerprint
 from merge_rules import canonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
@@ -101,7 +102,7 @@ def number(value: int) -> bytes:
 
 def from_number(value: bytes | None) -> int:
     """The reverse of ``number``; 0 for a row that is not there."""
-    return 0 if value is None else int(_NUMBER.unpack(value)[0])
+    return 0 if value is None else int(_unpacked(_NUMBER, value)[0])
 
 
 def entry_key(arrival: int) -> bytes:
@@ -117,7 +118,7 @@ def past_value(tip: Tip) -> bytes:
 
 
 def from_past(key: bytes, value: bytes) -> Tip:
-    arrival, form = _PAST.unpack(value)
+    arrival, form = _unpacked(_PAST, value)
     return Tip(int.from_bytes(key[-HASH_BYTES - 6 : -HASH_BYTES], "big"), Hash(key[-HASH_BYTES:]), form, arrival)
 
 
@@ -128,6 +129,8 @@ def tips_value(tips: list[Tip]) -> bytes:
 def from_tips(value: bytes | None) -> list[Tip]:
     if value is None:
         return []
+    if not value or len(value) % _HEAD.size:
+        raise LogCorrupt("the heads of a feed are damaged")
     return [
         Tip(int.from_bytes(seq, "big"), Hash(entry_hash), form, arrival)
         for form, seq, entry_hash, arrival in _HEAD.iter_unpack(value)
@@ -140,7 +143,7 @@ def record_value(record: Record) -> bytes:
 
 
 def from_record(value: bytes) -> Record:
-    sent, sender, received_ms = _RECORD.unpack_from(value)
+    sent, sender, received_ms = _unpacked(_RECORD, value[: _RECORD.size])
     return Record(value[_RECORD.size :], Author(sender) if sent else None, received_ms)
 
 
@@ -161,15 +164,8 @@ def sum_value(fingerprint: Fingerprint) -> bytes:
 def from_sum(value: bytes | None) -> Fingerprint:
     if value is None:
         return Fingerprint()
-    hashed, feeds = _SUM.unpack(value)
+    hashed, feeds = _unpacked(_SUM, value)
     return Fingerprint(int.from_bytes(hashed, "big"), feeds)
-
-
-def add_sums(value: int, feeds: int, row: bytes | None) -> tuple[int, int]:
-    """``value`` and ``feeds`` plus those of a row; the value is not reduced yet."""
-    if row is None:
-        return value, feeds
-    return value + int.from_bytes(row[:32], "big"), feeds + int.from_bytes(row[32:], "big")
 
 
 def reduced(value: int, feeds: int) -> Fingerprint:
@@ -191,3 +187,10 @@ def account_key(account: Key) -> bytes:
 def patrons_scope(store: Key) -> Scope:
     """The scope of the accounts of a store."""
     return Scope(f"patrons/{store.hex() if isinstance(store, bytes) else store}")
+
+
+def _unpacked(layout: struct.Struct, value: bytes) -> tuple[Any, ...]:
+    try:
+        return layout.unpack(value)
+    except struct.error as error:
+        raise LogCorrupt("a row of the log is damaged") from error

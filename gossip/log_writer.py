@@ -16,6 +16,7 @@ from typing import Final
 from gossip import log_rows as rows
 from gossip.document import FeedType, Key, Scope, ScopeClass, order_key
 from gossip.entry import Entry, Hash
+from gossip.errors import LogCorrupt
 from gossip.log import Appended, Arrival, Fingerprint, Outcome, View, fingerprint_of
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_recent import Recent
@@ -187,15 +188,17 @@ class LogWriter(LogReader):
 
     def _retire(self, feed: bytes, old: Tip) -> None:
         """Keep a replaced head where all of a feed is kept, and where it is ours; else let it go."""
-        key = rows.entry_key(old.arrival)
-        if rows.feed_type_of(old.form) is FeedType.LATEST:
-            value = self._table.get(key)
-            assert value is not None
-            if rows.from_record(value).received_from is not None:
-                self._writer.delete(key)
-                self._writer.delete(rows.BY_HASH + old.hash)
-                return
+        if rows.feed_type_of(old.form) is FeedType.LATEST and self._record(old).received_from is not None:
+            self._writer.delete(rows.entry_key(old.arrival))
+            self._writer.delete(rows.BY_HASH + old.hash)
+            return
         self._writer.put(rows.past_key(feed, old.seq, old.hash), rows.past_value(old))
+
+    def _record(self, tip: Tip) -> Record:
+        value = self._table.get(rows.entry_key(tip.arrival))
+        if value is None:
+            raise LogCorrupt(f"entry {tip.arrival} of the log is missing")
+        return rows.from_record(value)
 
     # Sums
 
@@ -271,12 +274,10 @@ class LogWriter(LogReader):
         self._add(scope, document, _sum(feed, [tip for tip in moved if tip.hash in numbers]))
 
     def _renumber(self, tip: Tip) -> int:
-        key = rows.entry_key(tip.arrival)
-        value = self._table.get(key)
-        assert value is not None
+        record = self._record(tip)
         self._arrival += 1
-        self._writer.delete(key)
-        self._writer.put(rows.entry_key(self._arrival), value)
+        self._writer.delete(rows.entry_key(tip.arrival))
+        self._writer.put(rows.entry_key(self._arrival), rows.record_value(record))
         self._writer.put(rows.BY_HASH + tip.hash, rows.number(self._arrival))
         self._moved[tip.arrival] = self._arrival
         fresh = self._fresh.pop(tip.arrival, None)
