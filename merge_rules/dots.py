@@ -46,6 +46,11 @@ class Context:
             yield from ((author, seq) for seq in range(1, last + 1))
         yield from self.cloud
 
+    @property
+    def size(self) -> int:
+        """How many dots."""
+        return sum(self.vector.values()) + len(self.cloud)
+
     def union(self, other: Context) -> Context:
         """Every dot of either."""
         if self == other:

@@ -58,13 +58,16 @@ class SetAddWins:
 
     def join(self, other: Self) -> Self:
         """Dots that live in both, or live in one and are unknown to the other."""
-        live: dict[Dot, frozenset[bytes]] = {}
-        for dot, elements in self.live.items():
-            if dot in other.live:
-                live[dot] = elements | other.live[dot]
-            elif dot not in other.context:
-                live[dot] = elements
-        live.update({dot: elements for dot, elements in other.live.items() if dot not in self.context})
+        few, many = sorted((self, other), key=lambda state: state.context.size)
+        # A delta has seen little: then its few dots are looked up, not the many living ones gone through.
+        seen = few.context.dots() if few.context.size < len(many.live) else list(many.live)
+        live = dict(many.live)
+        for dot in [dot for dot in seen if dot in many.live and dot in few.context]:
+            if dot in few.live:
+                live[dot] |= few.live[dot]
+            else:
+                del live[dot]
+        live.update({dot: elements for dot, elements in few.live.items() if dot not in many.context})
         return type(self)(live, self.context.union(other.context))
 
     def precedes(self, other: Self) -> bool:

@@ -53,7 +53,7 @@ def test_claims_follow_their_specification() -> None:
             whole=True,
             invariant=invariant,
         ),
-        examples=80,
+        examples=50,
     )
 
 

@@ -253,7 +253,7 @@ def test_a_snapshot_that_lies_about_its_content_or_its_reach_is_refused() -> Non
         st.binary(max_size=3),
     )
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_rubbish_is_an_invalid_body_or_an_update_that_joins(update: bytes) -> None:
     try:
         part = DocumentYjs.from_entry(SOUTH, 1, {0: update})
@@ -264,7 +264,7 @@ def test_rubbish_is_an_invalid_body_or_an_update_that_joins(update: bytes) -> No
 
 
 @given(st.integers(0, 10**6), st.integers(0, 255))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_flipped_byte_never_brings_a_replica_down(at: int, byte: int) -> None:
     good = updates_of(chain())
     for update in (good[3], joined(DocumentYjs, chain()).open().update_since({})):

@@ -28,7 +28,7 @@ def parts_of(rule: Any, bodies: st.SearchStrategy[Any]) -> st.SearchStrategy[Any
         except InvalidBody:
             return rule.bottom()
 
-    return st.lists(st.builds(part, authors, bodies), max_size=5).map(lambda parts: joined(rule, parts))
+    return st.lists(st.builds(part, authors, bodies), max_size=4).map(lambda parts: joined(rule, parts))
 
 
 lww_bodies = st.builds(lambda stamp, value: {0: stamp, 1: value}, stamps, values)
@@ -94,7 +94,8 @@ def test_last_writer_wins_registers_follow_their_specification() -> None:
             RegisterLww.value,
             spec_sets.last_written,
             spec_sets.may_write,
-        )
+        ),
+        examples=60,
     )
 
 
@@ -107,7 +108,8 @@ def test_multi_value_registers_follow_their_specification() -> None:
             lambda state: set(state.values()),
             spec_sets.unseen_values,
             lambda *_: True,
-        )
+        ),
+        examples=60,
     )
 
 
@@ -140,7 +142,7 @@ def test_a_record_follows_the_specification_of_each_field() -> None:
         )
 
     operations = st.tuples(st.sampled_from(["write", "add", "count"]), st.integers(0, 3))
-    follows_specification(Trial(Product.bottom(), operations, perform, read, specify, lambda *_: True), examples=60)
+    follows_specification(Trial(Product.bottom(), operations, perform, read, specify, lambda *_: True), examples=40)
 
 
 def test_a_stamp_from_the_future_waits_until_its_time_comes() -> None:

@@ -113,7 +113,7 @@ def test_grow_only_sets_follow_their_specification() -> None:
             spec_sets.added,
             lambda *_: True,
         ),
-        examples=60,
+        examples=40,
     )
 
 
@@ -130,7 +130,8 @@ def test_add_wins_sets_follow_their_specification() -> None:
             lambda history: None,
             whole=True,
             invariant=invariant,
-        )
+        ),
+        examples=80,
     )
 
 
@@ -144,7 +145,8 @@ def test_remove_wins_sets_follow_their_specification() -> None:
             spec_sets.remove_wins,
             lambda *_: True,
             whole=True,
-        )
+        ),
+        examples=80,
     )
 
 
@@ -162,7 +164,7 @@ def test_logs_follow_their_specification() -> None:
             lambda *_: True,
             whole=True,
         ),
-        examples=60,
+        examples=40,
     )
 
 
