@@ -114,6 +114,20 @@ class Session:
         self._asking_turn = False
         self._compared = False
         self._questions = Questions(self._limits.questions_max)
+        self._received: dict[type[Message], Callable[[Any, State], list[Event]]] = {
+            Bye: self._bye,
+            Hello: self._said_hello,
+            Admitted: self._admitted,
+            Cursor: self._cursor,
+            Want: self._want,
+            Durable: self._durable,
+            Fingerprints: self._fingerprints,
+            Ranges: self._ranges,
+            Ask: self._ask,
+            Answer: self._answer,
+            Ping: self._ping,
+            Pong: self._pong,
+        }
         with log.read() as reader:
             self._last_arrival = reader.last_arrival()
         self._send(
@@ -294,8 +308,7 @@ class Session:
             if isinstance(message, Entries):
                 return self._noted(self._inbound.entries(message, frame_bytes))
             return self._noted(self._inbound.announce(message, frame_bytes, self._now_ms))
-        received: Callable[[Session, Any, State], list[Event]] = _RECEIVED[type(message)]
-        return received(self, message, before)
+        return self._received[type(message)](message, before)
 
     def _move(self, cause: type[Message] | Act) -> None:
         after = TRANSITIONS.get((self._state, cause))
@@ -467,19 +480,3 @@ class Session:
 def _valid(arrival: int, last_arrival: int) -> bool:
     """Whether a cursor can be followed. Above the last arrival: the log was set back; 0: nothing is known of it."""
     return arrival <= last_arrival and (arrival > 0 or last_arrival == 0)
-
-
-_RECEIVED: Final[dict[type[Message], Callable[[Session, Any, State], list[Event]]]] = {
-    Bye: Session._bye,
-    Hello: Session._said_hello,
-    Admitted: Session._admitted,
-    Cursor: Session._cursor,
-    Want: Session._want,
-    Durable: Session._durable,
-    Fingerprints: Session._fingerprints,
-    Ranges: Session._ranges,
-    Ask: Session._ask,
-    Answer: Session._answer,
-    Ping: Session._ping,
-    Pong: Session._pong,
-}
