@@ -22,8 +22,8 @@ AUTHORS: tuple[Author, ...] = tuple(Author(bytes([n]) * 8) for n in range(1, 6))
 
 authors: st.SearchStrategy[Author] = st.sampled_from(AUTHORS)
 
-FEW = settings(max_examples=40, deadline=None)
-MANY = settings(max_examples=80, deadline=None)
+FEW = settings(max_examples=30, deadline=None)
+MANY = settings(max_examples=50, deadline=None)
 
 _leaves = (
     st.none()
