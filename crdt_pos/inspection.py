@@ -6,21 +6,26 @@ answers hold is plain enough for JSON: ``plain`` says how.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import fnmatch
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from crdt_pos import journal
 from crdt_pos.errors import NothingHere
-from crdt_pos.schema import DAY, JOURNAL, VARIANCES, VAULT
+from crdt_pos.receipt import AccountMovement, Receipt
+from crdt_pos.schema import BALANCE, DAY, JOURNAL, VARIANCES, VAULT
 from gossip.document import Document, FeedType, Key, day_number
 from gossip.entry import Entry, FeedId, Head
 from gossip.log import Reader, Stored
 from gossip.schema import Kind, Schema
+from merge_rules.counter_bounded import CounterBounded
 from merge_rules.counter_covers import CounterCovers
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author, Rule
+from peers.roster import Directory
 
 NameOf = Callable[[Author], str]
 """How a person calls an author: ``12-3 a1``; its 16 hex digits if its certificate is not here."""
@@ -201,7 +206,7 @@ def show(reader: Reader, schema: Schema, document: Document, name_of: NameOf) ->
     shown: dict[str, object] = {"document": str(document)}
     if listed:
         shown["entries"] = [
-            entry_row(stored, name_of)
+            dataclasses.asdict(entry_row(stored, name_of))
             for author in reader.authors(document)
             for stored in reader.entries(FeedId(document, author))
         ]
@@ -240,8 +245,8 @@ def _covers(reader: Reader, document: Document, entry: Entry, name_of: NameOf) -
     except InvalidBody:
         return
     for summary in state.published():
-        journal = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
-        covered = next(iter(reader.entries(journal, summary.covers.seq - 1)), None)
+        feed = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
+        covered = next(iter(reader.entries(feed, summary.covers.seq - 1)), None)
         here = None if covered is None else covered.entry.hash.startswith(summary.covers.hash)
         yield Covered(name_of(summary.subject), summary.covers.seq, summary.covers.hash.hex(), here)
 
@@ -285,3 +290,76 @@ def diff(here: Reader, there: Reader, schema: Schema, name_of: NameOf) -> list[D
 
 def _short(heads: tuple[Head, ...]) -> tuple[tuple[int, str], ...]:
     return tuple((head.seq, head.hash.hex()) for head in heads)
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Where a receipt stands."""
+
+    receipt: Receipt
+    journal: str
+    entry: EntryRow
+    signed: bool
+    """Whether the journal entry's signature is by the key of the author's certificate."""
+    day: str | None
+    """The day document; ``None`` if no summary of that till and date is here."""
+    day_seq: int
+    covered: bool
+    """Whether the summary that counts reaches this act."""
+    movements: tuple[str, ...]
+    """What it did to balances, and what those are now."""
+
+    def plain(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "number": self.receipt.number,
+            "type": self.receipt.type.name.lower(),
+            "business_date": self.receipt.business_date,
+            "currency": self.receipt.currency,
+            "due_minor": self.receipt.due_minor,
+            "tax_minor": self.receipt.tax_minor,
+            "receipt": self.receipt.body(),
+            "journal": self.journal,
+            "entry": dataclasses.asdict(self.entry),
+            "signed": self.signed,
+            "day": self.day,
+            "day_seq": self.day_seq,
+            "covered": self.covered,
+            "movements": self.movements,
+        }
+
+
+def sale(reader: Reader, directory: Directory, schema: Schema, number: str, name_of: NameOf) -> Trail:
+    """Follow one receipt. Raises ``NothingHere`` if its journal is not here: sale-by-sale detail stays in its store."""
+    found = journal.find(reader, number)
+    if found is None:
+        raise NothingHere(f"The receipt {number} is not here; its journal stays with the tills of its store.")
+    entry = found.entry
+    stored = reader.find(entry.hash)
+    assert stored is not None
+    certificate = directory.certificate(entry.author)
+    day_document = Document(DAY, entry.document.day, entry.document.keys)
+    state = value_of(reader, schema, day_document)
+    summary = state.summaries().get(entry.author) if isinstance(state, CounterCovers) else None
+    seq = 0
+    if summary is not None:
+        seq = max(head.seq for head in reader.heads(FeedId(day_document, summary.publisher)))
+    return Trail(
+        found.receipt,
+        str(entry.document),
+        entry_row(stored, name_of),
+        certificate is not None and entry.verify(certificate.public_key),
+        None if summary is None else str(day_document),
+        seq,
+        summary is not None and summary.covers.seq >= entry.seq,
+        tuple(_movement(reader, schema, movement) for movement in found.receipt.movements),
+    )
+
+
+def _movement(reader: Reader, schema: Schema, movement: AccountMovement) -> str:
+    document = Document(BALANCE, keys=(movement.programme, movement.account))
+    state = value_of(reader, schema, document)
+    balance = state.value() if isinstance(state, CounterBounded) else 0
+    parts = [f"earned {movement.earned}"] if movement.earned else []
+    parts += [f"redeemed {movement.redeemed}"] if movement.redeemed else []
+    return f"{document}: {', '.join(parts) or 'nothing'}; the balance known here is {balance}"

@@ -1,0 +1,72 @@
+"""A replica's folder, opened to be looked at: nothing is written, and the replica may run meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from crdt_pos.folder import Folder, open_folder
+from crdt_pos.schema import CLAIMS, SCHEMA
+from crdt_pos.trust import RosterTrust
+from gossip.entry import FeedId
+from gossip.errors import LogError
+from gossip.log import Log, Reader
+from gossip.log_lmdb import LmdbLog
+from merge_rules.claims import Claims, Identities
+from merge_rules.errors import InvalidBody
+from merge_rules.lattice import Author
+from peers.roster import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What an open folder shows. ``log`` gives snapshots."""
+
+    folder: Folder
+    log: Log
+    directory: Directory
+    damage: str
+    """Why the roster could not be read; empty if it could."""
+
+    def name_of(self, author: Author) -> str:
+        """``12-3 a1``; 16 hex digits for an author whose certificate is not here."""
+        certificate = self.directory.certificate(author)
+        return author.hex() if certificate is None else f"{certificate.name} {certificate.incarnation}"
+
+
+@contextmanager
+def look(path: Path, *, damaged: bool = False) -> Generator[Looked]:
+    """Open the folder at ``path`` for reading. With ``damaged`` a roster that cannot be read is no error.
+
+    Raises ``FolderError``, ``LogError``.
+    """
+    folder = open_folder(path)
+    log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company, read_only=True)
+    try:
+        damage = ""
+        try:
+            directory = RosterTrust(folder, log).directory
+        except LogError as error:
+            if not damaged:
+                raise
+            directory, damage = Directory(folder.root).knowing(folder.chain), str(error)
+        yield Looked(folder, log, directory, damage)
+    finally:
+        log.close()
+
+
+def identities(reader: Reader) -> Identities:
+    """What codes mean, by the claims of every store that are here."""
+    states: list[Claims] = []
+    for document in reader.documents(CLAIMS):
+        state = Claims.bottom()
+        for author in reader.authors(document):
+            for stored in reader.entries(FeedId(document, author)):
+                try:
+                    state = state.join(Claims.from_entry(author, stored.entry.seq, stored.entry.body))
+                except InvalidBody:
+                    continue
+        states.append(state)
+    return Identities.read(states)

@@ -1,0 +1,270 @@
+"""Checking a replica's log again, from the bytes up, trusting nothing that is derived.
+
+- every entry: its bytes canonical, found under its own hash, its author's certificates proven up to the root, its signature
+  the author's, its document the author's to write, its body of the shape of its kind;
+- every chain: the entries of a ``whole`` feed follow each other without a gap, each naming the one before;
+- every receipt and every day: the books' equation;
+- every day whose journal is here: derived from it again, and compared byte for byte;
+- every fingerprint: added up again from the feeds.
+
+What is in quarantine was caught already: it is counted, not found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from crdt_pos.day import Day, fold
+from crdt_pos.receipt import Receipt, ReceiptType
+from crdt_pos.schema import DAY, JOURNAL
+from gossip.document import Document, FeedType, Scope, from_order_key, order_key
+from gossip.entry import Entry, FeedId, Head, decode
+from gossip.errors import BadEntry, GossipError
+from gossip.ingest import AuthorRecord, reason_against
+from gossip.log import Fingerprint, Reader, Stored, feed_fingerprint
+from gossip.schema import Schema
+from merge_rules import canonical
+from merge_rules.counter_covers import CounterCovers, Summary
+from merge_rules.errors import InvalidBody, NotCanonical
+from merge_rules.lattice import AUTHOR_BYTES, Author
+from peers.roster import Directory
+
+FINDINGS_MAX: Final = 1_000
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is to do, now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it must be."""
+
+    check: str
+    """``bytes``, ``signature``, ``certificate``, ``permission``, ``body``, ``chain``, ``equation``, ``day``, ``fingerprint``."""
+    document: str
+    author: str
+    seq: int
+    detail: str
+
+
+@dataclass
+class Report:
+    """What was checked, and what was found."""
+
+    entries: int = 0
+    chains: int = 0
+    receipts: int = 0
+    days: int = 0
+    days_derived: int = 0
+    """Of the days, those whose journal is here."""
+    fingerprints: int = 0
+    quarantined: int = 0
+    findings: list[Finding] = field(default_factory=list[Finding])
+    left_off: int = 0
+    """Findings beyond the first thousand."""
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding."""
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(finding)
+        else:
+            self.left_off += 1
+
+
+def _nothing(done: int, total: int) -> None:
+    del done, total
+
+
+def verify(reader: Reader, directory: Directory, schema: Schema, progress: Progress = _nothing) -> Report:
+    """Check everything in one snapshot. Costs one signature verification for every entry."""
+    checks = _Checks(reader, directory, schema)
+    total = reader.last_arrival()
+    for done, arrival in enumerate(range(total)):
+        checks.entry_at(arrival)
+        if done % 200 == 0:
+            progress(done, total)
+    for document in reader.documents():
+        try:
+            checks.document(document)
+        except GossipError as error:
+            checks.found("bytes", document, None, 0, str(error))
+    checks.fingerprints()
+    checks.report.quarantined = sum(1 for _ in reader.quarantined())
+    progress(total, total)
+    return checks.report
+
+
+class _Checks:
+    def __init__(self, reader: Reader, directory: Directory, schema: Schema) -> None:
+        self.report = Report()
+        self._reader = reader
+        self._directory = directory
+        self._schema = schema
+        self._scopes: set[Scope] = set()
+
+    def found(self, check: str, document: Document | str, author: Author | None, seq: int, detail: str) -> None:
+        certificate = None if author is None else self._directory.certificate(author)
+        name = "" if author is None else author.hex() if certificate is None else certificate.name
+        self.report.add(Finding(check, str(document), name, seq, detail))
+
+    # ---- entries --------------------------------------------------------------------------------------------------------
+
+    def entry_at(self, before: int) -> None:
+        """Check the entry that arrived after number ``before``, if it is still held."""
+        try:
+            stored = next(iter(self._reader.arrivals(before, 1)), None)
+            if stored is None or stored.arrival != before + 1:
+                return
+            self._entry(stored)
+        except (GossipError, NotCanonical) as error:
+            self.found("bytes", f"arrival {before + 1}", None, 0, str(error))
+
+    def _entry(self, stored: Stored) -> None:
+        # What the reader remembers may be newer than what the disk holds: take the bytes apart again.
+        self.report.entries += 1
+        try:
+            entry = decode(stored.entry.raw)
+        except BadEntry as error:
+            self.found("bytes", stored.entry.document, stored.entry.author, stored.entry.seq, str(error))
+            return
+        self._scopes |= self._reader.scopes(entry)
+        if self._reader.find(entry.hash) is None:
+            self._found("bytes", entry, "it is not found under the hash of its bytes")
+        certificate = self._directory.certificate(entry.author)
+        if certificate is None:
+            self._found("certificate", entry, "no certificate here proves its author up to the company's root")
+            return
+        if not entry.verify(certificate.public_key):
+            self._found("signature", entry, "the signature is not the author's")
+            return
+        record = AuthorRecord(certificate.public_key, certificate.role, certificate.store)
+        reason = reason_against(entry, record, self._schema)
+        if reason is not None:
+            self._found("permission" if "may not author" in reason else "body", entry, reason)
+
+    def _found(self, check: str, entry: Entry, detail: str) -> None:
+        self.found(check, entry.document, entry.author, entry.seq, detail)
+
+    # ---- documents ------------------------------------------------------------------------------------------------------
+
+    def document(self, document: Document) -> None:
+        for author in self._reader.authors(document):
+            self._feed(FeedId(document, author))
+        if document.kind == DAY:
+            self._days(document)
+
+    def _feed(self, feed: FeedId) -> None:
+        heads = self._reader.heads(feed)
+        held = list(self._reader.entries(feed))
+        if len(heads) > 1:
+            self.found("chain", feed.document, feed.author, heads[-1].seq, "the author contradicts itself: a fork")
+        missing = {head.hash for head in heads} - {stored.entry.hash for stored in held}
+        if missing:
+            self.found(
+                "chain", feed.document, feed.author, heads[-1].seq, "the newest entry is not the one that is noted"
+            )
+        if held and held[0].entry.feed is FeedType.WHOLE:
+            self.report.chains += 1
+            self._chain(feed, heads, [stored.entry for stored in held])
+        if feed.document.kind == JOURNAL:
+            for stored in held:
+                self._receipt(stored.entry)
+
+    def _chain(self, feed: FeedId, heads: tuple[Head, ...], entries: list[Entry]) -> None:
+        hashes = {entry.hash: entry.seq for entry in entries}
+        # Where a snapshot stands for what came before, the first entry held may have any number.
+        first = min(entry.seq for entry in entries)
+        dropped = first > 1 and feed.document.kind != JOURNAL
+        for entry in entries:
+            if entry.previous is None or (dropped and entry.seq == first):
+                continue
+            if hashes.get(entry.previous) != entry.seq - 1:
+                self._found("chain", entry, f"the entry before it, number {entry.seq - 1}, is not here or is another")
+        reach = max((head.seq for head in heads), default=0)
+        if reach > max(hashes.values()):
+            self.found(
+                "chain", feed.document, feed.author, reach, f"the entries after {max(hashes.values())} are not here"
+            )
+
+    def _receipt(self, entry: Entry) -> None:
+        try:
+            receipt = Receipt.from_body(entry.body)
+        except InvalidBody as error:
+            self._found("body", entry, str(error))
+            return
+        self.report.receipts += 1
+        wrong = _unbalanced(receipt)
+        if wrong:
+            self._found("equation", entry, f"{receipt.number}: {wrong}")
+
+    def _days(self, document: Document) -> None:
+        for stored in self._reader.head_entries(document):
+            entry = stored.entry
+            try:
+                state = CounterCovers.from_entry(entry.author, entry.seq, entry.body)
+            except InvalidBody:
+                continue  # found by its body already
+            for summary in state.published():
+                self.report.days += 1
+                self._day(document, entry, summary)
+
+    def _day(self, document: Document, entry: Entry, summary: Summary) -> None:
+        try:
+            day = Day.from_counters(summary.counters)
+        except InvalidBody as error:
+            self._found("body", entry, str(error))
+            return
+        if not day.balanced:
+            self._found(
+                "equation", entry, "takings, refunds, tax, rounding and liabilities are not what the tenders say"
+            )
+        journal = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
+        acts = [act.entry for act in self._reader.entries(journal) if act.entry.seq <= summary.covers.seq]
+        if not acts:
+            return  # sale-by-sale detail stays in its store
+        if acts[-1].seq != summary.covers.seq or not acts[-1].hash.startswith(summary.covers.hash):
+            self._found("day", entry, f"it covers act {summary.covers.seq}, which is not in the journal here")
+            return
+        try:
+            derived = fold(Receipt.from_body(act.body) for act in acts)
+        except InvalidBody:
+            return  # found by its receipt already
+        self.report.days_derived += 1
+        if canonical.encode(derived.counters()) != canonical.encode(summary.counters):
+            self._found("day", entry, "it is not what its journal adds up to")
+
+    # ---- fingerprints ---------------------------------------------------------------------------------------------------
+
+    def fingerprints(self) -> None:
+        for scope in sorted(self._scopes):
+            total = Fingerprint()
+            of_documents: dict[bytes, Fingerprint] = {}
+            for key, heads in self._reader.feeds(scope):
+                feed = self._reader.feed_at(key)
+                one = feed_fingerprint(feed, heads)
+                total = total.plus(one)
+                name = order_key(feed.document)
+                of_documents[name] = of_documents.get(name, Fingerprint()).plus(one)
+                self.report.fingerprints += 1
+            if total != self._reader.fingerprint(scope):
+                self.found("fingerprint", str(scope), None, 0, "the sum that is noted is not the sum of the feeds")
+            for name, one in of_documents.items():
+                if one != self._reader.fingerprint(scope, name, name + b"\xff" * (AUTHOR_BYTES + 1)):
+                    document = from_order_key(name)
+                    self.found("fingerprint", document, None, 0, "the sum that is noted is not the sum of its feeds")
+
+
+def _unbalanced(receipt: Receipt) -> str:
+    """What does not add up on a receipt; empty if everything does."""
+    return "; ".join(_sums(receipt))
+
+
+def _sums(receipt: Receipt) -> Iterator[str]:
+    if receipt.type in (ReceiptType.SALE, ReceiptType.REFUND, ReceiptType.VOID, ReceiptType.TRAINING):
+        paid = sum(tender.amount_minor for tender in receipt.tenders)
+        if paid != receipt.due_minor:
+            yield f"paid {paid}, due {receipt.due_minor}"
+        if sum(line.tax_minor for line in receipt.lines) != receipt.tax_minor:
+            yield "the tax of the lines is not the tax of the receipt"
