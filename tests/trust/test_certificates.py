@@ -81,6 +81,18 @@ def test_a_till_that_claims_our_company_under_anothers_office_is_refused() -> No
     assert fault_of([forged, OURS.office.der]) is CertificateFault.SIGNATURE
 
 
+def test_an_office_that_the_root_has_not_signed_is_refused() -> None:
+    forged = forge(OURS.office.der, OURS.root.der, key(66), public=key(67).public)
+    assert fault_of([forged]) is CertificateFault.SIGNATURE
+
+
+def test_an_office_cannot_issue_in_anothers_name() -> None:
+    office_b = certificates.issue_office(OURS.root, OURS.root_key, key(70).public, "b")
+    forged = forge(OURS.till.der, OURS.office.der, key(70))
+    assert fault_of([forged, office_b.der]) is CertificateFault.SIGNATURE
+    assert fault_of([forged, OURS.office.der]) is CertificateFault.SIGNATURE
+
+
 def test_a_self_signed_till_is_refused() -> None:
     forged = forge(OURS.till.der, OURS.till.der, OURS.till_key)
     assert fault_of([forged, OURS.office.der]) is CertificateFault.SELF_SIGNED
