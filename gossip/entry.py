@@ -110,12 +110,43 @@ def sign(
     previous: Hash | None = None,
 ) -> Entry:
     """Make and sign an entry. Raises ``NotCanonical`` for a body outside the subset of CBOR that entries use."""
+    payload = _payload(document, feed, scope, seq, stamp, body, previous)
+    return _made(author, payload, key.sign(_signed_bytes(author, payload)))
+
+
+def assemble(
+    author: Author,
+    document: Document,
+    feed: FeedType,
+    scope: ScopeClass,
+    seq: int,
+    stamp: int,
+    body: object,
+    previous: Hash | None,
+    signature: Signature,
+) -> Entry:
+    """The entry that ``author`` signed with these fields; whether the signature is over them, ``verify`` tells.
+
+    Raises ``NotCanonical`` or ``BadEntry`` where the fields are not those of an entry.
+    """
+    return _made(author, _payload(document, feed, scope, seq, stamp, body, previous), signature)
+
+
+def _payload(
+    document: Document, feed: FeedType, scope: ScopeClass, seq: int, stamp: int, body: object, previous: Hash | None
+) -> bytes:
     fields: list[object] = [document.kind, document.day, list(document.keys), int(feed), int(scope), seq, stamp, body]
     if previous is not None:
         fields.append(previous)
-    payload = _byte_string(canonical.encode(fields))
-    signature = key.sign(_signed_bytes(author, payload))
-    return decode(_BEFORE_AUTHOR + author + _AFTER_AUTHOR + payload + _SIGNATURE_HEAD + signature)
+    return _byte_string(canonical.encode(fields))
+
+
+def _made(author: Author, payload: bytes, signature: Signature) -> Entry:
+    raw = _BEFORE_AUTHOR + author + _AFTER_AUTHOR + payload + _SIGNATURE_HEAD + signature
+    if len(raw) > ENTRY_BYTES_MAX:
+        _refuse(f"longer than {ENTRY_BYTES_MAX} bytes")
+    # Decoded again, so that the body is what everyone else sees and nobody else's to change.
+    return _entry(canonical.decode(payload[_byte_string_head_bytes(payload) :]), author, raw)
 
 
 def decode(raw: bytes) -> Entry:
@@ -136,12 +167,13 @@ def decode(raw: bytes) -> Entry:
         fields = canonical.decode(content)
     except NotCanonical as error:
         raise BadEntry(str(error)) from error
-    if not isinstance(fields, list):
+    return _entry(fields, author, raw)
+
+
+def _entry(content: object, author: Author, raw: bytes) -> Entry:
+    if not isinstance(content, list):
         _refuse("the payload is not an array")
-    return _entry(cast("list[object]", fields), author, raw)
-
-
-def _entry(fields: list[object], author: Author, raw: bytes) -> Entry:
+    fields = cast("list[object]", content)
     if len(fields) not in (8, 9):
         _refuse("the payload has not 8 or 9 fields")
     kind, day, keys, feed, scope, seq, stamp, body = fields[:8]
