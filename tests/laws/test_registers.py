@@ -152,6 +152,15 @@ def test_a_stamp_from_the_future_waits_until_its_time_comes() -> None:
     assert state.value(default="nothing", now=6) == "nothing"
 
 
+def test_an_authors_next_write_replaces_its_last_and_the_last_does_not_come_back() -> None:
+    first = RegisterLww.bottom().write(NORTH, 1, "tea")
+    second = first.join(first.write(NORTH, 2, "milk"))
+    assert second.value() == second.join(first).value() == "milk"
+    one = RegisterMv.bottom().write(NORTH, "tea")
+    two = one.join(one.write(NORTH, "milk"))
+    assert two.values() == two.join(one).values() == ["milk"]
+
+
 def test_equal_stamps_go_to_the_greater_author() -> None:
     writes = [RegisterLww.bottom().write(author, 5, name) for author, name in ((NORTH, "north"), (SOUTH, "south"))]
     assert joined(RegisterLww, writes).value() == "south"

@@ -8,15 +8,7 @@ from hypothesis import strategies as st
 
 from merge_rules import (
     canonical,
-    claims,
     dots,
-    log_append,
-    record,
-    register_lww,
-    register_mv,
-    set_add_wins,
-    set_grow,
-    set_remove_wins,
 )
 from merge_rules.dots import Context
 from merge_rules.errors import InvalidBody, NotAllowed
@@ -265,27 +257,6 @@ def test_elements_may_be_narrowed_by_a_rule_of_their_own() -> None:
     assert Accounts.from_entry(AUTHORS[0], 1, [b"12345678"]).elements() == [b"12345678"]
     with pytest.raises(InvalidBody):
         Accounts.from_entry(AUTHORS[0], 1, [b"1234567"])
-
-
-def test_the_examples_in_the_modules_are_true() -> None:
-    import doctest
-
-    from merge_rules import document_yjs
-
-    for module in (
-        set_grow,
-        set_add_wins,
-        set_remove_wins,
-        register_lww,
-        register_mv,
-        log_append,
-        record,
-        claims,
-        document_yjs,
-    ):
-        failed, tried = doctest.testmod(module)
-        assert tried >= 5, module.__name__
-        assert not failed, module.__name__
 
 
 def test_a_set_of_2469_accounts_is_one_list_without_repetition() -> None:
