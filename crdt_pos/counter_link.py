@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -47,6 +48,7 @@ class LinkedScreen(App[None]):
         """The replica's last answer to ``status``; empty before the first."""
         self.training = False
         self._client: AsyncLocalClient | None = None
+        self._connecting = asyncio.Lock()
 
     async def link(self) -> None:
         """Ask for the status, now and every second."""
@@ -54,29 +56,42 @@ class LinkedScreen(App[None]):
         self.set_interval(STATUS_EVERY_S, self.poll_status)
 
     @property
+    def gone(self) -> bool:
+        """Whether the screen was taken down while the replica answered."""
+        return not self.query("#message")
+
+    @property
     def exponent(self) -> int:
+        """Decimals of the till's currency."""
         return int(self.status.get("exponent", 2))
 
     def money(self, amount_minor: int) -> str:
+        """An amount as people write it: ``12.50``."""
         return decimal_text(amount_minor, self.exponent)
 
     def say(self, sentence: str, *, wrong: bool = False) -> None:
-        message = self.query_one("#message", Static)
-        message.set_class(wrong, "wrong")
-        message.update(sentence)
+        """Show one sentence until the next."""
+        if not self.gone:
+            message = self.query_one("#message", Static)
+            message.set_class(wrong, "wrong")
+            message.update(sentence)
 
     async def call(self, do: str, /, **fields: object) -> Message:
-        try:
+        """One request to the replica, connecting first if need be. Raises what ``AsyncLocalClient`` raises."""
+        async with self._connecting:
             if self._client is None:
                 self._client = await AsyncLocalClient.connect(self.folder)
-            return await self._client.call(do, **fields)
+            client = self._client
+        try:
+            return await client.call(do, **fields)
         except ConnectionLost:
-            if self._client is not None:
-                await self._client.close()
-            self._client = None
+            if self._client is client:
+                self._client = None
+            await client.close()
             raise
 
     async def poll_status(self) -> None:
+        """Ask for the status once, and show it."""
         try:
             self.status = await self.call("status")
         except (NotRunning, ConnectionLost, OSError):
@@ -89,6 +104,9 @@ class LinkedScreen(App[None]):
         self.show_lamps(self.status)
 
     def show_lamps(self, status: Message | None) -> None:
+        """Light the lamps; ``None``: the replica does not answer."""
+        if self.gone:
+            return
         where, here, elsewhere = (self.query_one(name, Static) for name in ("#where", "#here", "#elsewhere"))
         if status is None:
             _light(here, "unsafe", "✗ replica stopped")
@@ -120,6 +138,7 @@ class LinkedScreen(App[None]):
             self.say(f"The replica cannot be reached: {error.strerror}.", wrong=True)
 
     async def ask(self, question: str, hint: str = "", answer: str = "") -> str | None:
+        """What the cashier answers, or ``None`` after Esc."""
         dialog: Screen[str | None] = Ask(question, hint, answer)
         return await self.push_screen_wait(dialog)
 

@@ -73,10 +73,10 @@ class CounterScreen(LinkedScreen):
     ]
     CSS = """
     #desk { height: 1fr; }
-    #left { width: 1fr; min-width: 34; padding: 0 1 0 0; }
-    #right { width: 1fr; min-width: 40; }
-    #found { height: 1fr; border: round $panel; }
-    #basket { height: 1fr; border: round $panel; }
+    #left { width: 1fr; padding: 0 1 0 0; }
+    #right { width: 50%; min-width: 51; }
+    #found { height: 1fr; border: round $foreground 30%; }
+    #basket { height: 1fr; border: round $foreground 30%; }
     #foot { height: 4; padding: 0 1; }
     #total { width: 1fr; text-align: right; color: $text-success; }
     #notes { width: auto; min-width: 20; color: $text-muted; }
@@ -97,7 +97,7 @@ class CounterScreen(LinkedScreen):
         yield Bar()
         with Horizontal(id="desk"):
             with Vertical(id="left"):
-                yield Input(placeholder="Code or words; 3*… for three", id="search")
+                yield Input(placeholder="Code or words; 3*… three", id="search")
                 yield OptionList(id="found")
             with Vertical(id="right"):
                 yield DataTable[str](id="basket", cursor_type="row", zebra_stripes=True)
@@ -105,7 +105,7 @@ class CounterScreen(LinkedScreen):
                     yield Static("", id="notes", markup=False)
                     yield Digits("0.00", id="total")
         yield Static("", id="message", markup=False)
-        yield Footer()
+        yield Footer(compact=True)
 
     async def on_mount(self) -> None:
         table = self._table
@@ -145,6 +145,8 @@ class CounterScreen(LinkedScreen):
         found: list[Message] = []
         if words:
             found = (await self.call("lookup", text=words, limit=FOUND_MAX))["products"]
+        if self.gone:
+            return
         self._found, self._found_for = found, words
         listed = self.query_one("#found", OptionList)
         listed.clear_options()
@@ -231,15 +233,15 @@ class CounterScreen(LinkedScreen):
             table.add_row(line.quantity_text, f"{line.name}{off}", f"{self.money(line.total_minor):>9}")
         if basket.lines:
             table.move_cursor(row=min(max(at, 0), len(basket.lines) - 1))
-        notes: list[str] = []
+        notes = [f"Due {self.status.get('currency', '')}"]
         if basket.member:
             notes.append(f"Member {basket.member}")
         if basket.points:
             notes.append(f"Points {basket.points}")
         notes += [f"{kind.capitalize()} {self.money(amount)}" for kind, amount, _ in basket.tenders]
         if basket.due_minor != basket.total_minor:
-            notes.append(f"of {self.money(basket.total_minor)}")
-        self.query_one("#notes", Static).update("\n".join(notes[-4:]))
+            notes[0] += f"   (all: {self.money(basket.total_minor)})"
+        self.query_one("#notes", Static).update("\n".join([notes[0], *notes[1:][-3:]]))
         self.query_one("#total", Digits).update(self.money(basket.due_minor))
 
     def _chosen(self) -> tuple[int, BasketLine]:
@@ -347,17 +349,17 @@ class CounterScreen(LinkedScreen):
         if basket.due_minor:
             self.say(f"{self.money(basket.due_minor)} is still due.")
             return
+        asked = basket.request()
+        basket.tenders.clear()  # if the sale is refused, the payment is asked for again; the goods stay
         try:
-            answer = await self.call("sell", training=self.training, **basket.request())
+            answer = await self.call("sell", training=self.training, **asked)
+            self._basket = Basket()
         except LocalRefused as no:
-            # What was refused is asked for again; the goods stay.
-            basket.tenders.clear()
             if no.kind == "NotEnoughRights":
                 basket.points = 0
-            self._show_basket()
             raise
-        self._basket = Basket()
-        self._show_basket()
+        finally:
+            self._show_basket()
         await self._show_receipt(answer)
 
     async def _show_receipt(self, answer: Message) -> None:
