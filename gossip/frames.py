@@ -15,7 +15,6 @@ from gossip.entry import ENTRY_BYTES_MAX, HASH_BYTES, SEQ_MAX, Hash, Head
 from gossip.errors import ProtocolError
 from gossip.log import Fingerprint
 from gossip.messages import (
-    BASE_BYTES,
     CERTIFICATE_BYTES_MAX,
     CHAIN_MAX,
     CODES,
@@ -158,7 +157,7 @@ def _fields(message: Message) -> Sequence[object]:
 
 
 def _item(item: bytes | Patch) -> object:
-    return [item.feed_key, item.base, item.changes] if isinstance(item, Patch) else item
+    return [item.feed_key, item.changes] if isinstance(item, Patch) else item
 
 
 def _fingerprint_fields(fingerprint: Fingerprint) -> list[object]:
@@ -219,8 +218,8 @@ def _entries(fields: list[object]) -> Entries:
 def _entry_item(item: object) -> bytes | Patch:
     if isinstance(item, bytes):
         return _bytes("entry", item, 1, ENTRY_BYTES_MAX)
-    key, base, changes = _array("patch", item, 3, 3)
-    return Patch(_key(key), _bytes("base", base, BASE_BYTES, BASE_BYTES), _bytes("patch", changes, 1, ENTRY_BYTES_MAX))
+    key, changes = _array("patch", item, 2, 2)
+    return Patch(_key(key), _bytes("patch", changes, 1, ENTRY_BYTES_MAX))
 
 
 def _announce(fields: list[object]) -> Announce:

@@ -11,14 +11,19 @@ class InFlight:
     def __init__(self, fetch_ms_max: int = 3_000, claims_max: int = 1 << 16) -> None:
         self._fetch_ms_max = fetch_ms_max
         self._claims_max = claims_max
-        self._until_ms: dict[Hash, int] = {}
+        self._claims: dict[Hash, tuple[int, object]] = {}
 
-    def claim(self, wanted: Hash, now_ms: int) -> bool:
+    def claim(self, wanted: Hash, owner: object, now_ms: int) -> bool:
         """Whether the caller shall fetch it: nobody else does, or has for too long."""
-        if self._until_ms.get(wanted, now_ms) > now_ms:
+        until_ms, _ = self._claims.get(wanted, (now_ms, None))
+        if until_ms > now_ms:
             return False
-        if len(self._until_ms) >= self._claims_max:
-            self._until_ms = {hash_: until for hash_, until in self._until_ms.items() if until > now_ms}
-        if len(self._until_ms) < self._claims_max:
-            self._until_ms[wanted] = now_ms + self._fetch_ms_max
+        if len(self._claims) >= self._claims_max:
+            self._claims = {hash_: claim for hash_, claim in self._claims.items() if claim[0] > now_ms}
+        if len(self._claims) < self._claims_max:
+            self._claims[wanted] = now_ms + self._fetch_ms_max, owner
         return True
+
+    def release(self, owner: object) -> None:
+        """The owner's session is over: whatever it was fetching, others may."""
+        self._claims = {hash_: claim for hash_, claim in self._claims.items() if claim[1] is not owner}

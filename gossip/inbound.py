@@ -130,7 +130,7 @@ class Inbound:
             for item in message.items:
                 if self._has(reader, item):
                     continue
-                if self.in_flight.claim(item.head.hash, now_ms):
+                if self.in_flight.claim(item.head.hash, self, now_ms):
                     self.want(Wanted(item.feed_key, item.head.seq - 1))
                     batch.needs = self._queued
                 else:
@@ -167,7 +167,7 @@ class Inbound:
                 batch = self._open[item.batch]
                 if self._has(reader, item.announcement):
                     batch.deferred -= 1
-                elif self.in_flight.claim(item.announcement.head.hash, now_ms):
+                elif self.in_flight.claim(item.announcement.head.hash, self, now_ms):
                     batch.deferred -= 1
                     self.want(Wanted(item.announcement.feed_key, item.announcement.head.seq - 1))
                     batch.needs = self._queued
@@ -225,7 +225,7 @@ class Inbound:
             if not isinstance(item, Patch):
                 return decode(item)
             feed = reader.feed_at(item.feed_key)
-            base = self._base(reader, feed, item.base)
+            base = self._base(reader, feed, patch.base(item.changes))
             if base is None:
                 heads = reader.heads(feed)
                 self.want(Wanted(item.feed_key, heads[-1].seq if len(heads) == 1 else 0))

@@ -21,7 +21,6 @@ CHAIN_MAX: Final = 4
 CERTIFICATE_BYTES_MAX: Final = 4096
 ITEMS_MAX: Final = 4096
 FEED_KEY_BYTES_MAX: Final = 250
-BASE_BYTES: Final = 8
 HEADS_MAX: Final = 64
 RANGE_RUNS_MAX: Final = 4096
 RANGE_PARTS_MAX: Final = 256
@@ -80,10 +79,8 @@ class Patch:
     """A ``latest`` entry as its changes to one that the peer holds."""
 
     feed_key: bytes
-    base: bytes
-    """The first 8 bytes of the hash of the entry that it changes."""
     changes: bytes
-    """What ``gossip.patch`` makes of it."""
+    """What ``gossip.patch`` makes of it; names the entry that it changes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from gossip.events import Acknowledged
 from gossip.held import Held
 from gossip.limits import Limits
 from gossip.log import Log, Reader, Stored, feed_key
-from gossip.messages import BASE_BYTES, Announce, Announcement, Durable, Entries, Message, Patch, Want
+from gossip.messages import Announce, Announcement, Durable, Entries, Message, Patch, Want
 from gossip.reasons import Reason
 from gossip.reconcile import Send, SendAll, priority
 from merge_rules.lattice import Author
@@ -309,7 +309,7 @@ class Outbound:
         changes = patch.diff(base, entry)
         if changes is None:
             return entry.raw
-        item = Patch(feed_key(entry.feed_id), base.hash[:BASE_BYTES], changes)
+        item = Patch(feed_key(entry.feed_id), changes)
         return item if _weight(item) < len(entry.raw) else entry.raw
 
     def _entries(self, batch: _Batch, *, upto: int = 0, answers: int = 0, answering: bool = False) -> Message:
@@ -333,4 +333,4 @@ class Outbound:
 
 
 def _weight(item: bytes | Patch) -> int:
-    return len(item) if isinstance(item, bytes) else len(item.changes) + len(item.feed_key) + BASE_BYTES
+    return len(item) if isinstance(item, bytes) else len(item.changes) + len(item.feed_key)

@@ -468,6 +468,7 @@ class Session:
     def _finish(self, reason: Reason, why: str, *, by_peer: bool) -> list[Event]:
         if self._state is not State.ENDED:
             self._move(Act.END)
+        self._in_flight.release(self._inbound)
         self._outbound = self._inbound = self._comparison = None
         unanswered: list[Event] = [Answered(id_, None) for id_ in self._questions.expire(None)]
         return [*unanswered, Ended(reason, by_peer, why)]

@@ -38,7 +38,7 @@ from tests.protocol.test_states import KEY, MESSAGES, in_state
 
 HEAD = Head(1, Hash(b"h" * 32))
 MORE: list[Message] = [
-    Entries(3, 9, 2, (b"entry", Patch(KEY, b"12345678", b"changes"))),
+    Entries(3, 9, 2, (b"entry", Patch(KEY, b"changes"))),
     Durable(3, (Refused(HEAD.hash, "bad signature"),)),
     Answer(1, None),
     Hello(1, 2, b"acme", MESSAGES[Hello].author, b"d" * 16, 5, frozenset(), frozenset({"x"}), (b"der", b"der2")),  # type: ignore[attr-defined]

@@ -64,7 +64,7 @@ FRAMES: dict[str, Message] = {
     "ADMITTED": Admitted(frozenset({COMPANY, Scope("store/12")})),
     "CURSOR": Cursor(DATABASE, 7),
     "ENTRIES, one whole": Entries(1, 7, 0, (LATEST.raw,)),
-    "ENTRIES, one patch": Entries(2, 8, 0, (Patch(KEY, LATEST.hash[:8], patch.diff(LATEST, NEXT) or b""),)),
+    "ENTRIES, one patch": Entries(2, 8, 0, (Patch(KEY, patch.diff(LATEST, NEXT) or b""),)),
     "ANNOUNCE": Announce(3, 9, (Announcement(KEY, NEXT.head),)),
     "WANT": Want(1, (Wanted(KEY, 1),)),
     "DURABLE": Durable(1),
