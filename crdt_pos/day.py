@@ -377,10 +377,11 @@ def _rows(counters: Mapping[int, Nested], key: int) -> Iterable[tuple[int, Neste
 
 def _row(row: Nested, columns: int) -> list[int]:
     """A newer version may have more columns: they are ignored."""
-    values = cast("list[int]", row if isinstance(row, list) else [])
-    if (row and not values) or not all(isinstance(value, int) for value in values):
+    values = cast("list[object]", row if isinstance(row, list) else [])
+    counts = [value for value in values[:columns] if isinstance(value, int)]
+    if (row and not values) or len(counts) < len(values[:columns]):
         raise InvalidBody("day: a row that is no list of counts")
-    return [*values[:columns], *[0] * (columns - len(values))]
+    return [*counts, *[0] * (columns - len(counts))]
 
 
 def _previous(back: int, previous_hash: bytes) -> Nested:

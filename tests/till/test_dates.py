@@ -95,10 +95,9 @@ def test_a_day_names_the_day_before_and_carries_the_totals_on(place: Place) -> N
 
 
 def test_numbers_have_no_gaps_across_restarts_and_dates(place: Place) -> None:
-    numbers = []
+    numbers: list[int] = []
     for date in range(3):
-        for _ in range(3):
-            numbers.append(place.restart().sell(MILK_SALE).n)
+        numbers.extend(place.restart().sell(MILK_SALE).n for _ in range(3))
         place.restart().close_date()
         _, day, _ = place.published(DATE + datetime.timedelta(days=date))
         assert tuple(day.series[Series.SALES]) == (3 * date + 1, 3 * date + 3, 3)

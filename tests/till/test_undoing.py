@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from crdt_pos.errors import BadQuantity, EmptyReceipt, NotRefundable, NotVoidable, ReasonMissing, UnknownReceipt
@@ -182,6 +180,6 @@ def test_a_quantity_must_be_one_that_was_sold(place: Place) -> None:
     ):
         with pytest.raises(error):
             place.till.refund(RefundRequest(number, lines))
+    training = place.till.sell(SaleRequest((LineRequest(MILK),), training=True))
     with pytest.raises(NotRefundable):
-        training = place.till.sell(replace(SaleRequest((LineRequest(MILK),)), training=True))
         place.till.refund(RefundRequest(training.number))
