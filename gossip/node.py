@@ -269,7 +269,8 @@ class Node:
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 
-    async def _take_in(self, link: Link, items: list[EntriesReceived | CursorMoved]) -> None:
+    async def take_in(self, link: Link, items: list[EntriesReceived | CursorMoved]) -> None:
+        """Check what a session has received, append what passes, and acknowledge it."""
         entries = [entry for item in items if isinstance(item, EntriesReceived) for entry in item.entries]
         cursors = [item.cursor for item in items if item.cursor is not None]
         refused: dict[Hash, str] = {}
@@ -293,10 +294,10 @@ class Node:
                     if outcome.outcome is Outcome.GAP:
                         gaps.add(arrival.entry.feed_id)
         for item in items:
-            if isinstance(item, EntriesReceived) and not link.session.ended:
+            if isinstance(item, EntriesReceived):
                 said = [Refused(entry.hash, refused[entry.hash]) for entry in item.entries if entry.hash in refused]
                 missing = {entry.feed_id for entry in item.entries} & gaps
-                link.session.appended(item.batch, said, missing)
+                link.appended(item.batch, said, missing)
 
     async def _checked(self, link: Link, entries: Sequence[Entry], refused: dict[Hash, str]) -> Checked:
         checked = await self._check(entries, link.peer.author)
@@ -395,10 +396,9 @@ class Node:
         return bool(link.session.shared)
 
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
-        link = Link(stream, Session(self.log, self._me, self._now_ms()), self._now_ms, dialled=dialled)
-        link.flush()
+        link = Link(stream, Session(self.log, self._me, self._now_ms()), self, self._now_ms, dialled=dialled)
         try:
-            await link.run(self._decide, self._take_in, self._hear, self._answer)
+            await link.run()
         finally:
             if self.links.get(link.peer.author) is link:
                 del self.links[link.peer.author]
@@ -408,7 +408,8 @@ class Node:
                 _log.info("session with %s ended: %s", link.peer.name, ended.reason.name if ended else "cancelled")
         return link
 
-    def _decide(self, link: Link, said: PeerSaidHello) -> list[Event]:
+    def decide(self, link: Link, said: PeerSaidHello) -> list[Event]:
+        """Admit or refuse a peer that has said HELLO."""
         peer = link.peer
         if said.hello.author != peer.author:
             return link.session.refuse(Reason.IDENTITY, "HELLO names another author than the certificate")
@@ -429,18 +430,18 @@ class Node:
         same_store = peer.store is not None and any(scope == f"journal/{peer.store}" for scope in self._me.scopes)
         return link.session.admit(self._trust.readable(peer), announce=same_store)
 
-    def _hear(self, link: Link, event: Event) -> None:
+    def hear(self, link: Link, event: Event) -> None:
+        """Note what a session says."""
         if isinstance(event, Acknowledged):
             self._hooks.acknowledged(link.peer.author, event.heads)
         self._changed.set()
         self._changed = trio.Event()
 
-    async def _answer(self, link: Link, question: Asked) -> None:
+    async def answer(self, link: Link, question: Asked) -> None:
+        """Answer a peer: certificates from what is known here, the rest by the layer above."""
         if question.topic == CERTIFICATE_TOPIC:
             chain = self._trust.chain(Author(question.content))
             answer = None if chain is None else canonical.encode(list(chain))
         else:
             answer = await self._hooks.asked(link.peer, question.topic, question.content)
-        if not link.session.ended:
-            link.session.answer(question.id, answer)
-            link.flush()
+        link.answer(question, answer)
