@@ -22,7 +22,7 @@ class Identity:
     incarnation: str
     """``<issuer letter><n>``, e.g. ``a1``."""
     company: bytes
-    """SHA-256 of the company's root certificate."""
+    """First 16 bytes of SHA-256 of the company's root public key."""
 
     def number(self, series_letter: str, n: int) -> str:
         """The text of a receipt's number: ``12-3-a1-17``, with a letter before the last part outside the sales series."""

@@ -132,7 +132,8 @@ class RunningReplica:
         """Find neighbours by multicast. Where that is blocked, say so and go on with the addresses in the settings."""
         token = trio.lowlevel.current_trio_token()
         said = self.folder.settings.listen.host
-        hosts = local_addresses() if said in ("", "0.0.0.0") else (said,)  # noqa: S104  compared, not listened on
+        everywhere = said in ("", "0.0.0.0")  # noqa: S104  compared, not listened on
+        hosts = (self.folder.settings.interfaces or local_addresses()) if everywhere else (said,)
         certificate = self.certificate
         me = PeerAddress(
             certificate.company,
