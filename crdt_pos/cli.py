@@ -40,6 +40,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "demo": "Sell a week of real baskets at many tills and check the books to the cent.",
             "company": "Found a company: its root key and its first head office.",
             "office": "Create a head office, and run it.",
+            "store": "Say which stores there are, and on what terms they sell.",
             "till": "Enrol a till in a store, and run it.",
         },
     ),

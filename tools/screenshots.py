@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from textual.widgets import Input
 
 from crdt_pos.counter_screen import CounterScreen
 from crdt_pos.local import LocalClient
@@ -15,6 +16,8 @@ from tools.practice_shop import PracticeShop
 
 COLUMNS: Final = 100
 ROWS: Final = 30
+QUIET_TURNS: Final = 4
+QUIET_S: Final = 0.1
 MEMBER: Final = "00f3a91c5e7d2b48"
 
 
@@ -46,18 +49,33 @@ async def draw(place: Path) -> dict[str, str]:
     pictures: dict[str, str] = {}
     async with app.run_test(size=(COLUMNS, ROWS)) as pilot:
 
-        async def type_in(*words: str) -> None:
-            for word in words:
-                await pilot.press(*("full_stop" if c == "." else "space" if c == " " else c for c in word), "enter")
-                await app.workers.wait_for_complete([w for w in app.workers if w.group == "search"])
-                await pilot.pause()
+        async def fill(text: str, *keys: str) -> None:
+            field = app.screen.query_one(Input)
+            field.focus()
+            field.value = text
+            await pilot.press(*keys)
+            await settled()
 
-        async def idle() -> None:
-            await pilot.pause()
-            await app.workers.wait_for_complete()
-            await pilot.pause()
+        async def settled() -> None:
+            # Workers wait for the cashier while a question is open: settled is when nothing has changed for a while.
+            for _ in range(QUIET_TURNS):
+                await pilot.pause(QUIET_S)
 
-        await type_in("4000000000012")
-        await idle()
+        await fill("4000000000012", "enter")
+        await fill("2*oat", "enter")
+        await fill("mountain", "enter")
+        await fill("0.350", "enter")
+        await pilot.press("f4")
+        await settled()
+        await fill("10% staff", "enter")
+        await pilot.press("f3")
+        await settled()
+        await fill(MEMBER, "enter")
+        await fill("milk")
         pictures["till.svg"] = app.export_screenshot(title="crdt-pos sell")
+        await fill("")
+        await pilot.press("f7")
+        await settled()
+        await fill("20", "enter")
+        pictures["receipt.svg"] = app.export_screenshot(title="crdt-pos sell")
     return pictures

@@ -44,7 +44,9 @@ def foreign(tmp_path: Path) -> Path:
 def test_help_lists_every_command_in_sections_and_imports_none(tmp_path: Path) -> None:
     done = run("--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    listed = {name for _, lines in cli.SECTIONS for name in lines}
     for name in cli.command_names():
+        assert name in listed, f"give '{name}' its line in cli.SECTIONS"
         assert f"\n  {name} " in done.stdout
     assert "For engineers:" in done.stdout
     script = "import sys; from crdt_pos import cli; cli.run(['--help']); print(*sys.modules, file=sys.stderr)"
