@@ -152,8 +152,12 @@ def test_a_cursor_never_claims_what_is_not_there(seed: int) -> None:
     dice = random.Random(seed)
     left, right = Replica(1, announce=True), Replica(2)
     third = Replica(3)
+    # Both cursors stand above 0 from here on, so that nothing but a cursor says what is missing.
+    left.write("day", 12, day=FIRST_DAY)
+    right.write("note", 12)
     meet(left, right)
     left.session.lost()
+    right.session.lost()
     for _ in range(10):
         left.begin()
         right.begin()
