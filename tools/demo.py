@@ -223,11 +223,21 @@ def _settle(town: Town, period: tuple[datetime.date, datetime.date], ledger: Led
 
 
 def _show(console: Console, result: Result, facts: dict[str, Any], at: Path) -> None:
-    table = Table(
-        title=f"Every book against the data, {facts['from']} to {facts['to']} ({data.CURRENCY})", title_justify="left"
+    title = f"Every book against the data, {facts['from']} to {facts['to']}, in {data.CURRENCY}"
+    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
+    headings = (
+        "store",
+        "baskets",
+        "data",
+        "office",
+        "tills",
+        "stock\ndrift",
+        "WAN bytes/\ntill·day",
+        "msgs",
+        "to the\ncent",
     )
-    for name in ("store", "baskets", "data", "head office", "tills", "stock drift", "WAN B/till·day", "messages", ""):
-        table.add_column(name, justify="left" if not name else "right")
+    for name in headings:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in result.stores:
         tills = sorted(set(row.tills_minor.values()))
         table.add_row(
@@ -239,7 +249,7 @@ def _show(console: Console, result: Result, facts: dict[str, Any], at: Path) -> 
             str(row.stock_drift),
             f"{row.wan_bytes_per_till_day:,}",
             f"{row.wan_messages_per_till_day:,}",
-            _verdict(row.right) + ("" if row.final else " not final"),
+            _verdict(row.right) if row.final else "[red]✗ waiting[/red]",
         )
     table.add_section()
     table.add_row(
@@ -279,4 +289,4 @@ def _money(minor: int) -> str:
 
 
 def _verdict(right: bool) -> str:
-    return "[green]✓ to the cent[/green]" if right else "[red]✗ OFF[/red]"
+    return "[green]✓[/green]" if right else "[red]✗ OFF[/red]"
