@@ -91,8 +91,9 @@ def scope_class_of(form: int) -> ScopeClass:
     return ScopeClass(form >> 1)
 
 
-def feed_type_of(form: int) -> FeedType:
-    return FeedType(form & 1)
+def is_whole(form: int) -> bool:
+    """Whether the form is of a ``whole`` feed."""
+    return bool(form & FeedType.WHOLE)
 
 
 def number(value: int) -> bytes:
@@ -145,6 +146,11 @@ def record_value(record: Record) -> bytes:
 def from_record(value: bytes) -> Record:
     sent, sender, received_ms = _unpacked(_RECORD, value[: _RECORD.size])
     return Record(value[_RECORD.size :], Author(sender) if sent else None, received_ms)
+
+
+def was_received(value: bytes | None) -> bool:
+    """Whether a record came from a peer."""
+    return bool(value and value[0])
 
 
 def quarantine_value(record: Record, reason: str) -> bytes:

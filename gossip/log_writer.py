@@ -17,7 +17,7 @@ from gossip import log_rows as rows
 from gossip.document import FeedType, Key, Scope, ScopeClass, order_key
 from gossip.entry import Entry, Hash
 from gossip.errors import LogCorrupt
-from gossip.log import Appended, Arrival, Fingerprint, Outcome, View, fingerprint_of
+from gossip.log import Appended, Arrival, Outcome, View, fingerprint_of
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_recent import Recent
 from gossip.log_rows import Record, Tip
@@ -47,8 +47,11 @@ class LogWriter(LogReader):
         self._bodies = bodies
         self._fresh: dict[int, Entry] = {}
         self._moved: dict[int, int] = {}
-        self._sums: dict[tuple[bytes, bytes], Fingerprint] = {}
+        self._sums: dict[tuple[bytes, bytes], list[int]] = {}
+        """By scope and document: what to add to the value, not reduced, and to the number of feeds."""
+        self._scopes: dict[tuple[bytes, ScopeClass], list[bytes]] = {}
         self._arrival = self.last_arrival()
+        self._any_quarantined = next(self.quarantined(), None) is not None
 
     def append(
         self, arrivals: Sequence[Arrival], views: Iterable[View], cursors: Iterable[tuple[bytes, int]], received_ms: int
@@ -95,10 +98,11 @@ class LogWriter(LogReader):
         tip = Tip(entry.seq, entry.hash, rows.form_of(entry), number)
         for old in replaced:
             self._retire(feed, old)
-        after = sorted([tip, *(old for old in tips if old not in replaced)]) if tips else [tip]
+        after = [tip] if len(replaced) == len(tips) else sorted([tip, *(old for old in tips if old not in replaced)])
         self._writer.put(rows.FEED + feed, rows.tips_value(after))
         self._account_for(entry, document, feed, tips, after)
-        self._writer.delete(rows.QUARANTINE + entry.hash)
+        if self._any_quarantined:
+            self._writer.delete(rows.QUARANTINE + entry.hash)
         for account in accounts:
             self._add_patron(account, entry.document.keys[0])
         return Appended(outcome, number, rival)
@@ -115,6 +119,7 @@ class LogWriter(LogReader):
         if self._table.get(key) is not None or self._table.get(rows.BY_HASH + entry.hash) is not None:
             return _KNOWN
         self._writer.put(key, rows.quarantine_value(record, reason))
+        self._any_quarantined = True
         return Appended(Outcome.NEW)
 
     # The order of a feed
@@ -188,10 +193,12 @@ class LogWriter(LogReader):
 
     def _retire(self, feed: bytes, old: Tip) -> None:
         """Keep a replaced head where all of a feed is kept, and where it is ours; else let it go."""
-        if rows.feed_type_of(old.form) is FeedType.LATEST and self._record(old).received_from is not None:
-            self._writer.delete(rows.entry_key(old.arrival))
-            self._writer.delete(rows.BY_HASH + old.hash)
-            return
+        if not rows.is_whole(old.form):
+            key = rows.entry_key(old.arrival)
+            if rows.was_received(self._table.get(key)):
+                self._writer.delete(key)
+                self._writer.delete(rows.BY_HASH + old.hash)
+                return
         self._writer.put(rows.past_key(feed, old.seq, old.hash), rows.past_value(old))
 
     def _record(self, tip: Tip) -> Record:
@@ -204,35 +211,55 @@ class LogWriter(LogReader):
 
     def _account_for(self, entry: Entry, document: bytes, feed: bytes, before: list[Tip], after: list[Tip]) -> None:
         """Change the sums of every scope in which a feed's heads travel."""
-        classes = {rows.scope_class_of(tip.form) for tip in (*before, *after)}
-        for scope_class in classes:
-            for scope in self.scopes_of(entry.document, scope_class):
-                old = before if len(classes) == 1 else self.tips_in(scope, entry.document, before)
-                new = after if len(classes) == 1 else self.tips_in(scope, entry.document, after)
-                self._add(scope, document, _sum(feed, new).minus(_sum(feed, old)))
+        form = rows.form_of(entry)
+        if all(tip.form == form for tip in before):
+            change = _sum(feed, after), 1
+            if before:
+                change = change[0] - _sum(feed, before), 0
+            for scope in self._scope_ids(entry, document):
+                self._add(scope, document, *change)
+        else:
+            for scope_class in {rows.scope_class_of(tip.form) for tip in after}:
+                for name in self.scopes_of(entry.document, scope_class):
+                    old = self.tips_in(name, entry.document, before)
+                    new = self.tips_in(name, entry.document, after)
+                    change = _sum(feed, new) - _sum(feed, old), bool(new) - bool(old)
+                    self._add(rows.scope_id(name), document, *change)
         if entry.scope is ScopeClass.PATRONS:
             self._writer.put(rows.ACCOUNT + rows.account_key(entry.document.keys[-1]) + document, b"")
 
-    def _add(self, scope: Scope, document: bytes, change: Fingerprint) -> None:
-        key = rows.scope_id(scope), document
-        known = self._sums.get(key)
-        self._sums[key] = change if known is None else known.plus(change)
+    def _scope_ids(self, entry: Entry, document: bytes) -> list[bytes]:
+        key = document, entry.scope
+        ids = self._scopes.get(key)
+        if ids is None:
+            ids = [rows.scope_id(scope) for scope in self.scopes_of(entry.document, entry.scope)]
+            self._scopes[key] = ids
+        return ids
+
+    def _add(self, scope: bytes, document: bytes, value: int, feeds: int) -> None:
+        known = self._sums.get((scope, document))
+        if known is None:
+            self._sums[scope, document] = [value, feeds]
+        else:
+            known[0] += value
+            known[1] += feeds
 
     def _write_sums(self) -> None:
-        totals: dict[bytes, Fingerprint] = {}
-        for (scope, document), change in self._sums.items():
-            month = rows.MONTH_SUM + scope + document[: rows.MONTH_BYTES]
-            totals[month] = totals.get(month, Fingerprint()).plus(change)
-            whole = rows.SCOPE_SUM + scope
-            totals[whole] = totals.get(whole, Fingerprint()).plus(change)
-            self._write_sum(rows.DOCUMENT_SUM + scope + document, change)
-        for key, change in totals.items():
-            self._write_sum(key, change)
+        totals: dict[bytes, list[int]] = {}
+        for (scope, document), (value, feeds) in self._sums.items():
+            self._write_sum(rows.DOCUMENT_SUM + scope + document, value, feeds)
+            for key in (rows.MONTH_SUM + scope + document[: rows.MONTH_BYTES], rows.SCOPE_SUM + scope):
+                total = totals.setdefault(key, [0, 0])
+                total[0] += value
+                total[1] += feeds
+        for key, (value, feeds) in totals.items():
+            self._write_sum(key, value, feeds)
 
-    def _write_sum(self, key: bytes, change: Fingerprint) -> None:
-        held = rows.from_sum(self._table.get(key)).plus(change)
-        if held.feeds:
-            self._writer.put(key, rows.sum_value(held))
+    def _write_sum(self, key: bytes, value: int, feeds: int) -> None:
+        held = rows.from_sum(self._table.get(key))
+        changed = rows.reduced(held.value + value, held.feeds + feeds)
+        if changed.feeds:
+            self._writer.put(key, rows.sum_value(changed))
         else:
             self._writer.delete(key)
 
@@ -254,6 +281,7 @@ class LogWriter(LogReader):
             return
         scope = rows.patrons_scope(store)
         self._writer.put(key, scope.encode())
+        self._scopes.clear()
         prefix = rows.ACCOUNT + rows.account_key(account)
         documents = [found[len(prefix) :] for found, _ in self._table.scan(prefix, after_prefix(prefix))]
         for document in documents:
@@ -271,7 +299,8 @@ class LogWriter(LogReader):
                 value = rows.past_value(tip._replace(arrival=numbers[tip.hash]))
                 self._writer.put(rows.past_key(feed, tip.seq, tip.hash), value)
         self._writer.put(rows.FEED + feed, rows.tips_value(moved))
-        self._add(scope, document, _sum(feed, [tip for tip in moved if tip.hash in numbers]))
+        joining = [tip for tip in moved if tip.hash in numbers]
+        self._add(rows.scope_id(scope), document, _sum(feed, joining), bool(joining))
 
     def _renumber(self, tip: Tip) -> int:
         record = self._record(tip)
@@ -292,5 +321,5 @@ class LogWriter(LogReader):
         return Appended(result.outcome, arrival, result.rival)
 
 
-def _sum(feed: bytes, tips: list[Tip]) -> Fingerprint:
-    return fingerprint_of(feed, [tip.hash for tip in tips])
+def _sum(feed: bytes, tips: list[Tip]) -> int:
+    return fingerprint_of(feed, [tip.hash for tip in tips]).value
