@@ -30,6 +30,7 @@ CODE: Final = b"code/"
 TAX: Final = b"tax/"
 _ID_BYTES: Final = 8
 _FEW_KEYS: Final = 200
+_ARRAY_OF_ONE: Final = b"\x81"
 
 Facts = dict[str, Any]
 """What a document says of one product: fact → value, as in ``crdt_pos.catalogue``."""
@@ -298,7 +299,8 @@ def _number(text: str) -> int | None:
 
 def _value(encoded: bytes | None) -> object:
     try:
-        return None if encoded is None else canonical.decode(encoded)
+        # As the only item of an array, so that it is not nested too deep for the map of facts it will stand in.
+        return None if encoded is None else cast("list[object]", canonical.decode(_ARRAY_OF_ONE + encoded))[0]
     except NotCanonical:
         return None
 
