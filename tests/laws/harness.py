@@ -303,6 +303,8 @@ class Trial(Generic[S]):
     whole: bool = False
     replicas: int = 3
     steps_max: int = 40
+    opening: tuple[tuple[Any, ...], ...] = ()
+    """Steps before every schedule, so that what needs several in a row comes about."""
     invariant: Callable[[S, History, History], None] | None = None
     """Called after each step with a replica's state, what it sees, and everything that ever happened."""
 
@@ -405,21 +407,28 @@ class _Replicas(Generic[S]):
 def schedules(trial: Trial[Any]) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     """Lists of steps; operations and deliveries are likelier than cuts."""
     replica = st.integers(0, trial.replicas - 1)
-    operate = st.tuples(st.just("operate"), replica, trial.operations)
-    entry = st.tuples(st.just("entry"), replica, replica, replica, st.integers(0, 2))
-    state = st.tuples(st.just("state"), replica, replica)
-    deliver = st.tuples(st.just("deliver"), st.integers(0, 30), st.booleans(), st.integers(0, 5))
-    cut = st.tuples(st.just("cut"), st.tuples(*[st.integers(0, 1)] * trial.replicas))
-    heal = st.just(("cut", (0,) * trial.replicas))
-    restart = st.tuples(st.just("restart"), replica)
-    step = st.one_of(operate, operate, operate, entry, entry, state, deliver, deliver, deliver, cut, heal, restart)
-    return st.lists(step, min_size=4, max_size=trial.steps_max)
+    side = st.tuples(*[st.integers(0, 1)] * trial.replicas) | st.just((0,) * trial.replicas)
+    steps: dict[str, tuple[int, tuple[st.SearchStrategy[Any], ...]]] = {
+        "operate": (8, (replica, trial.operations)),
+        "entry": (3, (replica, replica, replica, st.integers(0, 2))),
+        "state": (1, (replica, replica)),
+        "deliver": (5, (st.integers(0, 30), st.booleans(), st.integers(0, 5))),
+        "meet": (3, (replica, replica)),
+        "cut": (1, (side,)),
+        "restart": (1, (replica,)),
+    }
+    # Drawn by name, since one_of would take each kind once, whatever its weight.
+    names = [name for name, (weight, _) in steps.items() for _ in range(weight)]
+    step = st.sampled_from(names).flatmap(lambda name: st.tuples(st.just(name), *steps[name][1]))
+    # Hypothesis likes short lists, in which little comes together; so most are long.
+    long = st.lists(step, min_size=trial.steps_max // 2, max_size=trial.steps_max)
+    return st.lists(step, min_size=2, max_size=8) | long | long
 
 
 def play(trial: Trial[Any], schedule: Sequence[tuple[Any, ...]]) -> _Replicas[Any]:
     """Run a schedule, checking after each step, then exchange everything and check that all replicas are equal."""
     replicas = _Replicas(trial)
-    for step in schedule:
+    for step in (*trial.opening, *schedule):
         match step:
             case ("operate", int(replica), operation):
                 replicas.operate(replica, operation)
@@ -432,6 +441,11 @@ def play(trial: Trial[Any], schedule: Sequence[tuple[Any, ...]]) -> _Replicas[An
                 replicas.deliver(at, keep=keep, lose=luck == 0)
                 for replica in range(trial.replicas):
                     replicas.check(replica)
+            case ("meet", int(one), int(other)):
+                for pair in ((one, other), (other, one)):
+                    replicas.send_state(*pair)
+                    replicas.deliver(len(replicas.network) - 1, keep=False, lose=False)
+                    replicas.check(pair[1])
             case ("cut", side):
                 replicas.side = side
             case ("restart", int(replica)):
@@ -444,7 +458,7 @@ def play(trial: Trial[Any], schedule: Sequence[tuple[Any, ...]]) -> _Replicas[An
     return replicas
 
 
-def follows_specification(trial: Trial[Any], examples: int = 120) -> None:
+def follows_specification(trial: Trial[Any], examples: int = 60) -> None:
     """Play random schedules; fails with the shortest schedule that shows a difference."""
 
     @settings(max_examples=examples, deadline=None)

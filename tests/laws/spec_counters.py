@@ -20,7 +20,7 @@ def sums(visible: History) -> dict[Any, int]:
     return value
 
 
-# ---- bounded: ("earn", n), ("redeem", n), ("grant", taker, n), ("receive", donor) ---------------------------------------
+# ---- bounded: ("earn", n), ("redeem", n), ("grant", taker, n), ("receive",) ---------------------------------------
 
 
 def granted(events: list[Event], donor: Author, taker: Author) -> int:
@@ -32,7 +32,7 @@ def received(visible: History, everything: History, taker: Author, donor: Author
     seen_by_takings = [
         granted([everything[id_] for id_ in event.seen], donor, taker)
         for event in visible.values()
-        if event.author == taker and event.operation == ("receive", donor)
+        if event.author == taker and event.operation == ("receive",)
     ]
     return max(seen_by_takings, default=0)
 
