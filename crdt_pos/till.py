@@ -14,7 +14,7 @@ from dataclasses import replace
 from crdt_pos import journal, undoing
 from crdt_pos.balance import Balance
 from crdt_pos.basket import PROGRAMME_OF, checked_sum, settle, sold_line, tax_lines, tender_line, with_taxes
-from crdt_pos.day import Day, drawer_cash_minor, fold, line_net_minor
+from crdt_pos.day import Day, fold, line_net_minor
 from crdt_pos.errors import (
     AmountTooLarge,
     AskForDate,
@@ -37,13 +37,12 @@ from crdt_pos.receipt import (
     Opening,
     Receipt,
     ReceiptType,
-    Series,
     StockAct,
     Tender,
     TenderLine,
     Undoes,
 )
-from crdt_pos.reports import XReport, ZReport
+from crdt_pos.reports import XReport, ZReport, x_report
 from crdt_pos.requests import Redeemable, RefundRequest, SaleRequest, StockLine
 from crdt_pos.stock import stock_line, store_stock
 from crdt_pos.terms import Terms
@@ -131,7 +130,7 @@ class Till:
                 refunds_minor=closed.day.perpetual_refunds,
             )
             turn.views.extend((key, None) for key, _ in turn.reader.views(FOLD_PREFIX))
-        report = self._report(closed, act)
+        report = x_report(act, closed.day, closed.seq)
         names = XReport.__dataclass_fields__
         return ZReport(
             **{name: getattr(report, name) for name in names}, cash_counted_minor=counted_minor, closed_ms=act.stamp_ms
@@ -170,7 +169,7 @@ class Till:
     def x_report(self) -> XReport:
         """The open date so far. Raises ``NotOpen``."""
         with self._turn() as turn:
-            return self._report(turn.state, turn.receipt(ReceiptType.CLOSING))
+            return x_report(turn.receipt(ReceiptType.CLOSING), turn.state.day, turn.state.seq)
 
     # ---- selling --------------------------------------------------------------------------------------------------------
 
@@ -429,37 +428,6 @@ class Till:
     def _expected(self, reader: Reader, state: TillState, product: int) -> int:
         so_far = goods_so_far(reader, product)
         return store_stock(reader, self._identity.store, product, self._identity.author, state.open_day, so_far)
-
-    def _report(self, state: TillState, act: Receipt) -> XReport:
-        day = state.day
-        cash = day.tenders.get(Tender.CASH)
-        return XReport(
-            business_date=act.business_date,
-            store=act.store,
-            till=act.till,
-            incarnation=act.incarnation,
-            currency=act.currency,
-            exponent=act.exponent,
-            sales_minor=day.takings_minor,
-            refunds_minor=day.refunds_minor,
-            tax={code: (tax.base - tax.base_back, tax.tax - tax.tax_back) for code, tax in day.taxes.items()},
-            tax_not_included_minor=day.tax_not_included_minor,
-            rounding_minor=day.rounding.net,
-            liabilities_sold_minor=day.liabilities.net,
-            tenders={Tender(kind): (flow.come_in, flow.gone_out) for kind, flow in day.tenders.items()},
-            documents={
-                Series(series): (numbers.first, numbers.last, numbers.documents)
-                for series, numbers in day.series.items()
-            },
-            covers=state.seq,
-            float_minor=day.drawer.get(DrawerAct.FLOAT, 0),
-            pick_ups_minor=day.drawer.get(DrawerAct.PICK_UP, 0),
-            paid_in_minor=day.drawer.get(DrawerAct.PAID_IN, 0),
-            paid_out_minor=day.drawer.get(DrawerAct.PAID_OUT, 0),
-            cash_expected_minor=drawer_cash_minor(day, cash.net if cash is not None else 0),
-            perpetual_sales_minor=day.perpetual_sales,
-            perpetual_refunds_minor=day.perpetual_refunds,
-        )
 
 
 def _movements(terms: Terms, act: Receipt, points: dict[tuple[str, bytes], int]) -> tuple[AccountMovement, ...]:

@@ -56,6 +56,16 @@ def test_a_clock_before_the_last_close_is_asked_about(place: Place) -> None:
     place.till.sell(MILK_SALE)
 
 
+def test_a_clock_before_a_late_close_is_asked_about_even_on_a_new_date(place: Place) -> None:
+    place.clock.ms += 2 * DAY_MS
+    place.till.close_date()
+    place.clock.ms -= DAY_MS
+    with pytest.raises(AskForDate, match="the clock says 2026-11-21, closed last: 2026-11-20"):
+        place.till.open_date()
+    place.clock.ms += DAY_MS
+    assert place.till.open_date() == datetime.date(2026, 11, 22)
+
+
 def test_a_date_from_the_future_does_not_lock_the_till_for_ever() -> None:
     place = Place()
     place.till.open_date(datetime.date(2099, 1, 1))
@@ -201,6 +211,7 @@ def test_a_neighbour_closes_the_date_of_a_dead_till_and_nothing_counts_twice() -
     assert mine.till.proxy_close(dead.me.author, DATE) is True
     assert mine.till.proxy_close(dead.me.author, DATE) is False
     mine.till.publish()
+    assert mine.published()[1].takings_minor == 250  # one entry, not a fork: it repeats what was published by proxy
     with mine.log.read() as reader:
         total = store_total(reader)
     assert total == 119 + 250
