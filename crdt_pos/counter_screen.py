@@ -30,7 +30,7 @@ from crdt_pos.counter_basket import (
 from crdt_pos.counter_dialogs import Menu, Shown
 from crdt_pos.counter_link import Bar, LinkedScreen
 from crdt_pos.local import LocalRefused, Message
-from crdt_pos.money import decimal_text
+from crdt_pos.money import decimal_text, round_to_step
 
 SEARCH_AFTER_S: Final = 0.06
 FOUND_MAX: Final = 30
@@ -147,11 +147,14 @@ class CounterScreen(LinkedScreen):
             found = (await self.call("lookup", text=words, limit=FOUND_MAX))["products"]
         if self.gone:
             return
-        self._found, self._found_for = found, words
         listed = self.query_one("#found", OptionList)
+        # Whoever has moved to a product keeps it while more letters come.
+        moved_to = self._found[listed.highlighted]["product"] if listed.highlighted else None
+        numbers = [product["product"] for product in found]
+        self._found, self._found_for = found, words
         listed.clear_options()
         listed.add_options(Option(self._offer(product)) for product in found)
-        listed.highlighted = 0 if found else None
+        listed.highlighted = (numbers.index(moved_to) if moved_to in numbers else 0) if found else None
         listed.border_subtitle = f"{len(found)}" if found else ""
 
     def _offer(self, product: Message) -> str:
@@ -191,13 +194,11 @@ class CounterScreen(LinkedScreen):
         many, words = split_quantity(typed)
         if not words:
             return
-        chosen = self.query_one("#found", OptionList).highlighted
         if self._found_for != words:
             # A scanner types faster than the search waits.
             await self._find(words)
-            chosen = 0
         if self._found:
-            product = self._found[chosen or 0]
+            product = self._found[self.query_one("#found", OptionList).highlighted or 0]
         elif words.isascii() and words.isdigit() and int(words) < 2**64:
             product = _unknown_product(int(words))
         else:
@@ -332,22 +333,7 @@ class CounterScreen(LinkedScreen):
         basket = self._basket
         if not basket.lines:
             raise NotUnderstood("The basket is empty: type a code or words first.")
-        if basket.due_minor:
-            due = self.money(basket.due_minor)
-            typed = await self.ask(f"{question} (due {due})", answer=due)
-            if not typed:
-                return
-            amount = read_decimal(typed, self.exponent, "amount")
-            if kind != "cash" and amount > basket.due_minor:
-                raise NotUnderstood("Only cash gives change: the amount is more than what is due.")
-            reference = ""
-            if kind == "voucher":
-                reference = await self.ask("Number of the voucher") or ""
-            if amount:
-                basket.tenders.append((kind, amount, reference))
-                self._show_basket()
-        if basket.due_minor:
-            self.say(f"{self.money(basket.due_minor)} is still due.")
+        if basket.due_minor and not await self._tender(kind, question):
             return
         asked = basket.request()
         basket.tenders.clear()  # if the sale is refused, the payment is asked for again; the goods stay
@@ -361,6 +347,28 @@ class CounterScreen(LinkedScreen):
         finally:
             self._show_basket()
         await self._show_receipt(answer)
+
+    async def _tender(self, kind: str, question: str) -> bool:
+        """Ask for one payment; whether the basket is paid with it."""
+        basket, due_minor = self._basket, self._basket.due_minor
+        due = self.money(due_minor)
+        typed = await self.ask(f"{question} (due {due})", answer=due)
+        if not typed:
+            return False
+        amount = read_decimal(typed, self.exponent, "amount")
+        if kind != "cash" and amount > due_minor:
+            raise NotUnderstood("Only cash gives change: the amount is more than what is due.")
+        if kind == "cash" and amount == due_minor and not basket.tenders and not basket.points:
+            return True  # the till itself knows what exact cash is, with tax on top and rounded to coins
+        reference = (await self.ask("Number of the voucher") or "") if kind == "voucher" else ""
+        if amount:
+            basket.tenders.append((kind, amount, reference))
+            self._show_basket()
+        coins_minor = round_to_step(due_minor, int(self.status.get("cash_step_minor", 1)))
+        if not basket.due_minor or (kind == "cash" and amount >= coins_minor):
+            return True
+        self.say(f"{self.money(basket.due_minor)} is still due.")
+        return False
 
     async def _show_receipt(self, answer: Message) -> None:
         receipt: Message = answer["receipt"]

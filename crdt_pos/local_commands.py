@@ -158,6 +158,8 @@ class TillCommands:
             "legal_entity": terms.legal_entity,
             "currency": terms.currency.code,
             "exponent": terms.currency.exponent,
+            "cash_step_minor": terms.cash_step_minor,
+            "prices_with_tax": terms.prices_with_tax,
             "programme": terms.programme.name,
             "minor_per_point": terms.programme.minor_per_point,
             "business_date": open_on.isoformat() if open_on else None,

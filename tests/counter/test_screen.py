@@ -16,6 +16,8 @@ from crdt_pos.counter_dialogs import Ask, Menu, Shown
 from crdt_pos.counter_screen import CounterScreen
 from crdt_pos.local import LocalClient
 from crdt_pos.local_commands import ReplicaStatus
+from crdt_pos.money import Currency
+from crdt_pos.terms import Terms
 from tools.practice_shop import PracticeShop
 
 MILK, OAT, CHEESE, TULIPS = "4000000000012", "4000000000029", "4000000000043", "4000000000081"
@@ -346,3 +348,21 @@ def test_when_the_replica_stops_the_screen_says_so_keeps_the_basket_and_finds_it
         assert "TOTAL" in await cashier.paper()
 
     at_the_counter(tmp_path, scene)
+
+
+@pytest.mark.parametrize("typed", ["1.29", "1.30", "2.00"])
+def test_cash_is_rounded_to_the_coins_of_the_country_and_tax_comes_on_top(tmp_path: Path, typed: str) -> None:
+    shop = PracticeShop(Terms("Shop", Currency("CHF", 2), cash_step_minor=5, prices_with_tax=typed != "1.29"))
+    shop.till.open_date()
+
+    async def scene(cashier: Cashier) -> None:
+        await cashier.scan(MILK)
+        await cashier.keys("f7")
+        await cashier.answer(typed)
+        assert "Rounding" in await cashier.paper()
+
+    with shop.served(tmp_path):
+        at_the_counter(tmp_path, scene)
+    receipt = shop.till.receipt("12-3-a1-1")
+    assert receipt is not None
+    assert receipt.due_minor == (140 if typed == "1.29" else 130)
