@@ -179,3 +179,10 @@ def test_an_entry_and_the_patron_that_moves_it_may_come_in_one_batch(log: Log) -
         assert stored is not None
         assert stored.arrival == results[0].arrival
         assert reader.fingerprint(Scope("patrons/12")).feeds == 1
+
+
+def test_a_balance_that_changes_before_and_after_its_patron_in_one_batch_counts_once(log: Log) -> None:
+    anna = [entry(balance(b"anna"), seq, {0: seq}) for seq in (1, 2)]
+    append(log, anna[0], entry(patrons(12), 1, {b"anna": 1}), anna[1])
+    with log.read() as reader:
+        assert reader.fingerprint(Scope("patrons/12")) == feed_fingerprint(anna[1].feed_id, [anna[1].head])
