@@ -244,3 +244,11 @@ def test_what_is_not_here_is_said_in_one_sentence(company: Company, query: Query
     company.gather()
     with pytest.raises(NothingHere, match=said):
         books_at(company.office, query)
+
+
+def test_a_new_price_that_equals_the_old_is_no_variance(company: Company) -> None:
+    one = company.tills["12-1"]
+    company.office.write_catalogue([price_change(MILK, Price(119, one.clock.ms))])
+    one.till.sell(basket(MILK))
+    company.office.tell(one)
+    assert not [entry for entry in one.entries() if entry.document.kind == "variances"]

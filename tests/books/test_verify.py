@@ -9,7 +9,7 @@ from crdt_pos.receipt import Receipt
 from crdt_pos.requests import RefundLine, RefundRequest, StockLine
 from crdt_pos.schema import SCHEMA
 from crdt_pos.verify import Report, verify
-from gossip.entry import Entry, FeedId, sign
+from gossip.entry import Entry, FeedId, decode, sign
 from gossip.log import Arrival, Outcome, feed_key
 from tests.books.company import BREAD, MILK, Company, Replica, basket
 
@@ -199,3 +199,12 @@ def test_an_entry_that_its_author_may_not_write_is_found(sold: Company) -> None:
     foreign = sign(one.folder.key, entry.author, document, entry.feed, entry.scope, 1, 1, entry.body)
     one.log.append([Arrival(foreign)])
     assert "permission" in checks(verified(one))
+
+
+def test_a_signature_that_was_never_the_authors_is_found(sold: Company) -> None:
+    one = sold.tills["12-1"]
+    entry = a_day(one)
+    raw = a_lie(one, entry, {**entry.body, 9: {**entry.body.get(9, {}), 3: 5}}).raw
+    forged = decode(raw[:-1] + bytes([raw[-1] ^ 1]))
+    sold.office.log.append([Arrival(forged, forged.author)])
+    assert checks(verified(sold.office)) == {"signature"}
