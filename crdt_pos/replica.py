@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from crdt_pos import catalogue_views, variances
+from crdt_pos import catalogue_views, journal, variances
 from crdt_pos.balance import Balance
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.clock import store_clock, system_ms
@@ -225,7 +225,7 @@ class RunningReplica:
     # --- what follows from received entries --------------------------------------------------------------------------
 
     def _derive(self, reader: Reader, arrivals: Sequence[Arrival]) -> Derived:
-        views = list(self.safety.unsaved())
+        views = [*self.safety.unsaved(), *journal.derive(reader, arrivals)]
         prices = [arrival for arrival in arrivals if arrival.entry.document.kind == CATALOGUE]
         if not prices:
             return Derived(views)

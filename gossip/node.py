@@ -22,6 +22,7 @@ from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import LogError, PeerRefused, PeerUnreachable
 from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello, Position
+from gossip.in_flight import InFlight
 from gossip.ingest import AuthorRecord, Checked, check, same_order
 from gossip.link import Link
 from gossip.log import Appended, Arrival, Log, Outcome, Reader, View
@@ -154,6 +155,7 @@ class Node:
         self._trust = trust
         self._now_ms = now_ms
         self._hooks = hooks or Hooks()
+        self._in_flight = InFlight()
         self._writing = trio.Lock()
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
         self._wanted: dict[Address, _Wanted] = {}
@@ -396,7 +398,13 @@ class Node:
         return bool(link.session.shared)
 
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
-        link = Link(stream, Session(self.log, self._me, self._now_ms()), self, self._now_ms, dialled=dialled)
+        link = Link(
+            stream,
+            Session(self.log, self._me, self._now_ms(), in_flight=self._in_flight),
+            self,
+            self._now_ms,
+            dialled=dialled,
+        )
         try:
             await link.run()
         finally:

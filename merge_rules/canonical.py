@@ -4,14 +4,17 @@ Entries use a subset: integers from -2**63 to 2**64-1, byte strings, text, boole
 map are all unsigned integers, all byte strings or all text, so that bytewise and length-first order agree. No floats, no
 tags, no indefinite lengths; arrays and maps nest at most ``DEPTH_MAX`` deep.
 
-The subset is small enough to be written out here, each rule where it is read: a general decoder would first build what
-must be refused (shared references that unfold to gigabytes, tags that run code) and take twice as long.
+cbor2 encodes and decodes. Decoding is strict without encoding again: one walk over the decoded value looks at types and the
+order of keys and adds up the shortest possible length of every item. The sum is the length of the input only if every head
+was the shortest one and nothing was left over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NoReturn, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn, cast
+
+import cbor2
 
 from merge_rules.errors import NotCanonical
 
@@ -19,21 +22,14 @@ DEPTH_MAX: Final = 16
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 
-_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG = (major << 5 for major in range(7))
-_SIMPLE: Final[dict[int, object]] = {0xF4: False, 0xF5: True, 0xF6: None}
-_KEYS: Final[set[type]] = {int, bytes, str}
-_WIDE: Final = {24: (1, 24), 25: (2, 1 << 8), 26: (4, 1 << 16), 27: (8, 1 << 32)}
-"""By the lower five bits of the first byte: how many bytes follow, and the least argument that needs so many."""
-
 
 def encode(value: object) -> bytes:
     """Return the one encoding of ``value``: of the types that ``decode`` returns, or tuples for arrays.
 
     Raises ``NotCanonical`` for a value outside the subset.
     """
-    out = bytearray()
-    _write(out, value, DEPTH_MAX)
-    return bytes(out)
+    _shortest_length(value, None)
+    return cbor2.dumps(value, canonical=True)
 
 
 def decode(encoded: bytes) -> object:
@@ -42,150 +38,86 @@ def decode(encoded: bytes) -> object:
     Raises ``NotCanonical`` unless ``encode(decode(encoded)) == encoded``.
     """
     try:
-        value, end = _read(encoded, 0, DEPTH_MAX)
-    except IndexError:
-        _refuse("the bytes end too early")
-    if end != len(encoded):
-        _refuse("bytes left over")
+        value: object = cbor2.loads(encoded, allow_indefinite=False, allow_duplicate_keys=False, max_depth=DEPTH_MAX)
+    except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise NotCanonical(f"not CBOR: {error}") from error
+    if _shortest_length(value, len(encoded)) != len(encoded):
+        _refuse("bytes left over, or a head longer than it need be")
     return value
 
 
-def _read(encoded: bytes, at: int, depth: int) -> tuple[object, int]:
-    """The item at ``at`` and where the next one begins. ``IndexError`` where the bytes end."""
-    first = encoded[at]
-    at += 1
-    if first < 24:
-        return first, at
-    major, argument = first & 0xE0, first & 0x1F
-    if major >= _TAG:
-        if first not in _SIMPLE:
-            _refuse("a tag, a float or an unknown simple value")
-        return _SIMPLE[first], at
-    if argument >= 24:
-        if argument > 27:
-            _refuse("an indefinite length")
-        width, least = _WIDE[argument]
-        argument = int.from_bytes(encoded[at : at + width], "big")
-        at += width
-        if argument < least:
-            _refuse("a head that is cut off, or longer than it need be")
-    if major == _UNSIGNED:
-        return argument, at
-    if major == _ARRAY:
-        return _read_array(encoded, at, argument, depth - 1)
-    if major == _MAP:
-        return _read_map(encoded, at, argument, depth - 1)
-    if major == _NEGATIVE:
-        if argument >= -INTEGER_MIN:
-            _refuse("an integer below -2**63")
-        return -1 - argument, at
-    end = at + argument
-    content = encoded[at:end]
-    if len(content) != argument:
-        raise IndexError
-    return (content if major == _BYTES else _text(content)), end
+def _shortest_length(value: object, bytes_max: int | None) -> int:
+    """Bytes of the shortest encoding. With ``bytes_max`` keys must stand in order, and a larger value ends the walk early:
+    decoded input may share containers (tag 29) and be far larger than its bytes, or endless."""
+    total = 0
+    level: list[object] = [value]
+    for depth in range(DEPTH_MAX + 1):
+        deeper: list[object] = []
+        for item in level:
+            kind = type(item)
+            if kind is int:
+                number = cast("int", item)
+                if not INTEGER_MIN <= number <= INTEGER_MAX:
+                    _refuse("an integer outside -2**63 … 2**64-1")
+                total += _head_bytes(number if number >= 0 else -1 - number)
+            elif depth == DEPTH_MAX and kind in _CONTAINERS:
+                _refuse(f"more than {DEPTH_MAX} levels")
+            elif kind is list or kind is tuple:
+                items = cast("Sequence[object]", item)
+                total += _head_bytes(len(items))
+                deeper += items
+            elif kind is dict:
+                mapping = cast("dict[object, object]", item)
+                total += _head_bytes(len(mapping))
+                deeper += _checked_keys(mapping, in_order=bytes_max is not None)
+                deeper += mapping.values()
+            elif isinstance(item, bytes | str):
+                size = len(item) if isinstance(item, bytes) else len(_utf8(item))
+                total += _head_bytes(size) + size
+            elif kind is bool or item is None:
+                total += 1
+            else:
+                _refuse(f"{kind.__name__} does not stand in an entry")
+            if bytes_max is not None and total + len(deeper) > bytes_max:
+                _refuse("a value larger than its bytes")
+        if not deeper:
+            break
+        level = deeper
+    return total
 
 
-def _read_array(encoded: bytes, at: int, count: int, depth: int) -> tuple[object, int]:
-    if depth < 0:
-        _refuse(f"more than {DEPTH_MAX} levels")
-    items: list[object] = []
-    for _ in range(count):
-        item, at = _read(encoded, at, depth)
-        items.append(item)
-    return items, at
-
-
-def _read_map(encoded: bytes, at: int, count: int, depth: int) -> tuple[object, int]:
-    if depth < 0:
-        _refuse(f"more than {DEPTH_MAX} levels")
-    mapping: dict[object, object] = {}
-    keys_major = encoded[at] & 0xE0 if count else _UNSIGNED
-    if keys_major not in (_UNSIGNED, _BYTES, _TEXT):
-        _refuse("a map key that is neither unsigned, bytes nor text")
-    before = b""
-    for _ in range(count):
-        if encoded[at] & 0xE0 != keys_major:
-            _refuse("map keys of more than one type")
-        key, end = _read(encoded, at, depth)
-        key_encoded = encoded[at:end]
-        if key_encoded <= before:
-            _refuse("map keys out of order, or one twice")
-        before = key_encoded
-        mapping[key], at = _read(encoded, end, depth)
-    return mapping, at
-
-
-def _write(out: bytearray, value: object, depth: int) -> None:
-    if value is None or value is False or value is True:
-        out.append(0xF6 if value is None else 0xF5 if value else 0xF4)
-    elif isinstance(value, int):
-        if not INTEGER_MIN <= value <= INTEGER_MAX:
-            _refuse("an integer outside -2**63 … 2**64-1")
-        if value >= 0:
-            _write_head(out, _UNSIGNED, value)
-        else:
-            _write_head(out, _NEGATIVE, -1 - value)
-    elif isinstance(value, bytes):
-        _write_head(out, _BYTES, len(value))
-        out += value
-    elif isinstance(value, str):
-        encoded = _utf8(value)
-        _write_head(out, _TEXT, len(encoded))
-        out += encoded
-    elif depth == 0 and isinstance(value, list | tuple | dict):
-        _refuse(f"more than {DEPTH_MAX} levels")
-    elif isinstance(value, list | tuple):
-        items = cast("Sequence[object]", value)
-        _write_head(out, _ARRAY, len(items))
-        for item in items:
-            _write(out, item, depth - 1)
-    elif isinstance(value, dict):
-        mapping = cast("dict[object, object]", value)
-        _write_head(out, _MAP, len(mapping))
-        for key in _in_order(mapping):
-            _write(out, key, depth - 1)
-            _write(out, mapping[key], depth - 1)
-    else:
-        _refuse(f"{type(value).__name__} does not stand in an entry")
-
-
-def _write_head(out: bytearray, major: int, argument: int) -> None:
+def _head_bytes(argument: int) -> int:
     if argument < 24:
-        out.append(major | argument)
-    elif argument < 1 << 8:
-        out.append(major | 24)
-        out.append(argument)
-    elif argument < 1 << 16:
-        out.append(major | 25)
-        out += argument.to_bytes(2, "big")
-    elif argument < 1 << 32:
-        out.append(major | 26)
-        out += argument.to_bytes(4, "big")
-    else:
-        out.append(major | 27)
-        out += argument.to_bytes(8, "big")
+        return 1
+    if argument < 1 << 8:
+        return 2
+    if argument < 1 << 16:
+        return 3
+    return 5 if argument < 1 << 32 else 9
 
 
-def _in_order(mapping: dict[object, object]) -> list[object]:
-    kinds = set(map(type, mapping))
-    if len(kinds) > 1 or not kinds <= _KEYS:
+def _checked_keys(mapping: dict[object, object], *, in_order: bool) -> list[object]:
+    keys = list(mapping)
+    kinds = set(map(type, keys))
+    if not kinds:
+        return keys
+    order = _KEY_ORDER.get(kinds.pop()) if len(kinds) == 1 else None
+    if order is None:
         _refuse("map keys that are not all unsigned, all bytes or all text")
-    if str in kinds:
-        return sorted(mapping, key=lambda key: (len(encoded := _utf8(cast("str", key))), encoded))
-    if bytes in kinds:
-        return sorted(mapping, key=lambda key: (len(cast("bytes", key)), key))
-    numbers = sorted(cast("dict[int, object]", mapping))
-    if numbers and numbers[0] < 0:
+    ordered = cast("list[object]", sorted(cast("list[Any]", keys), key=order))
+    if isinstance(ordered[0], int) and ordered[0] < 0:
         _refuse("a negative map key")
-    return cast("list[object]", numbers)
+    if in_order and ordered != keys:
+        _refuse("map keys out of order")
+    return keys
 
 
-def _text(content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        _refuse("text that is not UTF-8")
+def _bytes_order(key: bytes) -> tuple[int, bytes]:
+    return len(key), key
+
+
+def _text_order(key: str) -> tuple[int, bytes]:
+    return _bytes_order(_utf8(key))
 
 
 def _utf8(text: str) -> bytes:
@@ -193,6 +125,10 @@ def _utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         _refuse("text that is not Unicode")
+
+
+_CONTAINERS: Final = (list, tuple, dict)
+_KEY_ORDER: Final[dict[type, Callable[[Any], Any]]] = {int: int, bytes: _bytes_order, str: _text_order}
 
 
 def _refuse(why: str) -> NoReturn:
