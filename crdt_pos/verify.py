@@ -158,13 +158,12 @@ class _Checks:
     def _feed(self, feed: FeedId) -> None:
         heads = self._reader.heads(feed)
         held = list(self._reader.entries(feed))
+        reach = max((head.seq for head in heads), default=0)
         if len(heads) > 1:
-            self.found("chain", feed.document, feed.author, heads[-1].seq, "the author contradicts itself: a fork")
+            self.found("chain", feed.document, feed.author, reach, "the author contradicts itself: a fork")
         missing = {head.hash for head in heads} - {stored.entry.hash for stored in held}
         if missing:
-            self.found(
-                "chain", feed.document, feed.author, heads[-1].seq, "the newest entry is not the one that is noted"
-            )
+            self.found("chain", feed.document, feed.author, reach, "the newest entry is not the one that is noted")
         if held and held[0].entry.feed is FeedType.WHOLE:
             self.report.chains += 1
             self._chain(feed, heads, [stored.entry for stored in held])
