@@ -54,30 +54,28 @@ def _shortest_length(value: object, bytes_max: int | None) -> int:
     for depth in range(DEPTH_MAX + 1):
         deeper: list[object] = []
         for item in level:
-            kind = type(item)
-            if kind is int:
-                number = cast("int", item)
-                if not INTEGER_MIN <= number <= INTEGER_MAX:
+            if isinstance(item, bool) or item is None:
+                total += 1
+            elif isinstance(item, int):
+                if not INTEGER_MIN <= item <= INTEGER_MAX:
                     _refuse("an integer outside -2**63 … 2**64-1")
-                total += _head_bytes(number if number >= 0 else -1 - number)
-            elif depth == DEPTH_MAX and kind in _CONTAINERS:
+                total += _head_bytes(item if item >= 0 else -1 - item)
+            elif isinstance(item, bytes | str):
+                size = len(item) if isinstance(item, bytes) else len(_utf8(item))
+                total += _head_bytes(size) + size
+            elif depth == DEPTH_MAX and isinstance(item, list | tuple | dict):
                 _refuse(f"more than {DEPTH_MAX} levels")
-            elif kind is list or kind is tuple:
+            elif isinstance(item, list | tuple):
                 items = cast("Sequence[object]", item)
                 total += _head_bytes(len(items))
                 deeper += items
-            elif kind is dict:
+            elif isinstance(item, dict):
                 mapping = cast("dict[object, object]", item)
                 total += _head_bytes(len(mapping))
                 deeper += _checked_keys(mapping, in_order=bytes_max is not None)
                 deeper += mapping.values()
-            elif isinstance(item, bytes | str):
-                size = len(item) if isinstance(item, bytes) else len(_utf8(item))
-                total += _head_bytes(size) + size
-            elif kind is bool or item is None:
-                total += 1
             else:
-                _refuse(f"{kind.__name__} does not stand in an entry")
+                _refuse(f"{type(item).__name__} does not stand in an entry")
             if bytes_max is not None and total + len(deeper) > bytes_max:
                 _refuse("a value larger than its bytes")
         if not deeper:
@@ -127,7 +125,6 @@ def _utf8(text: str) -> bytes:
         _refuse("text that is not Unicode")
 
 
-_CONTAINERS: Final = (list, tuple, dict)
 _KEY_ORDER: Final[dict[type, Callable[[Any], Any]]] = {int: int, bytes: _bytes_order, str: _text_order}
 
 
