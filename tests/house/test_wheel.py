@@ -43,8 +43,8 @@ def test_the_installed_command_works_from_a_folder_that_has_its_own_tools_and_pe
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong package was imported')\n")
     company = [str(installed / "crdt-pos"), "company", "create", "Corner Shops", "--at", str(tmp_path / "office")]
     assert "office-a" in subprocess.run(company, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
-    books = [str(installed / "python"), "-m", "crdt_pos", "books", "--at", str(tmp_path / "office"), "--json"]
-    assert subprocess.run(books, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.startswith("{")
+    verify = [str(installed / "python"), "-m", "crdt_pos", "verify", "--at", str(tmp_path / "office"), "--json"]
+    assert subprocess.run(verify, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.startswith("{")
 
 
 def test_the_wheel_holds_the_five_packages_and_nothing_of_the_tests(installed: Path) -> None:
