@@ -33,6 +33,7 @@ from gossip.tls import TlsStream
 from peers.certificates import Certificate
 
 TICK_S: Final = 1.0
+GOODBYE_TIMEOUT_S: Final = 5.0
 ENTRIES_AT_ONCE_MAX: Final = 2048
 """How many received entries are checked and committed together."""
 
@@ -84,6 +85,7 @@ class Link:
         self._now_ms = now_ms
         self._nursery: trio.Nursery | None = None
         self._something_to_send = trio.Event()
+        self._said_goodbye = trio.Event()
         # Unbounded only in name: the session's window ends one whose peer sends more than it may.
         self._received_in, self._received_out = trio.open_memory_channel[EntriesReceived | CursorMoved](math.inf)
         self._answers: dict[int, tuple[trio.Event, list[bytes | None]]] = {}
@@ -103,7 +105,9 @@ class Link:
                 nursery.start_soon(self._tick)
                 self._something_to_send.set()
                 await self._read()
-                await self._flush()
+                # The writing task says the last words, and closes. A peer that does not take them is not waited for.
+                with trio.move_on_after(GOODBYE_TIMEOUT_S):
+                    await self._said_goodbye.wait()
                 nursery.cancel_scope.cancel()
         finally:
             self.over.set()
@@ -207,6 +211,7 @@ class Link:
             await self._flush()
             if self.session.ended:
                 await self.stream.aclose()  # wakes the reading task
+                self._said_goodbye.set()
                 return
 
     async def _flush(self) -> None:
@@ -217,8 +222,6 @@ class Link:
                 # The reading task finds the broken stream too, and ends the session.
                 self.facts.trouble = str(error)
                 return
-            except trio.BusyResourceError:
-                return  # the writing task is at it already
 
     async def _tick(self) -> None:
         while True:

@@ -414,6 +414,11 @@ class Node:
                 self._changed = trio.Event()
                 ended = link.facts.ended
                 _log.info("session with %s ended: %s", link.peer.name, ended.reason.name if ended else "cancelled")
+            elif link.facts.ended is not None and link.facts.ended.reason not in (Reason.LOST, Reason.DUPLICATE):
+                ended = link.facts.ended
+                _log.warning(
+                    "no session with %s at %s: %s", link.peer.name, stream.address, ended.why or ended.reason.name
+                )
         return link
 
     def decide(self, link: Link, said: PeerSaidHello) -> list[Event]:
