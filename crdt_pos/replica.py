@@ -21,6 +21,7 @@ from crdt_pos.balance import Balance
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.clock import store_clock, system_ms
 from crdt_pos.directory import is_roster
+from crdt_pos.errors import FolderError
 from crdt_pos.folder import Folder
 from crdt_pos.forks import prove
 from crdt_pos.identity import Identity
@@ -66,6 +67,12 @@ class RunningReplica:
         self.folder = folder
         self.certificate = folder.certificate
         self.log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company)
+        if self.log.copied:
+            self.log.close()
+            raise FolderError(
+                f"{folder.path} is a copy of another folder of {folder.certificate.name}, and two with one key would contradict "
+                f"each other: run the original, or give this machine a life of its own with 'crdt-pos till enrol'."
+            )
         self.trust = RosterTrust(folder, self.log)
         self.safety = Safety(self.log, self.certificate.author)
         self.now = store_clock(self._time_zone)
