@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -27,6 +28,10 @@ from tools.selling import Ledger, Place
 from tools.town import Town, TownError, cores, loopback_settings
 
 PROCESSES_MAX: Final = 16
+START_TIMEOUT_S: Final = 60.0
+START_TIMEOUT_PER_TILL_S: Final = 8.0
+WIDTH: Final = 100
+"""Columns where the screen is not a terminal."""
 SETTLE_TIMEOUT_S: Final = 120.0
 MARK: Final = "crdt-pos-demo"
 """A file that says that a folder is a demo's, and may be replaced by the next."""
@@ -41,6 +46,7 @@ MARK: Final = "crdt-pos-demo"
 @click.option("--tills", type=click.IntRange(1, 40), default=2, show_default=True, help="Tills in each store.")
 @click.option("--at", "at", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Save the screen as a picture (SVG), too.")
 @click.option(
     "--processes",
     type=click.IntRange(1),
@@ -55,6 +61,7 @@ def demo(
     tills: int,
     at: Path,
     json_file: Path | None,
+    picture: Path | None,
     processes: int,
 ) -> None:
     """Sell a week of real baskets at many tills and check the books to the cent.
@@ -63,12 +70,16 @@ def demo(
     basket of the busiest stores of a real grocery chain in order of time, and compares every replica's books with the data.
     The folder is kept, to look into. Exit code 1 if any figure is off.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, record=picture is not None)
+    if not console.is_terminal:
+        console.width = WIDTH
     try:
         result, facts = _run(console, (first.date(), last.date()), count, tills, at, processes)
     except (DataMissing, TownError) as error:
         raise Refused(str(error)) from error
     _show(console, result, facts, at)
+    if picture is not None:
+        console.save_svg(str(picture), title="make demo")
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(result) | facts | {"right": result.right}, indent=2, default=str) + "\n")
     if not result.right:
@@ -92,10 +103,13 @@ def _run(
         f"[bold]crdt-pos demo[/bold]: {len(baskets):,} baskets of {len(stores)} stores, {period[0]} to {period[1]}, at "
         f"{tills} tills each, on {cores()} cores.\n"
         "The baskets are real: a panel of 2,469 households of a grocery chain, so a busy store shows some 15 a day, not all.\n"
-        "What they lack is derived: "
-        + "; ".join(f"[bold]{name}[/bold] {rule}" for name, rule in data.DERIVED.items())
-        + ".\n"
+        "What they lack is derived by a rule, and is not data:"
     )
+    rules = Table.grid(padding=(0, 2))
+    for name, rule in data.DERIVED.items():
+        rules.add_row(f"  [bold]{name}[/bold]", rule)
+    console.print(rules)
+    console.print()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
         step = progress.add_task("founding the company and enrolling its tills", total=None)
@@ -182,7 +196,8 @@ def _wait_until_ready(town: Town, places: list[Place], due: truth.Truth, report:
         report(len(places) - len(waiting))
         return not waiting
 
-    town.wait(all_ready, "Finding the head office and reading its catalogue")
+    timeout_s = START_TIMEOUT_S + START_TIMEOUT_PER_TILL_S * len(places)
+    town.wait(all_ready, "Finding the head office and reading its catalogue", timeout_s)
     for place in places:
         town.client(town.tills[place]).call("product", product=product)
 
@@ -224,19 +239,17 @@ def _settle(town: Town, period: tuple[datetime.date, datetime.date], ledger: Led
 
 def _show(console: Console, result: Result, facts: dict[str, Any], at: Path) -> None:
     title = f"Every book against the data, {facts['from']} to {facts['to']}, in {data.CURRENCY}"
-    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
-    headings = (
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in (
         "store",
         "baskets",
         "data",
-        "office",
+        "head office",
         "tills",
         "stock\ndrift",
-        "WAN bytes/\ntill·day",
-        "msgs",
+        "WAN bytes\n(messages)",
         "to the\ncent",
-    )
-    for name in headings:
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for row in result.stores:
         tills = sorted(set(row.tills_minor.values()))
@@ -247,8 +260,7 @@ def _show(console: Console, result: Result, facts: dict[str, Any], at: Path) -> 
             _money(row.office_minor),
             " ≠ ".join(_money(minor) for minor in tills) + (f" ×{len(row.tills_minor)}" if len(tills) == 1 else ""),
             str(row.stock_drift),
-            f"{row.wan_bytes_per_till_day:,}",
-            f"{row.wan_messages_per_till_day:,}",
+            f"{row.wan_bytes_per_till_day:,} ({row.wan_messages_per_till_day:,})",
             _verdict(row.right) if row.final else "[red]✗ waiting[/red]",
         )
     table.add_section()
@@ -260,10 +272,12 @@ def _show(console: Console, result: Result, facts: dict[str, Any], at: Path) -> 
         "",
         str(sum(row.stock_drift for row in result.stores)),
         "",
-        "",
         _verdict(result.right),
     )
     console.print(table)
+    console.print(
+        "WAN: between one till and the head office, per day, TLS records and acknowledgements of both directions counted."
+    )
     console.print(
         f"Points earned {result.points_earned:,} (data {result.points_earned_data:,}), redeemed {result.points_redeemed:,} "
         f"(receipts {result.points_redeemed_tills:,}), owed {result.points_owed:,}; the equation of the books "
