@@ -257,8 +257,15 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else f"{error.strerror}."
     if any(root.__name__ in _ROOTS and root.__module__.endswith(".errors") for root in type(error).__mro__):
-        return " ".join((str(error) or type(error).__doc__ or "").split())
+        return _whole(" ".join((str(error) or type(error).__doc__ or "").split()))
     return ""
+
+
+def _whole(said: str) -> str:
+    # Errors of the lower layers are parts of sentences. A name or path at the beginning stays as it is.
+    first = said.partition(" ")[0]
+    begun = said[:1].upper() + said[1:] if first.isalpha() else said
+    return begun if begun.endswith((".", "?", "!", ")")) else begun + "."
 
 
 # Named, not imported: an error's package is loaded by whoever raised it, and --help should load none of them.

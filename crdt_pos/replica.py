@@ -37,6 +37,7 @@ from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
 from gossip.entry import Entry, Hash
+from gossip.errors import LogFull
 from gossip.log import Arrival, Outcome, Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.node import Batch, Derived, Hooks, Node
@@ -128,12 +129,13 @@ class RunningReplica:
     def _save(self) -> None:
         views = self.safety.unsaved()
         if views:
-            self.log.append([], views)
+            with contextlib.suppress(LogFull):
+                self.log.append([], views)
 
     async def _checkpoints(self, till: Till) -> None:
         while True:
             await trio.sleep(CHECKPOINT_S)
-            await self.node.write(till.publish)
+            await self._wrote(till.publish)
 
     async def _discover(self, listening: Address) -> None:
         """Find neighbours by multicast. Where that is blocked, say so and go on with the addresses in the settings."""
@@ -265,7 +267,16 @@ class RunningReplica:
 
     async def _prove_forks(self) -> None:
         async for pairs in self._to_prove_out:
-            await self.node.write(partial(self._append_proofs, pairs))
+            while not await self._wrote(partial(self._append_proofs, pairs)):
+                await trio.sleep(CHECKPOINT_S)
+
+    async def _wrote(self, act: Callable[[], object]) -> bool:
+        """Run an act of which nobody waits for the outcome; whether there was room for it on the disk."""
+        try:
+            await self.node.write(act)
+        except LogFull:
+            return False
+        return True
 
     def _append_proofs(self, pairs: list[tuple[Entry, Hash]]) -> None:
         now_ms = system_ms()
@@ -285,7 +296,10 @@ class RunningReplica:
             if peer.author != question.taker and peer.role is not Role.OFFICE:
                 return None
             grant = partial(self.till.grant, question.account, question.taker, question.amount, question.programme)
-            return encode_granted(await self.node.write(grant))
+            try:
+                return encode_granted(await self.node.write(grant))
+            except LogFull:
+                return None
         return encode_granted(await self._ask_around(question, (peer.author,), RIGHTS_TIMEOUT_MS))
 
     async def borrow(self, account: bytes, amount: int, deadline_ms: int, programme: str = "") -> None:

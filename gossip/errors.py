@@ -32,6 +32,9 @@ class LogError(GossipError):
 class LogCorrupt(LogError):
     """The log's file is damaged. Restore it from a peer: nothing acknowledged elsewhere is lost."""
 
+    def __str__(self) -> str:
+        return f"{super().__str__()}; nothing in it was changed, and what peers hold comes back to a newly enrolled replica"
+
 
 class LogForeign(LogError):
     """The log was written by another company or an unknown version."""

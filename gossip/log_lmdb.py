@@ -309,15 +309,17 @@ def _opening(folder: Path) -> Generator[None]:
             yield
     except OSError as error:
         if error.errno in _NO_SPACE:
-            raise LogFull(f"no space is left for the log in {folder}") from error
+            raise LogFull(
+                f"no space is left for the log in {folder}: nothing was written, make room and try again"
+            ) from error
         raise LogError(f"the log in {folder} cannot be used: {error}") from error
 
 
 def _log_error(folder: Path, error: lmdb.Error) -> LogError:
     if isinstance(error, lmdb.MapFullError):
-        return LogFull(f"the log in {folder} has reached its greatest size")
+        return LogFull(f"the log in {folder} has reached its greatest size: nothing was written")
     if error.code in _NO_SPACE:
-        return LogFull(f"no space is left for the log in {folder}")
+        return LogFull(f"no space is left for the log in {folder}: nothing was written, make room and try again")
     if isinstance(error, _DAMAGED):
         return LogCorrupt(f"the log in {folder} is damaged: {error}")
     return LogError(f"the log in {folder} cannot be used: {error}")

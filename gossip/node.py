@@ -20,7 +20,7 @@ import trio
 from gossip import tls
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
-from gossip.errors import LogError, PeerRefused, PeerUnreachable
+from gossip.errors import LogError, LogFull, PeerRefused, PeerUnreachable
 from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello, Position
 from gossip.in_flight import InFlight
 from gossip.ingest import AuthorRecord, Checked, check, same_order
@@ -214,7 +214,13 @@ class Node:
         """Run ``act``, which may append to the log, on a worker thread, and then wake the sessions."""
         async with self._writing:
             # Not abandoned when cancelled: a commit that is under way must be waited for.
-            result = await trio.to_thread.run_sync(act)
+            try:
+                result = await trio.to_thread.run_sync(act)
+            except LogFull as error:
+                self.trouble = str(error)
+                _log.error("%s", error)
+                raise
+        self.trouble = ""
         self.wake()
         return result
 
