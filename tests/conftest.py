@@ -1,6 +1,20 @@
 """Settings for all tests: Hypothesis draws the same examples every time, so that a red build is red for everyone."""
 
+import os
+import shutil
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def strace() -> str:
+    """The program that records what a process writes and syncs."""
+    found = shutil.which("strace")
+    if found is None:
+        assert not os.environ.get("CI"), "strace is missing: the power cut tests cannot run"
+        pytest.skip("strace is not installed: the writes of a process cannot be recorded")
+    return found

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -36,24 +38,45 @@ class Sync(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """The process said that commit ``number`` is safe."""
+    """The process said that something is safe: a line of its output."""
 
-    number: int
+    said: str
 
 
 Event = Write | Sync | Acknowledged
 
 
-def record(strace: str, folder: Path, sync: str, first: int, count: int, trace: Path) -> list[Event]:
-    """Run ``appending.py`` on a log that is there, and return what it did to the log's file."""
-    command = [sys.executable, "-m", "tests.log.appending", str(folder), sync, str(first), str(count)]
+Judge = Callable[[Path, Sequence[str]], list[str]]
+"""Says what is wrong with a log that is left in a folder, given what was acknowledged; nothing if all is well."""
+
+
+def record(strace: str, folder: Path, command: Sequence[str], trace: Path) -> list[Event]:
+    """Run a module of these tests (``command``: its name and arguments), and return what it did to the log in ``folder``."""
     subprocess.run(
-        [strace, "-qq", "-xx", "-s", "10000000", "-e", f"trace={_CALLS}", "-o", str(trace), *command],
+        [
+            *(strace, "-qq", "-xx", "-s", "10000000", "-e", f"trace={_CALLS}", "-o", str(trace)),
+            *(sys.executable, "-m", *command),
+        ],
         check=True,
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
     return list(_events(trace.read_text(), str(folder / "data.mdb")))
+
+
+def cut_often(before: bytes, events: list[Event], place: Path, cuts: int, judge: Judge) -> list[str]:
+    """What is wrong after cuts at moments spread over the whole recording."""
+    wrong: list[str] = []
+    for seed in range(cuts):
+        dice = random.Random(seed)
+        moment = 1 + seed * len(events) // cuts
+        image, acknowledged = after_cut(before, events[:moment], dice)
+        left = place / "left"
+        left.mkdir()
+        (left / "data.mdb").write_bytes(image)
+        wrong += [f"cut {seed} at event {moment}: {loss}" for loss in judge(left, acknowledged)]
+        shutil.rmtree(left)
+    return wrong
 
 
 @dataclass
@@ -77,7 +100,7 @@ def _events(trace: str, file: str) -> list[Event]:
             continue
         number = int(re.split(r"\D", arguments, maxsplit=1)[0] or -1)
         if name == "write" and number == 1:
-            events.append(Acknowledged(int(_bytes(arguments))))
+            events.append(Acknowledged(_bytes(arguments).decode().strip()))
         descriptor = descriptors.get(number)
         if descriptor is None:
             continue
@@ -102,17 +125,17 @@ def _bytes(arguments: str) -> bytes:
     return b"".join(bytes.fromhex(text.replace("\\x", "")) for text, _ in _TEXT.findall(arguments))
 
 
-def after_cut(before: bytes, events: list[Event], dice: random.Random) -> tuple[bytes, int]:
-    """A file that may be left if the power goes while the last of ``events`` is under way, and the last acknowledgement.
+def after_cut(before: bytes, events: list[Event], dice: random.Random) -> tuple[bytes, list[str]]:
+    """A file that may be left if the power goes while the last of ``events`` is under way, and what was acknowledged.
 
     ``before`` is what was safely on the disk when the recording began.
     """
     image = bytearray(before)
     unsynced: list[Write] = []
-    acknowledged = 0
+    acknowledged: list[str] = []
     for event in events[:-1]:
         if isinstance(event, Acknowledged):
-            acknowledged = event.number
+            acknowledged.append(event.said)
         elif isinstance(event, Sync):
             for write in unsynced:
                 _put(image, write.at, write.content)
