@@ -27,16 +27,17 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from crdt_pos.products import Price, Product
-from gossip.document import Document, FeedType, ScopeClass
-from gossip.entry import Entry, FeedId, sign
-from gossip.log import Reader
+from crdt_pos.schema import CATALOGUE, SCHEMA
+from gossip.document import Document
+from gossip.entry import Entry, FeedId
+from gossip.log import Reader, entries_of
+from gossip.own_feed import OwnFeed
 from merge_rules import canonical
 from merge_rules.document_yjs import COVERS, UPDATE, DocumentYjs, OpenDocument
 from merge_rules.errors import NotAllowed
 from merge_rules.lattice import Author
 from peers.keys import SecretKey
 
-KIND: Final = "catalogue"
 COMPANY_SHARD: Final = 0
 PRODUCT_SHARDS: Final = 64
 """Shards 1 … 64. With 92,331 products the fullest holds 1,551."""
@@ -55,7 +56,7 @@ def shard_of(product: int) -> int:
 
 def document(shard: int) -> Document:
     """``catalogue/<shard>``."""
-    return Document(KIND, 0, (shard,))
+    return Document(CATALOGUE, 0, (shard,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +125,14 @@ def product_changes(product: Product, codes: Iterable[str] = (), currency: str =
 
 def read(reader: Reader, shard: int) -> DocumentYjs:
     """A shard's document: the join of its entries."""
-    return join_entries(entry for entry in _entries(reader, document(shard)))
+    return join_entries(stored.entry for stored in entries_of(reader, document(shard)))
 
 
 def open_shard(reader: Reader, shard: int, author: Author | None = None) -> OpenDocument:
     """A shard's document, open: quicker than ``read`` where every author is honest. Raises ``InvalidBody``."""
     opened = OpenDocument(author)
-    for entry in _entries(reader, document(shard)):
-        opened.apply(update_of(entry))
+    for stored in entries_of(reader, document(shard)):
+        opened.apply(update_of(stored.entry))
     return opened
 
 
@@ -189,22 +190,16 @@ def _write_shard(
         products = {name.partition("/")[0] for name in (*held, *fresh)}
         if len(products) > SHARD_PRODUCTS_MAX:
             raise NotAllowed(f"{document(shard)} would hold {len(products)} products, more than {SHARD_PRODUCTS_MAX}")
-    feed = FeedId(document(shard), author)
-    heads = reader.heads(feed)
-    seq, previous = (heads[-1].seq, heads[-1].hash) if heads else (0, None)
+    feed = OwnFeed.read(reader, key, author, document(shard), SCHEMA[CATALOGUE])
     for part in _parts(fresh):
         if state is not None:
             body = state.edit_body(author, part)
-            state = state if body is None else state.join(DocumentYjs.from_entry(author, seq + 1, body))
+            state = state if body is None else state.join(DocumentYjs.from_entry(author, feed.seq + 1, body))
         else:
             update = opened.edit(part) if opened else None
             body = None if update is None else {UPDATE: update}
-        if body is None:
-            continue
-        seq += 1
-        entry = sign(key, author, feed.document, FeedType.WHOLE, ScopeClass.COMPANY, seq, stamp, body, previous)
-        previous = entry.hash
-        yield entry
+        if body is not None:
+            yield feed.sign(body, stamp)
 
 
 def _parts(changes: Mapping[str, bytes | None]) -> Iterator[dict[str, bytes | None]]:
@@ -219,9 +214,3 @@ def _parts(changes: Mapping[str, bytes | None]) -> Iterator[dict[str, bytes | No
         size += cost
     if part:
         yield part
-
-
-def _entries(reader: Reader, name: Document) -> Iterator[Entry]:
-    for author in reader.authors(name):
-        for stored in reader.entries(FeedId(name, author)):
-            yield stored.entry

@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 from crdt_pos import catalogue, words
 from crdt_pos.products import Component, Price, Product
+from crdt_pos.schema import CATALOGUE
 from gossip.document import Document
 from gossip.entry import Entry, FeedId
 from gossip.log import Arrival, Reader, View
@@ -73,7 +74,7 @@ def _changes(reader: Reader, arrivals: Sequence[Arrival]) -> Iterator[tuple[int,
     fresh: dict[Document, list[Entry]] = {}
     for arrival in arrivals:
         entry = arrival.entry
-        if entry.document.kind == catalogue.KIND and arrival.quarantine is None:
+        if entry.document.kind == CATALOGUE and arrival.quarantine is None:
             fresh.setdefault(entry.document, []).append(entry)
     for document, entries in fresh.items():
         shard = document.keys[0] if document.keys else None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import cast
 
 from crdt_pos.schema import ROSTER, ROSTER_STORE
 from gossip.document import Document
-from gossip.entry import FeedId
-from gossip.log import Reader, Stored
+from gossip.log import Reader, entries_of
 from merge_rules.set_remove_wins import ELEMENT
 from peers.certificates import Root
 from peers.roster import Directory, RosterSet
@@ -55,9 +54,3 @@ def roster_state(reader: Reader, document: Document) -> RosterSet:
     for stored in entries_of(reader, document):
         state = state.join(RosterSet.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
     return state
-
-
-def entries_of(reader: Reader, document: Document) -> Iterator[Stored]:
-    """Every entry of a ``whole`` document, author by author, in order."""
-    for author in reader.authors(document):
-        yield from reader.entries(FeedId(document, author))

@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crdt_pos import folder as folders
-from crdt_pos.directory import COMPANY_ROSTER, entries_of, load_directory, roster_state, store_roster
+from crdt_pos.directory import COMPANY_ROSTER, load_directory, roster_state, store_roster
 from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.schema import SCHEMA
 from gossip.document import Document
-from gossip.entry import FeedId, sign
-from gossip.log import Arrival, Log, Reader
+from gossip.log import Arrival, Log, Reader, entries_of
 from gossip.log_lmdb import LmdbLog
+from gossip.own_feed import OwnFeed
 from merge_rules.lattice import Author
 from peers import certificates
 from peers.certificates import Certificate
@@ -161,20 +161,9 @@ def _state(log: Log, replica: Folder, document: Document, records: Iterable[Reco
 
 
 def _append(log: Log, replica: Folder, document: Document, bodies: Iterable[object], now_ms: int) -> None:
-    author = replica.certificate.author
-    kind = SCHEMA[document.kind]
     with log.read() as reader:
-        last = next(iter(reader.heads(FeedId(document, author))), None)
-        found = None if last is None else reader.find(last.hash)
-    seq, previous = (0, None) if last is None else (last.seq, last.hash)
-    stamp = 0 if found is None else found.entry.stamp
-    arrivals: list[Arrival] = []
-    for body in bodies:
-        seq, stamp = seq + 1, max(now_ms << 16, stamp + 1)
-        entry = sign(replica.key, author, document, kind.feed, kind.scope, seq, stamp, body, previous)
-        previous = entry.hash
-        arrivals.append(Arrival(entry))
-    log.append(arrivals, received_ms=now_ms)
+        feed = OwnFeed.read(reader, replica.key, replica.certificate.author, document, SCHEMA[document.kind])
+    log.append(feed.arrivals(bodies, now_ms << 16), received_ms=now_ms)
 
 
 def _seed(made: Folder, reader: Reader, rosters: Iterable[Document], giver: Author, now_ms: int) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from crdt_pos.directory import entries_of
 from crdt_pos.schema import FORKS, SCHEMA
 from gossip.document import Document
 from gossip.entry import Entry, Hash, decode
-from gossip.log import Arrival, Reader
-from gossip.own_feed import next_entries
+from gossip.log import Arrival, Reader, entries_of
+from gossip.own_feed import OwnFeed
 from merge_rules.lattice import Author
 from merge_rules.set_grow import SetGrow
 from peers.keys import SecretKey
@@ -44,5 +43,5 @@ def prove(
             new.append(list(pair))
     if not new:
         return []
-    body = SetGrow.add_body(*new)
-    return [Arrival(one) for one in next_entries(reader, key, author, FORKS_DOCUMENT, SCHEMA[FORKS], [body], stamp)]
+    feed = OwnFeed.read(reader, key, author, FORKS_DOCUMENT, SCHEMA[FORKS])
+    return feed.arrivals([SetGrow.add_body(*new)], stamp)

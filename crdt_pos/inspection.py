@@ -19,7 +19,7 @@ from crdt_pos.receipt import AccountMovement, Receipt
 from crdt_pos.schema import BALANCE, DAY, JOURNAL, VARIANCES, VAULT
 from gossip.document import Document, FeedType, Key, day_number
 from gossip.entry import Entry, FeedId, Head
-from gossip.log import Reader, Stored
+from gossip.log import Reader, Stored, entries_of
 from gossip.schema import Kind, Schema
 from merge_rules.counter_bounded import CounterBounded
 from merge_rules.counter_covers import CounterCovers
@@ -205,11 +205,7 @@ def show(reader: Reader, schema: Schema, document: Document, name_of: NameOf) ->
     listed = state is None or document.kind in (JOURNAL, VARIANCES, VAULT)
     shown: dict[str, object] = {"document": str(document)}
     if listed:
-        shown["entries"] = [
-            dataclasses.asdict(entry_row(stored, name_of))
-            for author in reader.authors(document)
-            for stored in reader.entries(FeedId(document, author))
-        ]
+        shown["entries"] = [dataclasses.asdict(entry_row(stored, name_of)) for stored in entries_of(reader, document)]
     elif state is not None:
         items = getattr(state, "items", None)
         shown["value"] = plain(items() if callable(items) else state.body())

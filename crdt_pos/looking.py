@@ -10,9 +10,8 @@ from pathlib import Path
 from crdt_pos.folder import Folder, open_folder
 from crdt_pos.schema import CLAIMS, SCHEMA
 from crdt_pos.trust import RosterTrust
-from gossip.entry import FeedId
 from gossip.errors import LogError
-from gossip.log import Log, Reader
+from gossip.log import Log, Reader, entries_of
 from gossip.log_lmdb import LmdbLog
 from merge_rules.claims import Claims, Identities
 from merge_rules.errors import InvalidBody
@@ -62,11 +61,10 @@ def identities(reader: Reader) -> Identities:
     states: list[Claims] = []
     for document in reader.documents(CLAIMS):
         state = Claims.bottom()
-        for author in reader.authors(document):
-            for stored in reader.entries(FeedId(document, author)):
-                try:
-                    state = state.join(Claims.from_entry(author, stored.entry.seq, stored.entry.body))
-                except InvalidBody:
-                    continue
+        for stored in entries_of(reader, document):
+            try:
+                state = state.join(Claims.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+            except InvalidBody:
+                continue
         states.append(state)
     return Identities.read(states)

@@ -17,9 +17,10 @@ from crdt_pos.receipt import SERIES_OF, AccountMovement, Receipt, ReceiptType
 from crdt_pos.schema import DAY, SCHEMA
 from crdt_pos.terms import Terms
 from crdt_pos.till_state import TillState, full_day, goods_views
-from gossip.document import Document, FeedType, date_of
-from gossip.entry import Entry, FeedId, Hash, sign
+from gossip.document import Document, date_of
+from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Arrival, Reader, View
+from gossip.own_feed import OwnFeed
 from merge_rules.clock_hybrid import ClockHybrid, Stamp
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from merge_rules.lattice import Author
@@ -42,6 +43,7 @@ class Turn:
     state: TillState
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
     views: list[View] = field(default_factory=list[View])
+    _feeds: dict[Document, OwnFeed] = field(default_factory=dict[Document, OwnFeed])
 
     def receipt(self, kind: ReceiptType) -> Receipt:
         """The next receipt of a kind, still empty."""
@@ -63,9 +65,8 @@ class Turn:
 
     def enter(self, act: Receipt) -> Entry:
         """Sign an act into the journal of the open date, with its balances, its fold and the views that find it."""
-        state, who = self.state, self.identity
-        seq, head = state.seq + 1, Hash(state.head) if state.seq else None
-        entry = self._sign(journal.journal_document(who.store, state.open_day), seq, act.body(), head)
+        state = self.state
+        entry = self._sign(journal.journal_document(self.identity.store, state.open_day), act.body())
         for movement in act.movements:
             if movement.earned or movement.redeemed:
                 self.move(movement)
@@ -73,7 +74,7 @@ class Turn:
         self.views.extend(goods_views(self.reader, goods_of(act)))
         self.state = replace(
             self.state,
-            seq=seq,
+            seq=entry.seq,
             head=entry.hash,
             numbers=state.numbered(act.series, act.n),
             day=state.day.plus_money(act),
@@ -89,20 +90,14 @@ class Turn:
     def sign_balance(self, programme: str, account: bytes, balance: Balance) -> None:
         """Sign this replica's part of a balance; the account becomes a patron of the store, if it is not one yet."""
         self.welcome(account)
-        document = balance_document(programme, account)
-        self._sign(document, self._next_seq(document), balance.body(self.identity.author))
+        self._sign(balance_document(programme, account), balance.body(self.identity.author))
 
     def welcome(self, account: bytes) -> None:
         """Make an account a patron of the store, so that its balance comes here; does nothing if it is one."""
-        author = self.identity.author
         patrons = patrons_document(self.identity.store)
         known = patron_key(patrons, account)
         if self.reader.view(known) is None and not any(key == known for key, _ in self.views):
-            # Several new accounts on one receipt follow each other in the feed.
-            before = [arrival.entry.head for arrival in self.arrivals if arrival.entry.document == patrons]
-            heads = before or self.reader.heads(FeedId(patrons, author))
-            seq, previous = (heads[-1].seq + 1, heads[-1].hash) if heads else (1, None)
-            self._sign(patrons, seq, SetGrow.add_body(account), previous)
+            self._sign(patrons, SetGrow.add_body(account))
             self.views.append((known, b"\1"))
 
     def publish(self, subject: Author, day: int, covers: Covers, summary: Day) -> Entry:
@@ -112,7 +107,7 @@ class Turn:
         for stored in self.reader.entries(FeedId(document, author)):
             known = known.join(CounterCovers.from_entry(author, stored.entry.seq, stored.entry.body))
         told = known.join(CounterCovers.publish(author, subject, covers, summary.counters()))
-        return self._sign(document, self._next_seq(document), told.entry_body(author))
+        return self._sign(document, told.entry_body(author))
 
     def publish_own(self) -> Entry:
         """Sign the day entry of the open date, as the running fold has it. The last act must be in the log already, or
@@ -127,15 +122,19 @@ class Turn:
         """What to append."""
         return self.arrivals, [*self.views, self.state.view()]
 
-    def _next_seq(self, document: Document) -> int:
-        heads = self.reader.heads(FeedId(document, self.identity.author))
-        return heads[-1].seq + 1 if heads else 1
-
-    def _sign(self, document: Document, seq: int, body: object, previous: Hash | None = None) -> Entry:
+    def _sign(self, document: Document, body: object) -> Entry:
+        if document not in self._feeds:
+            self._feeds[document] = self._feed(document)
         clock = ClockHybrid(Stamp(self.state.stamp)).tick(self.now.ms)
-        kind, who = SCHEMA[document.kind], self.identity
-        entry = sign(who.key, who.author, document, kind.feed, kind.scope, seq, clock.stamp, body, previous)
-        assert (kind.feed is FeedType.WHOLE) is (previous is not None or seq == 1) or kind.feed is FeedType.LATEST
-        self.state = replace(self.state, stamp=clock.stamp)
+        entry = self._feeds[document].sign(body, clock.stamp)
+        self.state = replace(self.state, stamp=entry.stamp)
         self.arrivals.append(Arrival(entry))
         return entry
+
+    def _feed(self, document: Document) -> OwnFeed:
+        who, state, kind = self.identity, self.state, SCHEMA[document.kind]
+        if document == journal.journal_document(who.store, state.open_day):
+            # Where the state stands, even if a copy of this till has gone on elsewhere.
+            last = Hash(state.head) if state.seq else None
+            return OwnFeed(who.key, who.author, document, kind, state.seq, last, state.stamp)
+        return OwnFeed.read(self.reader, who.key, who.author, document, kind)

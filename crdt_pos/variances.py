@@ -17,9 +17,10 @@ from crdt_pos.identity import Identity
 from crdt_pos.products import Price, Product
 from crdt_pos.receipt import Receipt, ReceiptType
 from crdt_pos.variance import Variance
-from gossip.document import Document, FeedType, ScopeClass, day_number
-from gossip.entry import Entry, FeedId, sign
-from gossip.log import Arrival, Reader
+from gossip.document import Document, day_number
+from gossip.entry import Entry, FeedId
+from gossip.log import Arrival, Reader, entries_of
+from gossip.own_feed import OwnFeed
 from merge_rules.errors import InvalidBody
 
 _MS_PER_DAY = 86_400_000
@@ -40,48 +41,33 @@ def derive(
     if not begun:
         return []
     known = {product: changed[product][0] for product in begun}
-    feeds: dict[Document, _OwnFeed] = {}
+    sayings: dict[Document, _Sayings] = {}
     signed: list[Arrival] = []
     for receipt in _own_sales(reader, identity, min(begun.values())):
         document = Document(schema.VARIANCES, day_number(receipt.business_date), (identity.store,))
         for variance in _of_receipt(receipt, known, begun):
-            if document not in feeds:
-                feeds[document] = _OwnFeed(reader, identity, document)
-            if (arrival := feeds[document].say(variance, stamp)) is not None:
+            if document not in sayings:
+                sayings[document] = _Sayings(reader, identity, document)
+            if (arrival := sayings[document].say(variance, stamp)) is not None:
                 signed.append(arrival)
     return signed
 
 
-class _OwnFeed:
+class _Sayings:
     """What this till has said in one document, and its next entry."""
 
     def __init__(self, reader: Reader, identity: Identity, document: Document) -> None:
-        feed = FeedId(document, identity.author)
-        self._identity = identity
-        self._document = document
-        self._head = next(reversed(reader.heads(feed)), None)
-        self._said = _newest(stored.entry for stored in reader.entries(feed))
+        kind = schema.SCHEMA[schema.VARIANCES]
+        self._feed = OwnFeed.read(reader, identity.key, identity.author, document, kind)
+        self._said = _newest(stored.entry for stored in reader.entries(FeedId(document, identity.author)))
 
     def say(self, variance: Variance, stamp: int) -> Arrival | None:
         """The entry that says it; ``None`` if that was said already. Equal prices need not be said at first."""
         said = self._said.get((variance.number, variance.line))
         if variance.settled if said is None else said.due == variance.due:
             return None
-        seq, previous = (self._head.seq, self._head.hash) if self._head else (0, None)
-        entry = sign(
-            self._identity.key,
-            self._identity.author,
-            self._document,
-            FeedType.WHOLE,
-            ScopeClass.STORE,
-            seq + 1,
-            stamp,
-            variance.body(),
-            previous,
-        )
-        self._head = entry.head
         self._said[variance.number, variance.line] = variance
-        return Arrival(entry)
+        return Arrival(self._feed.sign(variance.body(), stamp))
 
 
 def _own_sales(reader: Reader, identity: Identity, since_ms: int) -> Iterator[Receipt]:
@@ -110,9 +96,7 @@ def _of_receipt(receipt: Receipt, products: Mapping[int, Product], since: Mappin
 
 def read(reader: Reader, document: Document) -> list[Variance]:
     """The variances of one store and date as they stand now, by receipt number."""
-    newest: dict[tuple[str, int], Variance] = {}
-    for author in sorted(reader.authors(document)):
-        newest.update(_newest(stored.entry for stored in reader.entries(FeedId(document, author))))
+    newest = _newest(stored.entry for stored in entries_of(reader, document))
     return [variance for _, variance in sorted(newest.items()) if not variance.settled]
 
 

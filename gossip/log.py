@@ -183,6 +183,12 @@ class Reader(Protocol):
         ...
 
 
+def entries_of(reader: Reader, document: Document) -> Iterator[Stored]:
+    """Every entry of a document that is held: author by author, each author's by ascending (seq, hash)."""
+    for author in reader.authors(document):
+        yield from reader.entries(FeedId(document, author))
+
+
 class Log(Protocol):
     """A replica's log. One handle per process and folder; ``append`` from one thread at a time."""
 
