@@ -312,8 +312,10 @@ class RunningReplica:
             before = await self.look(lambda reader: self._rights(reader, programme, account))
             question = RightsQuestion(programme, account, amount, me)
             granted = await self._ask_around(question, (), deadline_ms)
+            change = self.node.change
             while await self.look(lambda reader: self._rights(reader, programme, account)) < before + granted:
-                await self.node.changed()
+                await change.wait()
+                change = self.node.change
 
     def _rights(self, reader: Reader, programme: str, account: bytes) -> int:
         return Balance.read(reader, programme, account).redeemable(self.certificate.author).here

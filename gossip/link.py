@@ -1,12 +1,12 @@
 """One live session: a TLS stream, the session machine on it, and the batches on their way into the log.
 
 Three tasks a link: one reads bytes and turns them into events, one writes what the session has to say, one takes received
-entries in, in the order of their events. A link that fails takes down itself and nothing else.
+entries in, in the order of their events. A peer that does not read, or does not close, is waited for so long and no longer.
 """
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -34,6 +34,11 @@ from peers.certificates import Certificate
 
 TICK_S: Final = 1.0
 GOODBYE_TIMEOUT_S: Final = 5.0
+SEND_BYTES_MAX: Final = 1 << 16
+SEND_TIMEOUT_S: Final = 45.0
+"""A peer that takes less than ``SEND_BYTES_MAX`` in this time has stopped reading."""
+UNSENT_BYTES_MAX: Final = 8 << 20
+"""More replies than this wait only for a peer that asks without end and does not read: twice what the windows allow."""
 ENTRIES_AT_ONCE_MAX: Final = 2048
 """How many received entries are checked and committed together."""
 
@@ -57,8 +62,9 @@ class Listener(Protocol):
         """Admit or refuse the peer; returns what that call of the session returned."""
         ...
 
-    async def take_in(self, link: Link, items: list[EntriesReceived | CursorMoved]) -> None:
-        """Check and append, then ``link.appended``. Called for one batch after the other."""
+    async def take_in(self, link: Link, items: list[EntriesReceived | CursorMoved]) -> bool:
+        """Check and append, then ``link.appended``. Called for one batch after the other, until it has returned false: not
+        everything was kept, and the link was ended."""
         ...
 
     async def answer(self, link: Link, question: Asked) -> None:
@@ -74,20 +80,32 @@ class Link:
     """A session on a stream. ``run`` returns when the session has ended and the stream may be closed."""
 
     def __init__(
-        self, stream: TlsStream, session: Session, listener: Listener, now_ms: Callable[[], int], *, dialled: bool
+        self,
+        stream: TlsStream,
+        session: Session,
+        listener: Listener,
+        ticks_ms: Callable[[], int],
+        *,
+        since_ms: int,
+        dialled: bool,
     ) -> None:
+        """``ticks_ms``: a clock that nobody sets; ``since_ms``: what time it is for people."""
         self.stream = stream
         self.session = session
         self.dialled = dialled
         self.over = trio.Event()
-        self.facts = LinkFacts(now_ms())
+        self.began_ms = ticks_ms()
+        self.facts = LinkFacts(since_ms)
         self._listener = listener
-        self._now_ms = now_ms
+        self._ticks_ms = ticks_ms
         self._nursery: trio.Nursery | None = None
         self._something_to_send = trio.Event()
+        self._ended = trio.Event()
         self._said_goodbye = trio.Event()
-        # Unbounded only in name: the session's window ends one whose peer sends more than it may.
-        self._received_in, self._received_out = trio.open_memory_channel[EntriesReceived | CursorMoved](math.inf)
+        # Bounded by the session's windows, which end one whose peer sends more than it may.
+        self._received: deque[EntriesReceived | CursorMoved] = deque()
+        self._something_received = trio.Event()
+        self._took_in = trio.Event()
         self._answers: dict[int, tuple[trio.Event, list[bytes | None]]] = {}
 
     @property
@@ -103,11 +121,14 @@ class Link:
                 nursery.start_soon(self._take_in)
                 nursery.start_soon(self._write)
                 nursery.start_soon(self._tick)
+                nursery.start_soon(self._read)
                 self._something_to_send.set()
-                await self._read()
+                await self._ended.wait()
                 # The writing task says the last words, and closes. A peer that does not take them is not waited for.
                 with trio.move_on_after(GOODBYE_TIMEOUT_S):
                     await self._said_goodbye.wait()
+                # What a peer has sent before it left is kept.
+                await self._took_in.wait()
                 nursery.cancel_scope.cancel()
         finally:
             self.over.set()
@@ -138,7 +159,7 @@ class Link:
 
     async def ask(self, topic: str, content: bytes, timeout_ms: int) -> bytes | None:
         """Ask the peer; ``None`` if it does not know, does not answer in time, or the session ends."""
-        number = 0 if self.session.ended else self.session.ask(topic, content, self._now_ms(), timeout_ms)
+        number = 0 if self.session.ended else self.session.ask(topic, content, self._ticks_ms(), timeout_ms)
         if not number:
             return None
         done = trio.Event()
@@ -159,7 +180,7 @@ class Link:
             if isinstance(event, PeerSaidHello):
                 waiting += self._listener.decide(self, event)
             elif isinstance(event, EntriesReceived | CursorMoved):
-                self._received_in.send_nowait(event)
+                self._receive(event)
             elif isinstance(event, Asked):
                 assert self._nursery is not None
                 self._nursery.start_soon(self._listener.answer, self, event)
@@ -171,7 +192,16 @@ class Link:
             else:
                 self._note(event)
                 self._listener.hear(self, event)
+        if self.session.ended:
+            self._ended.set()
+            self._something_received.set()
         self._something_to_send.set()
+
+    def _receive(self, event: EntriesReceived | CursorMoved) -> None:
+        if isinstance(event, CursorMoved) and self._received and isinstance(self._received[-1], CursorMoved):
+            self._received.pop()  # overtaken
+        self._received.append(event)
+        self._something_received.set()
 
     def _note(self, event: Event) -> None:
         if isinstance(event, CaughtUp):
@@ -188,21 +218,26 @@ class Link:
             except (PeerRefused, SessionCut) as error:
                 self.facts.trouble = str(error)
                 received = b""
-            self._dispatch(self.session.receive(received, self._now_ms()) if received else self.session.lost())
+            self._dispatch(self.session.receive(received, self._ticks_ms()) if received else self.session.lost())
+            if self.session.unsent_bytes > UNSENT_BYTES_MAX:
+                self.end(Reason.TOO_MUCH, "you ask without end and do not read")
 
     async def _take_in(self) -> None:
-        async for first in self._received_out:
-            items = [first]
+        while self._received or not self.session.ended:
+            items: list[EntriesReceived | CursorMoved] = []
             count = 0
-            while count < ENTRIES_AT_ONCE_MAX:
-                try:
-                    item = self._received_out.receive_nowait()
-                except trio.WouldBlock:
-                    break
-                items.append(item)
+            while self._received and count < ENTRIES_AT_ONCE_MAX:
+                items.append(item := self._received.popleft())
                 count += len(item.entries) if isinstance(item, EntriesReceived) else 0
-            self.facts.entries_received += sum(len(i.entries) for i in items if isinstance(i, EntriesReceived))
-            await self._listener.take_in(self, items)
+            if not items:
+                self._something_received = trio.Event()
+                await self._something_received.wait()
+                continue
+            self.facts.entries_received += count
+            if not await self._listener.take_in(self, items):
+                # The cursors of later batches say that this one is here: none of them may be kept without it.
+                break
+        self._took_in.set()
 
     async def _write(self) -> None:
         while True:
@@ -216,14 +251,19 @@ class Link:
 
     async def _flush(self) -> None:
         while outgoing := self.session.data_to_send():
-            try:
-                await self.stream.send(outgoing)
-            except (PeerRefused, SessionCut) as error:
-                # The reading task finds the broken stream too, and ends the session.
-                self.facts.trouble = str(error)
-                return
+            for start in range(0, len(outgoing), SEND_BYTES_MAX):
+                with trio.move_on_after(SEND_TIMEOUT_S) as patience:
+                    try:
+                        await self.stream.send(outgoing[start : start + SEND_BYTES_MAX])
+                    except (PeerRefused, SessionCut) as error:
+                        # The reading task finds the broken stream too, and ends the session.
+                        self.facts.trouble = str(error)
+                        return
+                if patience.cancelled_caught:
+                    self._dispatch(self.session.lost())
+                    return
 
     async def _tick(self) -> None:
         while True:
             await trio.sleep(TICK_S)
-            self._dispatch(self.session.tick(self._now_ms()))
+            self._dispatch(self.session.tick(self._ticks_ms()))

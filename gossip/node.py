@@ -20,7 +20,7 @@ import trio
 from gossip import tls
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
-from gossip.errors import LogError, LogFull, PeerRefused, PeerUnreachable
+from gossip.errors import LogFull, PeerRefused, PeerUnreachable
 from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello, Position
 from gossip.in_flight import InFlight
 from gossip.ingest import AuthorRecord, Checked, check, same_order
@@ -41,6 +41,9 @@ CERTIFICATE_TOPIC: Final = "certificate"
 CERTIFICATE_TIMEOUT_MS: Final = 5_000
 BACKOFF_MIN_S: Final = 0.25
 BACKOFF_MAX_S: Final = 30.0
+STEADY_S: Final = 5.0
+"""A session that lasted as long is dialled again at once; after shorter ones the pauses grow, up to ``SHORT_MAX`` doublings."""
+SHORT_MAX: Final = 4
 CROSSED_MS_MAX: Final = 5_000
 """Two sessions of one pair within this time are two dials that crossed; a later one replaces the older."""
 CHUNK_ENTRIES_MIN: Final = 32
@@ -118,6 +121,8 @@ class _Wanted:
     patience_s: float
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     trouble: str = ""
+    talking: bool = False
+    """A session that was dialled here goes on."""
 
 
 @dataclass(slots=True)
@@ -159,6 +164,8 @@ class Node:
         self._writing = trio.Lock()
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
         self._wanted: dict[Address, _Wanted] = {}
+        self._live: set[Link] = set()
+        """Every session that runs, also those not admitted yet."""
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
 
@@ -171,18 +178,28 @@ class Node:
 
         Raises ``CannotListen``.
         """
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            nursery.start_soon(self._commit_loop)
-            in_use = None
-            if address is not None:
-                serve = partial(tls.serve, address, self._contexts, self._accept, self._refused)
-                in_use = cast("Address", await nursery.start(serve))
-            task_status.started(in_use)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._commit_loop)
+                in_use = None
+                if address is not None:
+                    serve = partial(tls.serve, address, self._contexts, self._accept, self._refused)
+                    in_use = cast("Address", await nursery.start(serve))
+                task_status.started(in_use)
+        finally:
+            self._nursery = None  # whoever is found from now on is not dialled
 
     def want(self, address: Address, author: Author | None = None, patience_s: float = 0.0) -> None:
-        """Keep a session with whoever listens at ``address``, dialling again for ever; ``patience_s`` lets it dial first."""
-        if self._nursery is not None and address not in self._wanted and author != self._me.author:
+        """Keep a session with whoever listens at ``address``, dialling again for ever; ``patience_s`` lets it dial first.
+
+        ``author``: who is said to be there; if that is another than before, the address has changed hands.
+        """
+        known = self._wanted.get(address)
+        if known is not None and author is not None and known.author not in (None, author):
+            self.unwant(address)
+            known = None
+        if known is None and self._nursery is not None and author != self._me.author:
             wanted = _Wanted(address, author, patience_s)
             self._wanted[address] = wanted
             self._nursery.start_soon(self._keep, wanted)
@@ -190,7 +207,7 @@ class Node:
     def unwant(self, address: Address) -> None:
         """Stop dialling ``address``; a session that is there goes on."""
         wanted = self._wanted.pop(address, None)
-        if wanted is not None and (wanted.author is None or wanted.author not in self.links):
+        if wanted is not None and not wanted.talking:
             wanted.scope.cancel()
 
     def troubles(self) -> dict[str, str]:
@@ -205,7 +222,7 @@ class Node:
 
     def end_sessions(self, reason: Reason, why: str) -> None:
         """End every session; peers that are wanted are dialled again."""
-        for link in list(self.links.values()):
+        for link in list(self._live):
             link.end(reason, why)
 
     # --- writing -----------------------------------------------------------------------------------------------------
@@ -231,9 +248,10 @@ class Node:
         self._changed.set()
         self._changed = trio.Event()
 
-    async def changed(self) -> None:
-        """Wait until the log grows or a session comes or goes."""
-        await self._changed.wait()
+    @property
+    def change(self) -> trio.Event:
+        """Set once the log has grown, or a session has come or gone. Take it, then look, then wait: so nothing is missed."""
+        return self._changed
 
     async def _commit_loop(self) -> None:
         async for first in self._commits_out:
@@ -249,7 +267,8 @@ class Node:
             try:
                 async with self._writing:
                     outcomes = await trio.to_thread.run_sync(self._append, arrivals, views, cursors)
-            except LogError as error:
+            except LogFull as error:
+                # For any other failure the log must be opened again: that ends the process.
                 self.trouble = str(error)
                 _log.error("The log took nothing: %s", error)
                 for commit in group:
@@ -277,8 +296,8 @@ class Node:
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 
-    async def take_in(self, link: Link, items: list[EntriesReceived | CursorMoved]) -> None:
-        """Check what a session has received, append what passes, and acknowledge it."""
+    async def take_in(self, link: Link, items: list[EntriesReceived | CursorMoved]) -> bool:
+        """Check what a session has received, append what passes, and acknowledge it; false if the session had to end."""
         entries = [entry for item in items if isinstance(item, EntriesReceived) for entry in item.entries]
         cursors = [item.cursor for item in items if item.cursor is not None]
         refused: dict[Hash, str] = {}
@@ -288,16 +307,18 @@ class Node:
             checked = await self._checked(link, run, refused)
             if checked.forged:
                 link.end(Reason.BAD_ENTRY, f"the signature of {checked.forged[0].document} is not its author's")
-                return
+                return False
             last = number == max(len(runs) - 1, 0)
-            # The cursor says that all before it is here, so it goes with the last of the batch and never before.
-            commit = _Commit(checked.arrivals, cursors[-1:] if last else (), ())
+            # The cursor says that all before it is here, so it goes with the last of the batch and never before, and not if
+            # the peer has left before it could show a certificate.
+            moves = last and not (refused and link.session.ended)
+            commit = _Commit(checked.arrivals, cursors[-1:] if moves else (), ())
             if commit.arrivals or commit.cursors:
                 self._commits_in.send_nowait(commit)
                 await commit.done.wait()
                 if commit.outcomes is None:
                     link.end(Reason.DONE, "the log cannot be written now")
-                    return
+                    return False
                 for arrival, outcome in zip(commit.arrivals, commit.outcomes, strict=True):
                     if outcome.outcome is Outcome.GAP:
                         gaps.add(arrival.entry.feed_id)
@@ -306,6 +327,7 @@ class Node:
                 said = [Refused(entry.hash, refused[entry.hash]) for entry in item.entries if entry.hash in refused]
                 missing = {entry.feed_id for entry in item.entries} & gaps
                 link.appended(item.batch, said, missing)
+        return True
 
     async def _checked(self, link: Link, entries: Sequence[Entry], refused: dict[Hash, str]) -> Checked:
         checked = await self._check(entries, link.peer.author)
@@ -369,15 +391,21 @@ class Node:
         jitter = random.SystemRandom()
         with wanted.scope:
             await trio.sleep(wanted.patience_s)
-            while True:
+            while self._wanted.get(wanted.address) is wanted:
                 if wanted.author is not None and wanted.author in self.links:
                     await self.links[wanted.author].over.wait()
                     attempt = 0
                 else:
+                    began_s = trio.current_time()
                     shared = await self._dial(wanted)
                     if wanted.author == self._me.author:
                         return
-                    attempt = 0 if shared else attempt + 1
+                    if not shared:
+                        attempt += 1
+                    elif trio.current_time() - began_s < STEADY_S:
+                        attempt = min(attempt + 1, SHORT_MAX)
+                    else:
+                        attempt = 0
                 pause_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(attempt, 10))
                 await trio.sleep(pause_s * jitter.uniform(0.5, 1.5))
 
@@ -393,8 +421,10 @@ class Node:
         try:
             if stream.peer.author in self.links or stream.peer.author == self._me.author:
                 return True
+            wanted.talking = True
             link = await self._run_link(stream, dialled=True)
         finally:
+            wanted.talking = False
             with trio.CancelScope(shield=True):
                 await stream.aclose()
         ended = link.facts.ended
@@ -406,14 +436,17 @@ class Node:
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
         link = Link(
             stream,
-            Session(self.log, self._me, self._now_ms(), in_flight=self._in_flight),
+            Session(self.log, self._me, _ticks_ms(), in_flight=self._in_flight),
             self,
-            self._now_ms,
+            _ticks_ms,
+            since_ms=self._now_ms(),
             dialled=dialled,
         )
+        self._live.add(link)
         try:
             await link.run()
         finally:
+            self._live.discard(link)
             if self.links.get(link.peer.author) is link:
                 del self.links[link.peer.author]
                 self._changed.set()
@@ -438,8 +471,8 @@ class Node:
         if objection is not None:
             return link.session.refuse(objection)
         other = self.links.get(peer.author)
-        if other is not None:
-            crossed = self._now_ms() - other.facts.since_ms < CROSSED_MS_MAX
+        if other is not None and not other.session.ended:
+            crossed = _ticks_ms() - other.began_ms < CROSSED_MS_MAX
             mine_wins = self._me.author < peer.author
             if crossed and link.dialled is not mine_wins:
                 return link.session.refuse(Reason.DUPLICATE, "there is another session already")
@@ -464,3 +497,8 @@ class Node:
         else:
             answer = await self._hooks.asked(link.peer, question.topic, question.content)
         link.answer(question, answer)
+
+
+def _ticks_ms() -> int:
+    """Sessions' deadlines hold by this clock, which nobody sets."""
+    return int(trio.current_time() * 1000)

@@ -185,6 +185,11 @@ class Session:
         self.bytes_sent += len(sent)
         return sent
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits for the next ``data_to_send``, batches not counted: replies that the peer has called forth."""
+        return len(self._out)
+
     def tick(self, now_ms: int) -> list[Event]:
         """Deadlines and keepalive: call it about once a second."""
         if self._state is State.ENDED:
