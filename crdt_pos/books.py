@@ -18,11 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from crdt_pos import variances
+from crdt_pos import settling, variances
 from crdt_pos.day import Day, Flow, Goods, TaxTotals, days_between, fold
 from crdt_pos.errors import NothingHere
 from crdt_pos.journal import acts
 from crdt_pos.schema import BALANCE, DAY, VARIANCES
+from crdt_pos.settling import ToSettle
 from crdt_pos.variance import Variance
 from gossip.document import Document, date_of, day_number
 from gossip.entry import FeedId
@@ -188,6 +189,8 @@ class Books:
     owed: tuple[Owed, ...]
     variances: tuple[tuple[datetime.date, int, Variance], ...]
     """Date, store, variance."""
+    to_settle: tuple[ToSettle, ...]
+    """What was given back too often, or of receipts that are not here: as far as the stores' journals are here."""
 
 
 def read(reader: Reader, directory: Directory, query: Query, identities: Identities | None = None) -> Books:
@@ -220,7 +223,12 @@ def read(reader: Reader, directory: Directory, query: Query, identities: Identit
         for key in sorted(keys)
     )
     return Books(
-        date_from, date_to, accounts, owed(reader, directory, query), _variances(reader, query, date_from, date_to)
+        date_from,
+        date_to,
+        accounts,
+        owed(reader, directory, query),
+        _variances(reader, query, date_from, date_to),
+        tuple(one for one in settling.read(reader) if _to_settle(query, date_from, date_to, one)),
     )
 
 
@@ -307,6 +315,16 @@ def _variances(
                 and (query.till is None or one.number.split("-")[1:2] == [str(query.till)])
             )
     return tuple(found)
+
+
+def _to_settle(query: Query, date_from: datetime.date, date_to: datetime.date, one: ToSettle) -> bool:
+    # Store and till are those that gave it back: a number begins with them.
+    places = [tuple(map(int, number.split("-")[:2])) for number in one.refunds]
+    return (
+        date_from <= one.date <= date_to
+        and query.product in (None, one.product)
+        and any(query.store in (None, store) and query.till in (None, till) for store, till in places)
+    )
 
 
 class _TillDays:

@@ -65,6 +65,12 @@ def find(reader: Reader, number: str) -> Found | None:
     return Found(Receipt.from_body(stored.entry.body), stored.entry) if stored else None
 
 
+def find_receipt(reader: Reader, number: str) -> Receipt | None:
+    """The same without its entry."""
+    found = find(reader, number)
+    return found.receipt if found else None
+
+
 def undone(reader: Reader, number: str) -> Undone:
     """What has been given back of a receipt: refunds that were voided themselves do not count."""
     voided, quantities = False, dict[int, int]()
@@ -75,6 +81,16 @@ def undone(reader: Reader, number: str) -> Undone:
             for line, quantity in lines.items():
                 quantities[line] = quantities.get(line, 0) + quantity
     return Undone(voided, quantities)
+
+
+def undoings(reader: Reader) -> dict[str, list[Receipt]]:
+    """Every receipt that something was given back of, by number, and the refunds and voids that name it."""
+    found: dict[str, list[Receipt]] = {}
+    for _, kept in reader.views(_UNDONE_PREFIX):
+        act = find(reader, _undoing(kept)[0])
+        if act is not None and act.receipt.undoes is not None:
+            found.setdefault(act.receipt.undoes.number, []).append(act.receipt)
+    return found
 
 
 def index(receipt: Receipt, entry_hash: Hash) -> Iterator[View]:
@@ -113,4 +129,8 @@ def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
 
 def _undone_by(reader: Reader, number: str) -> Iterator[tuple[str, dict[int, int]]]:
     for _, kept in reader.views(_UNDONE_PREFIX + number.encode() + b"/"):
-        yield cast("tuple[str, dict[int, int]]", tuple(cast("list[object]", canonical.decode(kept))))
+        yield _undoing(kept)
+
+
+def _undoing(kept: bytes) -> tuple[str, dict[int, int]]:
+    return cast("tuple[str, dict[int, int]]", tuple(cast("list[object]", canonical.decode(kept))))

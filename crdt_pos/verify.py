@@ -5,6 +5,7 @@
 - every chain: the entries of a ``whole`` feed follow each other without a gap, each naming the one before;
 - every receipt and every day: the books' equation;
 - every day whose journal is here: derived from it again, and compared byte for byte;
+- every line that was given back: not more of it than was sold, unless tills that were cut off from each other both did;
 - every fingerprint: added up again from the feeds.
 
 What is in quarantine was caught already: it is counted, not found again.
@@ -16,9 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from crdt_pos import journal
 from crdt_pos.day import Day, fold
+from crdt_pos.money import Currency
 from crdt_pos.receipt import Receipt, ReceiptType
 from crdt_pos.schema import DAY, JOURNAL
+from crdt_pos.settling import to_settle
 from gossip.document import Document, FeedType, Scope, from_order_key, order_key
 from gossip.entry import Entry, FeedId, Head, decode
 from gossip.errors import BadEntry, GossipError
@@ -42,7 +46,8 @@ class Finding:
     """Something that is not as it must be."""
 
     check: str
-    """``bytes``, ``signature``, ``certificate``, ``permission``, ``body``, ``chain``, ``equation``, ``day``, ``fingerprint``."""
+    """``bytes``, ``signature``, ``certificate``, ``permission``, ``body``, ``chain``, ``equation``, ``day``, ``refund``,
+    ``fingerprint``."""
     document: str
     author: str
     seq: int
@@ -90,6 +95,7 @@ def verify(reader: Reader, directory: Directory, schema: Schema, progress: Progr
             checks.document(document)
         except GossipError as error:
             checks.found("bytes", document, None, 0, str(error))
+    checks.refunds()
     checks.fingerprints()
     checks.report.quarantined = sum(1 for _ in reader.quarantined())
     progress(total, total)
@@ -103,6 +109,7 @@ class _Checks:
         self._directory = directory
         self._schema = schema
         self._scopes: set[Scope] = set()
+        self._undoings: dict[str, list[Receipt]] = {}
 
     def found(self, check: str, document: Document | str, author: Author | None, seq: int, detail: str) -> None:
         certificate = None if author is None else self._directory.certificate(author)
@@ -194,6 +201,8 @@ class _Checks:
             self._found("body", entry, str(error))
             return
         self.report.receipts += 1
+        if receipt.undoes is not None and receipt.type in (ReceiptType.REFUND, ReceiptType.VOID):
+            self._undoings.setdefault(receipt.undoes.number, []).append(receipt)
         wrong = _unbalanced(receipt)
         if wrong:
             self._found("equation", entry, f"{receipt.number}: {wrong}")
@@ -219,8 +228,8 @@ class _Checks:
             self._found(
                 "equation", entry, "takings, refunds, tax, rounding and liabilities are not what the tenders say"
             )
-        journal = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
-        acts = [act.entry for act in self._reader.entries(journal) if act.entry.seq <= summary.covers.seq]
+        feed = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
+        acts = [act.entry for act in self._reader.entries(feed) if act.entry.seq <= summary.covers.seq]
         if not acts:
             return  # sale-by-sale detail stays in its store
         if acts[-1].seq != summary.covers.seq or not acts[-1].hash.startswith(summary.covers.hash):
@@ -233,6 +242,21 @@ class _Checks:
         self.report.days_derived += 1
         if canonical.encode(derived.counters()) != canonical.encode(summary.counters):
             self._found("day", entry, "it is not what its journal adds up to")
+
+    def refunds(self) -> None:
+        self._undoings.pop("", None)  # those that name no receipt
+        for one in to_settle(self._undoings, lambda number: journal.find_receipt(self._reader, number)):
+            if not one.unconfirmed:
+                newest = journal.find(self._reader, one.refunds[-1])
+                entry = newest.entry if newest else None
+                much = Currency(one.currency, one.exponent).text(one.amount_minor)
+                self.found(
+                    "refund",
+                    entry.document if entry else JOURNAL,
+                    entry.author if entry else None,
+                    entry.seq if entry else 0,
+                    f"line {one.line} of {one.receipt} was given back by {' and '.join(one.refunds)}: {much} too much",
+                )
 
     # ---- fingerprints ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 from collections.abc import Sequence
@@ -130,6 +131,7 @@ class _Shown:
                 }
                 for date, store, one in self._books.variances
             ],
+            "to_settle": [{**dataclasses.asdict(one), "date": one.date.isoformat()} for one in self._books.to_settle],
         }
 
     def _plain_account(self, account: Account) -> dict[str, object]:
@@ -211,6 +213,21 @@ class _Shown:
                     decimal_text(variance.quantity, variance.quantity_exponent),
                     decimal_text(variance.sold.amount_minor, exponent + variance.sold.exponent),
                     decimal_text(variance.due.amount_minor, exponent + variance.due.exponent),
+                )
+            console.print(table)
+        if books.to_settle:
+            columns = ("date", "receipt", "line", "product", "quantity", "amount", "given back by", "why")
+            table = Table(*columns, title="To settle")
+            for row in books.to_settle:
+                table.add_row(
+                    str(row.date),
+                    row.receipt,
+                    str(row.line or ""),
+                    f"{row.product} {self.name(row.product)}",
+                    decimal_text(row.quantity, row.quantity_exponent),
+                    decimal_text(row.amount_minor, row.exponent),
+                    " and ".join(row.refunds),
+                    "unconfirmed: the line is not here" if row.unconfirmed else "given back more often than sold",
                 )
             console.print(table)
 

@@ -11,7 +11,7 @@ from crdt_pos.schema import SCHEMA
 from crdt_pos.verify import Report, verify
 from gossip.entry import Entry, FeedId, decode, sign
 from gossip.log import Arrival, Outcome, feed_key
-from tests.books.company import BREAD, MILK, Company, Replica, basket
+from tests.books.company import BREAD, DATE, MILK, Company, Replica, basket
 
 
 def verified(replica: Replica) -> Report:
@@ -208,3 +208,20 @@ def test_a_signature_that_was_never_the_authors_is_found(sold: Company) -> None:
     forged = decode(raw[:-1] + bytes([raw[-1] ^ 1]))
     sold.office.log.append([Arrival(forged, forged.author)])
     assert checks(verified(sold.office)) == {"signature"}
+
+
+def test_a_line_that_two_cut_off_tills_both_gave_back_is_found_once_they_meet(company: Company) -> None:
+    one, two = company.tills["12-1"], company.tills["12-2"]
+    sale = one.till.sell(basket(BREAD, MILK))
+    one.tell(two)
+    first = one.till.refund(RefundRequest(sale.number, (RefundLine(1),), reason="stale"))
+    two.clock.ms += 60_000
+    second = two.till.refund(RefundRequest(sale.number, (RefundLine(1),), reason="stale"))
+    assert verified(one).findings == verified(two).findings == []
+    two.tell(one)
+    (found,) = verified(one).findings
+    assert (found.check, found.author, found.document) == ("refund", "12-2", f"journal/12/{DATE}")
+    assert (
+        found.detail
+        == f"line 1 of {sale.number} was given back by {first.number} and {second.number}: 2.50 EUR too much"
+    )
