@@ -54,6 +54,8 @@ from peers.roster import StoreRecord
 CHECKPOINT_S: Final = 60.0
 RIGHTS_TIMEOUT_MS: Final = 1_000
 HEARS_ITSELF_S: Final = 5.0
+DISCOVERY_RETRY_S: Final = 15.0
+"""A till may be switched on before its network is."""
 PATIENCE_S: Final = 1.5
 """How long the one of two neighbours with the larger id lets the other dial first, so that the two do not cross."""
 
@@ -161,11 +163,14 @@ class RunningReplica:
         announce = partial(
             Discovery, me, partial(tell, self._on_found), partial(tell, self._on_gone), self.folder.settings.interfaces
         )
-        try:
-            discovery = await trio.to_thread.run_sync(announce)
-        except DiscoveryUnavailable as error:
-            self._say_trouble(str(error))
-            return
+        while True:
+            try:
+                discovery = await trio.to_thread.run_sync(announce)
+                break
+            except DiscoveryUnavailable as error:
+                self._say_trouble(str(error))
+                await trio.sleep(DISCOVERY_RETRY_S)
+        self.trouble = ""
         try:
             if not await trio.to_thread.run_sync(discovery.hears_itself, HEARS_ITSELF_S, abandon_on_cancel=True):
                 self._say_trouble("Multicast seems to be blocked on this network: name the peers in replica.toml.")
@@ -175,8 +180,9 @@ class RunningReplica:
                 await trio.to_thread.run_sync(discovery.close)
 
     def _say_trouble(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            _log.warning("%s", trouble)
         self.trouble = trouble
-        _log.warning("%s", trouble)
 
     def _on_found(self, peer: PeerAddress) -> None:
         neighbour = self.certificate.store is not None and peer.store == self.certificate.store
