@@ -10,7 +10,7 @@ import contextlib
 import datetime
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -189,14 +189,19 @@ class RunningReplica:
         if neighbour or (peer.name.startswith("office-") and self.certificate.role is not Role.OFFICE):
             patience_s = PATIENCE_S if neighbour and self.certificate.author > peer.author else 0.0
             addresses = [Address(host, peer.port) for host in peer.hosts]
-            for address in set(self._found.pop(peer.author, [])) - set(addresses):
-                self.node.unwant(address)
+            before = self._found.get(peer.author, [])
             self._found[peer.author] = addresses
+            self._lose(before)
             for address in addresses:
                 self.node.want(address, peer.author, patience_s)
 
     def _on_gone(self, author: Author) -> None:
-        for address in self._found.pop(author, []):
+        self._lose(self._found.pop(author, []))
+
+    def _lose(self, addresses: Iterable[Address]) -> None:
+        """Stop dialling where nobody is said to be any more; addresses in the settings are dialled whatever is said."""
+        said = {address for found in self._found.values() for address in found}
+        for address in set(addresses) - said - set(self.folder.settings.peers):
             self.node.unwant(address)
 
     # --- what the roster says ----------------------------------------------------------------------------------------
@@ -253,11 +258,19 @@ class RunningReplica:
         return Derived(views, own)
 
     def _appended(self, batch: Batch) -> None:
-        if any(is_roster(arrival.entry.document) for arrival in batch.arrivals):
+        counting = [
+            (arrival, outcome)
+            for arrival, outcome in zip(batch.arrivals, batch.outcomes, strict=True)
+            if arrival.quarantine is None
+        ]
+        if counting:
+            self.safety.saved()
+        new = [arrival for arrival, outcome in counting if outcome.outcome in (Outcome.NEW, Outcome.FORK)]
+        if any(is_roster(arrival.entry.document) for arrival in new):
             self._roster_changed()
         forks = [
             (arrival.entry, outcome.rival)
-            for arrival, outcome in zip(batch.arrivals, batch.outcomes, strict=True)
+            for arrival, outcome in counting
             if outcome.outcome is Outcome.FORK and outcome.rival is not None
         ]
         if forks:
@@ -297,16 +310,19 @@ class RunningReplica:
         question = RightsQuestion.decode(content) if topic == TOPIC else None
         if question is None:
             return None
+        by_office = peer.role is Role.OFFICE
+        # Nobody but the peer itself or a head office that passes the question on may say who takes.
+        if peer.author != question.taker and not by_office:
+            return None
         if self.till is not None:
-            # Nobody but the peer itself or a head office that passes the question on may say who takes.
-            if peer.author != question.taker and peer.role is not Role.OFFICE:
-                return None
             grant = partial(self.till.grant, question.account, question.taker, question.amount, question.programme)
             try:
                 return encode_granted(await self.node.write(grant))
             except LogFull:
                 return None
-        return encode_granted(await self._ask_around(question, (peer.author,), RIGHTS_TIMEOUT_MS))
+        # Offices that asked one another would send a question round for ever.
+        without = {author for author, link in self.node.links.items() if by_office and link.peer.role is Role.OFFICE}
+        return encode_granted(await self._ask_around(question, without | {peer.author}, RIGHTS_TIMEOUT_MS))
 
     async def borrow(self, account: bytes, amount: int, deadline_ms: int, programme: str = "") -> None:
         """Ask peers, most rights first, until ``amount`` is granted and here, or the deadline has passed."""
@@ -326,7 +342,7 @@ class RunningReplica:
     def _rights(self, reader: Reader, programme: str, account: bytes) -> int:
         return Balance.read(reader, programme, account).redeemable(self.certificate.author).here
 
-    async def _ask_around(self, question: RightsQuestion, without: Sequence[Author], timeout_ms: int) -> int:
+    async def _ask_around(self, question: RightsQuestion, without: Collection[Author], timeout_ms: int) -> int:
         links = {author: link for author, link in self.node.links.items() if author not in without}
         holders = await self.look(lambda reader: donors(reader, question.programme, question.account, links))
         offices = [author for author, link in links.items() if link.peer.role is Role.OFFICE and author not in holders]

@@ -6,8 +6,9 @@ restart the lamp does not forget.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from crdt_pos.schema import JOURNAL
 from gossip.entry import FeedId, Head
@@ -28,24 +29,31 @@ class Safety:
         self._me = me
         self._held: dict[FeedId, dict[Author, int]] = {}
         self._unsaved: set[FeedId] = set()
+        self._saving: set[FeedId] = set()
+        # Acknowledgements come on the event loop, transactions are made up on worker threads.
+        self._lock = threading.Lock()
 
     def acknowledged(self, peer: Author, heads: Sequence[tuple[FeedId, Head]]) -> None:
         """A peer has these on its disk."""
-        for feed, head in heads:
-            if feed.author == self._me and feed.document.kind == JOURNAL:
-                held = self._of(feed)
-                if head.seq > held.get(peer, 0):
-                    held[peer] = head.seq
-                    self._unsaved.add(feed)
+        with self._lock:
+            for feed, head in heads:
+                if feed.author == self._me and feed.document.kind == JOURNAL:
+                    held = self._of(feed)
+                    if head.seq > held.get(peer, 0):
+                        held[peer] = head.seq
+                        self._unsaved.add(feed)
 
     def unsaved(self) -> list[View]:
-        """Views to write with the next transaction; each only once."""
-        views: list[View] = [
-            (_PREFIX + feed_key(feed), canonical.encode({bytes(peer): seq for peer, seq in self._held[feed].items()}))
-            for feed in self._unsaved
-        ]
-        self._unsaved.clear()
-        return views
+        """Views to write with the next transaction; the same again until ``saved``."""
+        with self._lock:
+            self._saving |= self._unsaved
+            self._unsaved.clear()
+            return [(_PREFIX + feed_key(feed), canonical.encode(dict(self._held[feed]))) for feed in self._saving]
+
+    def saved(self) -> None:
+        """The transaction with what ``unsaved`` returned is on the disk."""
+        with self._lock:
+            self._saving.clear()
 
     def count(self) -> tuple[int, int]:
         """How many peers hold all of this replica's newest journals, and how many of its acts no peer holds."""
@@ -74,6 +82,5 @@ class Safety:
 
 
 def _decoded(saved: bytes) -> dict[Author, int]:
-    value = canonical.decode(saved)
-    assert isinstance(value, dict)  # our own view
+    value = cast("dict[bytes, int]", canonical.decode(saved))  # our own view
     return {Author(peer): seq for peer, seq in value.items()}

@@ -17,8 +17,8 @@ from gossip.log import Log, View
 from gossip.reasons import Reason
 from merge_rules import canonical
 from merge_rules.lattice import Author
-from peers.certificates import Certificate
-from peers.permissions import Role, readable_scopes
+from peers.certificates import Certificate, verify_chain
+from peers.permissions import readable_scopes
 from peers.roster import Directory
 
 _SHOWN: Final = b"roster/shown/"
@@ -32,13 +32,14 @@ class RosterTrust:
         self._log = log
         self._records: dict[Author, AuthorRecord] = {}
         self.directory = Directory(folder.root)
+        with log.read() as reader:
+            self._shown = [tuple(cast("list[bytes]", canonical.decode(chain))) for _, chain in reader.views(_SHOWN)]
         self.reload()
 
     def reload(self) -> None:
         """Read the roster again."""
         with self._log.read() as reader:
-            shown = [tuple(cast("list[bytes]", canonical.decode(chain))) for _, chain in reader.views(_SHOWN)]
-            self._know(load_directory(reader, self._folder.root, [self._folder.chain, *shown]))
+            self._know(load_directory(reader, self._folder.root, [self._folder.chain, *self._shown]))
 
     def _know(self, directory: Directory) -> None:
         self.directory = directory
@@ -68,10 +69,10 @@ class RosterTrust:
     def learn(self, chain: Sequence[bytes]) -> Sequence[View]:
         """Prove and remember a chain. Raises ``CertificateError``."""
         directory = self.directory.knowing(chain)
-        new = set(directory.chains) - set(self.directory.chains)
+        author = verify_chain(chain, self._folder.root).author
+        if author in self.directory.chains:
+            return []
+        # Remembered here too: the roster may be read again before the view is on the disk.
+        self._shown.append(tuple(chain))
         self._know(directory)
-        return [(_SHOWN + author, canonical.encode(list(chain))) for author in new if self._is_replica(author)]
-
-    def _is_replica(self, author: Author) -> bool:
-        certificate = self.directory.certificate(author)
-        return certificate is not None and certificate.role is not Role.OFFICE
+        return [(_SHOWN + author, canonical.encode(list(chain)))]
