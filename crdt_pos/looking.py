@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import zoneinfo
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,16 @@ class Looked:
         """``12-3 a1``; 16 hex digits for an author whose certificate is not here."""
         certificate = self.directory.certificate(author)
         return author.hex() if certificate is None else f"{certificate.name} {certificate.incarnation}"
+
+    def local(self, ms: int, store: int | None = None) -> datetime.datetime:
+        """A moment in the time zone of a store; without one, of this replica's store; at a head office, of this machine."""
+        moment = datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC)
+        place = self.folder.certificate.store if store is None else store
+        record = None if place is None else self.directory.store(place, moment.date())
+        try:
+            return moment.astimezone(None if record is None else zoneinfo.ZoneInfo(record.time_zone))
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            return moment.astimezone()
 
 
 @contextmanager

@@ -131,12 +131,14 @@ class CounterCovers(CounterAuthored):
 
     def summaries(self) -> dict[Author, Summary]:
         """For each subject the summary that counts."""
-        return {subject: max(candidates, key=_preference) for subject, candidates in self._furthest().items()}
+        return {subject: _preferred(candidates) for subject, candidates in self._furthest().items()}
 
     def conflicts(self) -> dict[Author, tuple[Summary, ...]]:
         """Subjects of which different things are said with equal reach, with one summary of each; empty if all agree."""
         conflicts: dict[Author, tuple[Summary, ...]] = {}
         for subject, candidates in self._furthest().items():
+            if len(candidates) < 2:
+                continue
             different = {_content(summary): summary for summary in sorted(candidates, key=_preference)}
             if len(different) > 1:
                 conflicts[subject] = tuple(reversed(different.values()))
@@ -196,6 +198,11 @@ def _proxies(part: Mapping[Key, Nested]) -> dict[Author, Part]:
 
 def _content(summary: Summary) -> bytes:
     return canonical.encode([summary.covers.hash, summary.counters])
+
+
+def _preferred(candidates: list[Summary]) -> Summary:
+    # Nearly always there is one, and encoding it is what costs.
+    return candidates[0] if len(candidates) == 1 else max(candidates, key=_preference)
 
 
 def _preference(summary: Summary) -> tuple[bool, bytes, Author]:
