@@ -8,8 +8,8 @@ running fold gave when it was published. Everything in it only grows; what is ta
                 ? 3: {tender: [in, out]},
                 ? 4: [first, last, count],                                  ; sales, refunds and voids, by number
                 ? 5: [perpetual sales, perpetual refunds],                  ; with tax, this date included
-                ? 6: {product: [sold, net takings, received, returned, net refunded, written off, consumed,
-                                produced, counted up, counted down, transferred out, transferred in]},
+                ? 6: {product: [sold, net takings, received, consumed, produced, returned, net refunded,
+                                written off, counted up, counted down, transferred out, transferred in]},
                 ? 7: [rounded up, rounded down],
                 ? 8: [liabilities sold, taken back],
                 ? 9: {drawer act: amount},
@@ -43,20 +43,23 @@ _SERIES_KEYS: Final = {Series.SALES: _SALES, Series.TRAINING: _TRAINING}
 
 
 class Goods(NamedTuple):
-    """One product's columns, each a grow-only count in the product's 10**-exponent units; takings in minor units."""
+    """One product's columns, each a grow-only count in the product's 10**-exponent units; takings in minor units.
+
+    The columns of every day come first: zeros at the end take no bytes.
+    """
 
     sold: int = 0
     takings: int = 0
     """Net: without tax, after discounts."""
     received: int = 0
-    returned: int = 0
-    refunded: int = 0
-    """Net: what was given back of the takings."""
-    written_off: int = 0
     consumed: int = 0
     """Used up as a component of a dish, or a dish taken apart by a void."""
     produced: int = 0
     """A dish made of its components when it was sold; what a void wins back: components, discarded goods."""
+    returned: int = 0
+    refunded: int = 0
+    """Net: what was given back of the takings."""
+    written_off: int = 0
     counted_up: int = 0
     counted_down: int = 0
     transferred_out: int = 0

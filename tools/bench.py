@@ -1,0 +1,293 @@
+"""``crdt-pos bench``: sizes and speeds on this machine, of the code that runs in shops.
+
+Speeds are given as ratios, too, against a yardstick that is measured in the same run on the same disk: the raw write and
+fdatasync of the same bytes, and a SQLite commit. Machines differ; ratios differ less.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from crdt_pos import catalogue, catalogue_views
+from crdt_pos.catalogue_views import CatalogueProducts
+from crdt_pos.day import Day, Flow, Goods, Numbers, TaxTotals
+from crdt_pos.identity import Identity, Now
+from crdt_pos.loyalty import Programme
+from crdt_pos.money import Currency
+from crdt_pos.products import Component, Price, Product, ProductTable
+from crdt_pos.receipt import Series, Tender
+from crdt_pos.requests import LineRequest, SaleRequest, StockLine
+from crdt_pos.schema import DAY, SCHEMA
+from crdt_pos.terms import Terms
+from crdt_pos.till import Till
+from gossip import patch
+from gossip.document import Document, FeedType, ScopeClass
+from gossip.entry import Entry, FeedId, sign
+from gossip.log import Arrival
+from gossip.log_lmdb import LmdbLog
+from gossip.log_memory import MemoryLog
+from merge_rules.counter_covers import CounterCovers, Covers
+from peers.keys import SecretKey, author_of
+from tools import baskets
+from tools.baskets import DataMissing
+from tools.town import cores
+
+COMPANY: Final = bytes(16)
+SALES: Final = 400
+REPEATS: Final = 3
+LOOKUPS: Final = 300
+NOON_MS: Final = 1_795_176_000_000
+DATE: Final = 20_777
+Row = dict[str, Any]
+
+
+@click.command()
+@click.argument("which", nargs=-1, type=click.Choice(["sizes", "sale", "lookup"]))
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
+def bench(which: tuple[str, ...], json_file: Path | None) -> None:
+    """Measure speeds and sizes on this machine.
+
+    sizes: bytes of a day's entry. sale: a signed and synced sale against raw writes. lookup: among 92,331 products, in under a
+    minute. All three without an argument.
+    """
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 100
+    figures: dict[str, Any] = {"machine": platform.machine(), "cores": cores(), "python": platform.python_version()}
+    console.print(f"{figures['machine']}, {figures['cores']} cores, Python {figures['python']}")
+    parts: dict[str, Callable[[], list[Row]]] = {"sizes": sizes, "sale": sale, "lookup": lookup}
+    for name in which or parts:
+        rows = parts[name]()
+        figures[name] = rows
+        table = Table(title=name, title_justify="left")
+        for heading in rows[0]:
+            table.add_column(heading, justify="left" if heading == "what" else "right")
+        for row in rows:
+            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row.values()))
+        console.print(table)
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _identity(store: int = 12, till: int = 3) -> Identity:
+    key = SecretKey(bytes([store, till]) * 16)
+    return Identity(key, author_of(key.public, "a1"), store, till, "a1", COMPANY)
+
+
+def _clock() -> Callable[[], Now]:
+    ms = iter(range(NOON_MS, NOON_MS + 10**9, 1000))
+    return lambda: Now(next(ms), 60)
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def sizes() -> list[Row]:
+    """Bytes of a day's signed entry, whole and as the patch after one more sale of three products."""
+    rows: list[Row] = [_seed_row()]
+    for products in (3, 300, 3_000):
+        first, second = _signed(_day(products, 0), 1), _signed(_day(products, 1), 2)
+        change = patch.diff(first, second)
+        rows.append(
+            {"what": f"{products:,} products, one tender", "whole": len(second.raw), "patch": len(change or b"")}
+        )
+    return rows
+
+
+def _seed_row() -> Row:
+    """The till of the system this one descends from: one dish at 500.00 made of 133, 134 and 135; sold 1, 2 and 1."""
+    recipe = (Component(133, 4), Component(134, 1), Component(135, 1))
+    products = ProductTable({1: Product(1, "Unit", prices=(Price(50_000),), recipe=recipe)}, {})
+    me, log = _identity(), MemoryLog(SCHEMA)
+    till = Till(log, me, _clock(), products=products, terms=Terms(currency=Currency("EUR", 2)))
+    till.open_date()
+    till.replenish([StockLine(part.product, 4 * part.quantity) for part in recipe])
+    till.publish()
+    for quantity in (1, 2, 1):
+        till.sell(SaleRequest((LineRequest(1, quantity),)))
+    till.close_date()
+    with log.read() as reader:
+        (document,) = reader.documents(DAY)
+        morning, evening = (stored.entry for stored in reader.entries(FeedId(document, me.author)))
+    change = patch.diff(morning, evening)
+    return {"what": "seed's till: a dish of 3 products", "whole": len(evening.raw), "patch": len(change or b"")}
+
+
+def _day(products: int, more: int) -> Day:
+    goods = {
+        133 + n: Goods(12 + (more if n < 3 else 0), 2_388 + (199 * more if n < 3 else 0), 15) for n in range(products)
+    }
+    net = sum(columns.takings for columns in goods.values())
+    tax = net * 7 // 100
+    return Day(
+        previous=(1, bytes(8)),
+        taxes={1: TaxTotals(net, tax)},
+        tenders={int(Tender.CASH): Flow(net + tax)},
+        series={int(Series.SALES): Numbers(16, 40 + more, 25 + more)},
+        perpetual_sales=12_345_678 + net + tax,
+        goods=goods,
+    )
+
+
+def _signed(day: Day, seq: int) -> Entry:
+    me = _identity()
+    state = CounterCovers.publish(me.author, me.author, Covers(100 + seq, bytes(range(16))), day.counters())
+    document = Document(DAY, DATE, (me.store,))
+    stamp = (NOON_MS << 16) + seq
+    body = state.entry_body(me.author)
+    return sign(me.key, me.author, document, FeedType.LATEST, ScopeClass.STORE, seq, stamp, body)
+
+
+# --- sale ------------------------------------------------------------------------------------------------------------
+
+
+def sale() -> list[Row]:
+    """A sale of three lines: one synced transaction, signed, against yardsticks on the same disk in the same run."""
+    samples: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        for repeat in range(REPEATS):
+            place = Path(folder) / str(repeat)
+            place.mkdir()
+            for name, times in (
+                ("raw write + fdatasync of 1,000 bytes", _raw(place)),
+                ("SQLite WAL, synchronous=FULL, 1,000 bytes", _sqlite(place)),
+                ("sale of 3 lines", _sales(place / "plain", b"")),
+                ("sale of 3 lines to a member", _sales(place / "member", b"member-1")),
+            ):
+                samples.setdefault(name, []).extend(times)
+    yardstick = statistics.median(samples["raw write + fdatasync of 1,000 bytes"])
+    return [
+        {
+            "what": name,
+            "p50 ms": round(1000 * statistics.median(times), 2),
+            "p99 ms": round(1000 * statistics.quantiles(times, n=100)[98], 2),
+            "p50 ÷ raw": round(statistics.median(times) / yardstick, 2),
+        }
+        for name, times in samples.items()
+    ]
+
+
+def _timed(act: Callable[[], object], count: int) -> list[float]:
+    times: list[float] = []
+    for _ in range(count):
+        began = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def _raw(place: Path) -> list[float]:
+    descriptor = os.open(place / "raw", os.O_CREAT | os.O_WRONLY)
+    content = bytes(1000)
+
+    def act() -> None:
+        os.write(descriptor, content)
+        os.fdatasync(descriptor)
+
+    try:
+        return _timed(act, SALES)
+    finally:
+        os.close(descriptor)
+
+
+def _sqlite(place: Path) -> list[float]:
+    database = sqlite3.connect(place / "yardstick.db", isolation_level=None)
+    database.execute("pragma journal_mode=wal")
+    database.execute("pragma synchronous=full")
+    database.execute("create table yardstick (content blob)")
+    content = bytes(1000)
+    try:
+        return _timed(lambda: database.execute("insert into yardstick values (?)", (content,)), SALES)
+    finally:
+        database.close()
+
+
+def _sales(folder: Path, member: bytes) -> list[float]:
+    log = LmdbLog.open(folder, SCHEMA, COMPANY)
+    products = ProductTable({n: Product(n, f"Product {n}", prices=(Price(199),), tax_code=1) for n in (1, 2, 3)}, {})
+    terms = Terms(currency=Currency("EUR", 2), programme=Programme())
+    till = Till(log, _identity(), _clock(), products=products, terms=terms)
+    till.open_date()
+    request = SaleRequest(tuple(LineRequest(n) for n in (1, 2, 3)), member=member or None)
+    try:
+        return _timed(lambda: till.sell(request), SALES)
+    finally:
+        log.close()
+
+
+# --- lookup ----------------------------------------------------------------------------------------------------------
+
+
+def lookup() -> list[Row]:
+    """A till's catalogue of every product of the grocery data: projected, then found by code and by words."""
+    try:
+        rows = baskets.read_products()
+    except DataMissing as error:
+        raise click.ClickException(str(error)) from error
+    me = _identity()
+    changes = [
+        change
+        for row in rows
+        for change in catalogue.product_changes(
+            Product(row.product, row.name, quantity_exponent=row.exponent, prices=(Price(199),), tax_code=row.tax_code),
+            [baskets.ean13(row.product)],
+        )
+    ]
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        log = LmdbLog.open(Path(folder), SCHEMA, COMPANY)
+        try:
+            began = time.perf_counter()
+            for part in _parts(changes, 20_000):
+                with log.read() as reader:
+                    arrivals = [Arrival(one) for one in catalogue.write(reader, me.key, me.author, part, NOON_MS << 16)]
+                    views = catalogue_views.derive(reader, arrivals)
+                log.append(arrivals, views)
+            written_s = time.perf_counter() - began
+            found = CatalogueProducts()
+            step = max(1, len(rows) // LOOKUPS)
+            codes = [baskets.ean13(row.product) for row in rows[::step]]
+            queries = [" ".join(row.name.split()[:2]).lower() for row in rows[::step]]
+            with log.read() as reader:
+                by_code = [_timed(partial(found.by_code, reader, code), 1)[0] for code in codes]
+                by_words = [_timed(partial(found.by_words, reader, text), 1)[0] for text in queries]
+        finally:
+            log.close()
+    return [
+        {
+            "what": f"write and project {len(rows):,} products, s",
+            "p50 ms": "",
+            "p99 ms": "",
+            "all": round(written_s, 1),
+        },
+        _lookup_row("by code", by_code),
+        _lookup_row("by the first two words", by_words),
+    ]
+
+
+def _lookup_row(what: str, times: list[float]) -> Row:
+    p99 = statistics.quantiles(times, n=100)[98]
+    return {
+        "what": what,
+        "p50 ms": round(1000 * statistics.median(times), 2),
+        "p99 ms": round(1000 * p99, 2),
+        "all": "",
+    }
+
+
+def _parts(changes: list[catalogue.Change], size: int) -> Iterator[list[catalogue.Change]]:
+    for start in range(0, len(changes), size):
+        yield changes[start : start + size]
