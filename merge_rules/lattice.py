@@ -16,7 +16,11 @@ Reference: Shapiro et al., Conflict-free Replicated Data Types (2011); Almeida e
 
 from __future__ import annotations
 
-from typing import NewType, Protocol, Self
+from collections.abc import Mapping
+from typing import NewType, Protocol, Self, TypeVar
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 Author = NewType("Author", bytes)
 """The actor of the CRDT literature, a replica key and its incarnation: 8 bytes."""
@@ -48,6 +52,19 @@ class Lattice(Protocol):
     def from_body(cls, body: object) -> Self:
         """The state that ``body`` encodes. Raises ``InvalidBody``."""
         ...
+
+
+def union_each(ours: Mapping[K, frozenset[T]], theirs: Mapping[K, frozenset[T]]) -> dict[K, frozenset[T]]:
+    """The join of maps of sets, key by key: what several rules are made of."""
+    both = dict(ours)
+    for key, members in theirs.items():
+        both[key] = both[key] | members if key in both else members
+    return both
+
+
+def within_each(ours: Mapping[K, frozenset[T]], theirs: Mapping[K, frozenset[T]]) -> bool:
+    """The order that ``union_each`` defines, where no set is empty: whether ``theirs`` holds every member of ``ours``."""
+    return all(members <= theirs.get(key, frozenset()) for key, members in ours.items())
 
 
 class Rule(Lattice, Protocol):

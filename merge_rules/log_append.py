@@ -24,7 +24,7 @@ from typing import Self
 
 from merge_rules import canonical, shape
 from merge_rules.dots import Dot, checked_dot
-from merge_rules.lattice import Author
+from merge_rules.lattice import Author, union_each, within_each
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,11 @@ class LogAppend:
 
     def join(self, other: Self) -> Self:
         """What either holds."""
-        bodies = dict(self.bodies)
-        for dot, encodings in other.bodies.items():
-            bodies[dot] = bodies[dot] | encodings if dot in bodies else encodings
-        return type(self)(bodies)
+        return type(self)(union_each(self.bodies, other.bodies))
 
     def precedes(self, other: Self) -> bool:
         """Whether ``other`` holds everything that is here."""
-        return all(encodings <= other.bodies.get(dot, frozenset()) for dot, encodings in self.bodies.items())
+        return within_each(self.bodies, other.bodies)
 
     def body(self) -> object:
         """``{author: [[number, body], …]}``, ascending by number and encoding."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from merge_rules import canonical, shape
-from merge_rules.lattice import Author
+from merge_rules.lattice import Author, union_each, within_each
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,11 @@ class SetGrow:
 
     def join(self, other: Self) -> Self:
         """What either author list holds."""
-        added = dict(self.added)
-        for author, elements in other.added.items():
-            added[author] = added[author] | elements if author in added else elements
-        return type(self)(added)
+        return type(self)(union_each(self.added, other.added))
 
     def precedes(self, other: Self) -> bool:
         """Whether ``other`` holds everything that each author added here."""
-        return all(elements <= other.added.get(author, frozenset()) for author, elements in self.added.items())
+        return within_each(self.added, other.added)
 
     def body(self) -> object:
         """``{author: [elements, ascending by encoding]}``."""

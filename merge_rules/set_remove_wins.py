@@ -29,13 +29,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from typing import Self
 
 from merge_rules import canonical, shape
 from merge_rules.dots import Dot, checked_dot, dots_body, dots_from_body
-from merge_rules.lattice import Author
-
-T = TypeVar("T")
+from merge_rules.lattice import Author, union_each, within_each
 
 Addition = tuple[Dot, frozenset[Dot]]
 """The dot of an addition and the removals that it covers."""
@@ -64,13 +62,11 @@ class SetRemoveWins:
 
     def join(self, other: Self) -> Self:
         """The additions and removals of both."""
-        return type(self)(_union(self.added, other.added), _union(self.removed, other.removed))
+        return type(self)(union_each(self.added, other.added), union_each(self.removed, other.removed))
 
     def precedes(self, other: Self) -> bool:
         """Whether ``other`` has seen every addition and removal seen here."""
-        return all(
-            additions <= other.added.get(element, frozenset()) for element, additions in self.added.items()
-        ) and all(dots <= other.removed.get(element, frozenset()) for element, dots in self.removed.items())
+        return within_each(self.added, other.added) and within_each(self.removed, other.removed)
 
     def body(self) -> object:
         """``[[[element, [[author, number, covered], …]], …], [[element, dots], …]]``, ascending by encoding and by dot."""
@@ -190,10 +186,6 @@ class SetRemoveWins:
                 shape.refuse("elements do not ascend")
             pairs.append((element, pair[1]))
         return pairs
-
-
-def _union(ours: Mapping[bytes, frozenset[T]], theirs: Mapping[bytes, frozenset[T]]) -> dict[bytes, frozenset[T]]:
-    return {**ours, **{key: ours[key] | more if key in ours else more for key, more in theirs.items()}}
 
 
 def _addition(item: object) -> Addition:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from crdt_pos.commands.replica_options import clock_ms, replica_options, settings_of
+from crdt_pos.clock import system_ms
+from crdt_pos.commands.replica_options import replica_options
 from crdt_pos.enrolment import create_company
-from crdt_pos.folder import OFFICE_PORT, ROOT_KEY
+from crdt_pos.folder import OFFICE_PORT, ROOT_KEY, Settings
 
 
 @click.group()
@@ -19,11 +20,9 @@ def company() -> None:
 @company.command()
 @click.argument("name")
 @replica_options(f":{OFFICE_PORT}")
-def create(
-    name: str, path: Path, listen: str, peers: tuple[str, ...], wan: str, multicast: bool, interfaces: tuple[str, ...]
-) -> None:
+def create(name: str, path: Path, settings: Settings) -> None:
     """Found the company NAME, and put its first head office in a new folder."""
-    made = create_company(name, path, settings_of(listen, peers, wan, multicast, interfaces), clock_ms())
+    made = create_company(name, path, settings, system_ms())
     click.echo(
         f"Founded {made.root.name} (company {made.root.company.hex()}) with head office {made.certificate.name}."
     )

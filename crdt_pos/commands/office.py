@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from crdt_pos.commands.replica_options import clock_ms, office_option, opened, replica_options, settings_of
+from crdt_pos.clock import system_ms
+from crdt_pos.commands.replica_options import office_option, replica_options
 from crdt_pos.commands.run import run_office
 from crdt_pos.enrolment import add_office
-from crdt_pos.folder import OFFICE_PORT
+from crdt_pos.folder import OFFICE_PORT, Settings, open_folder
 
 
 @click.group()
@@ -20,17 +21,9 @@ def office() -> None:
 @office.command()
 @office_option
 @replica_options(f":{OFFICE_PORT}")
-def add(
-    office: Path,
-    path: Path,
-    listen: str,
-    peers: tuple[str, ...],
-    wan: str,
-    multicast: bool,
-    interfaces: tuple[str, ...],
-) -> None:
+def add(office: Path, path: Path, settings: Settings) -> None:
     """Enrol a further head office in a new folder; the one that decides it must hold the root key."""
-    made = add_office(opened(office), path, settings_of(listen, peers, wan, multicast, interfaces), clock_ms())
+    made = add_office(open_folder(office), path, settings, system_ms())
     click.echo(f"Enrolled head office {made.certificate.name} in {path}.")
     click.echo(f"Next: crdt-pos office run --at {path}")
 

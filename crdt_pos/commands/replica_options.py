@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-from crdt_pos.folder import OFFICE_PORT, WAN, Folder, Settings, open_folder, parse_address
+from crdt_pos.folder import OFFICE_PORT, WAN, Settings, parse_address
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 FOLDER: Final = click.Path(path_type=Path)
 
 
-def replica_options(listen: str) -> Callable[[_Command], _Command]:
-    """``--at``, ``--listen``, ``--peer``, ``--wan``, ``--no-multicast``, ``--interface``; ``listen`` is the default."""
+def replica_options(listen: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """``--at``, which the command takes as ``path``; and ``--listen`` (by default ``listen``), ``--peer``, ``--wan``,
+    ``--no-multicast`` and ``--interface``, which it takes together as ``settings``.
+
+    The command raises ``FolderError`` for what is no address.
+    """
     options = (
         click.option("--at", "path", type=FOLDER, required=True, help="The new folder of the replica."),
         click.option(
@@ -39,10 +43,18 @@ def replica_options(listen: str) -> Callable[[_Command], _Command]:
         ),
     )
 
-    def add(command: _Command) -> _Command:
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def with_settings(
+            *, listen: str, peers: tuple[str, ...], wan: str, multicast: bool, interfaces: tuple[str, ...], **rest: Any
+        ) -> None:
+            dialled = tuple(parse_address(peer, OFFICE_PORT) for peer in peers)
+            command(settings=Settings(parse_address(listen), dialled, wan, multicast, interfaces), **rest)
+
+        decorated: Callable[..., None] = with_settings
         for option in reversed(options):
-            command = option(command)
-        return command
+            decorated = option(decorated)
+        return decorated
 
     return add
 
@@ -52,21 +64,3 @@ def office_option(command: _Command) -> _Command:
     return click.option(
         "--office", type=FOLDER, required=True, help="The folder of the head office that decides this."
     )(command)
-
-
-def settings_of(
-    listen: str, peers: tuple[str, ...], wan: str, multicast: bool, interfaces: tuple[str, ...]
-) -> Settings:
-    """The settings that the options ask for. Raises ``FolderError``."""
-    dialled = tuple(parse_address(peer, OFFICE_PORT) for peer in peers)
-    return Settings(parse_address(listen), dialled, wan, multicast, interfaces)
-
-
-def opened(path: Path) -> Folder:
-    """The folder at ``path``. Raises ``FolderError``."""
-    return open_folder(path)
-
-
-def clock_ms() -> int:
-    """Wall clock, milliseconds since 1970."""
-    return time.time_ns() // 1_000_000

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
-from crdt_pos.commands.replica_options import clock_ms, office_option, opened
+from crdt_pos.clock import system_ms
+from crdt_pos.commands.replica_options import office_option
 from crdt_pos.enrolment import add_store
+from crdt_pos.folder import open_folder
 from peers.roster import StoreRecord
 
 
@@ -60,6 +62,6 @@ def add(
         cash_step_minor=cash_rounding,
         prices_without_tax=prices_without_tax,
     )
-    add_store(opened(office), record, clock_ms())
+    add_store(open_folder(office), record, system_ms())
     click.echo(f"Store {number} stands in the roster.")
     click.echo(f"Next: crdt-pos till enrol --office {office} --store {number} --till 1 --at FOLDER")
