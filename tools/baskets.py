@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from tools.arrow import Table, pc, pq
 
 DERIVED = {
     "till": "the baskets of a store's day go to its tills in turn, in order of time",
@@ -111,9 +109,7 @@ def _period(date_from: datetime.date, date_to: datetime.date) -> list[tuple[str,
     return [("transaction_timestamp", ">=", low), ("transaction_timestamp", "<", high)]
 
 
-def read_transactions(
-    date_from: datetime.date, date_to: datetime.date, stores: Iterable[int] | None = None
-) -> pa.Table:
+def read_transactions(date_from: datetime.date, date_to: datetime.date, stores: Iterable[int] | None = None) -> Table:
     """The rows of the data set from ``date_from`` to ``date_to`` (inclusive) of ``stores`` (all by default)."""
     filters = _period(date_from, date_to)
     if stores is not None:

@@ -6,6 +6,7 @@ import datetime
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast
@@ -179,7 +180,7 @@ def _clear(at: Path) -> None:
     (at / MARK).write_text("Made by crdt-pos demo; the next demo replaces this folder.\n")
 
 
-def _wait_until_ready(town: Town, places: list[Place], due: truth.Truth, report: Any) -> None:
+def _wait_until_ready(town: Town, places: list[Place], due: truth.Truth, report: Callable[[int], None]) -> None:
     product = min(number for _, number in due.quantity)
 
     def ready(place: Place) -> bool:

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -198,7 +198,7 @@ class Town:
         return sum(process.peak_bytes() for process in self.processes)
 
     @contextlib.contextmanager
-    def running(self, processes_max: int) -> Iterator[None]:
+    def running(self, processes_max: int) -> Generator[None]:
         """Start, and stop whatever happens."""
         try:
             self.start(processes_max)

@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
+from tools.arrow import Table, pa, pc, pq
 from tools.baskets import FOOD, FOOD_TAX, OTHER_TAX, TAX_RATES_PPM, data_file, read_transactions
 
 
@@ -53,7 +50,7 @@ def compute(date_from: datetime.date, date_to: datetime.date, stores: Sequence[i
     return Truth(takings, baskets, quantity, _points(table))
 
 
-def _points(table: pa.Table) -> dict[int, int]:
+def _points(table: Table) -> dict[int, int]:
     products = pq.read_table(data_file("products"), columns=["product_id", "department"])
     food = products.filter(pc.is_in(products["department"], pa.array(sorted(FOOD))))["product_id"]
     table = table.append_column("food", pc.is_in(table["product_id"], food))
@@ -71,5 +68,5 @@ def _points(table: pa.Table) -> dict[int, int]:
     return points
 
 
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
+def _rows(table: Table) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", table.to_pylist())
