@@ -455,39 +455,45 @@ class _GoodsRows:
         self._directory = directory
         self._identities = identities
         self._product = None if product is None else identities.same_as(product)
-        self._moved: dict[Key, dict[int, Goods]] = {}
-        self._all: dict[Key, dict[int, Goods]] = {}
+        self._moved: dict[Key, dict[int, list[int]]] = {}
+        self._before: dict[Key, dict[int, list[int]]] = {}
 
     def add(self, day: TillDay, *, moved: bool) -> None:
-        key = _key(self._directory, day.store, day.date)
-        tables = [self._all.setdefault(key, {}), *([self._moved.setdefault(key, {})] if moved else [])]
+        tables = self._moved if moved else self._before
+        sums = tables.setdefault(_key(self._directory, day.store, day.date), {})
         for product, goods in day.day.goods.items():
             if self._product is None or self._identities.same_as(product) == self._product:
-                for table in tables:
-                    table[product] = table.get(product, Goods()).plus(goods)
+                # Lists, changed in place: a year of days has a million rows.
+                total = sums.get(product)
+                if total is None:
+                    sums[product] = list(goods)
+                else:
+                    for column, count in enumerate(goods):
+                        if count:
+                            total[column] += count
 
     def rows_anywhere(self) -> bool:
-        return any(self._all.values())
+        return any(self._moved.values()) or any(self._before.values())
 
     def rows(self, key: Key) -> tuple[GoodsRow, ...]:
-        moved, everything = self._moved.get(key, {}), self._all.get(key, {})
-        shown = moved if self._product is None else everything
+        moved, before = self._moved.get(key, {}), self._before.get(key, {})
         groups: dict[int, set[int]] = {}
-        for product in shown:
+        for product in moved if self._product is None else {**before, **moved}:
             name = self._identities.same_as(product)
             groups.setdefault(name if isinstance(name, int) else product, set()).update(
                 one for one in self._identities.group(product) if isinstance(one, int)
             )
         rows: list[GoodsRow] = []
         for name, members in sorted(groups.items()):
-            goods = _sum(moved.get(one, Goods()) for one in members)
-            stock = _sum(everything.get(one, Goods()) for one in members).stock
-            rows.append(GoodsRow(name, tuple(sorted(members)) if len(members) > 1 else (), goods, stock))
+            goods, earlier = _sum(moved, members), _sum(before, members)
+            joined = tuple(sorted(members)) if len(members) > 1 else ()
+            rows.append(GoodsRow(name, joined, goods, goods.stock + earlier.stock))
         return tuple(rows)
 
 
-def _sum(goods: Iterable[Goods]) -> Goods:
+def _sum(sums: Mapping[int, Sequence[int]], products: Iterable[int]) -> Goods:
     total = Goods()
-    for one in goods:
-        total = total.plus(one)
+    for product in products:
+        if product in sums:
+            total = total.plus(Goods(*sums[product]))
     return total

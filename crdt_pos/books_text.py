@@ -1,0 +1,369 @@
+"""The books in words: what a shopkeeper reads, at most as wide as the screen.
+
+One line at the top says whether everything is final; each figure says it again for itself.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import click
+
+from crdt_pos.books import Account, Awaited, Books, GoodsRow, Query, TillDay
+from crdt_pos.catalogue_views import CatalogueProducts
+from crdt_pos.columns import Column, listing, number, percent, plural, shortened, table
+from crdt_pos.looking import Looked
+from crdt_pos.money import round_half_up
+from crdt_pos.products import Product
+from crdt_pos.receipt import Tender
+from crdt_pos.variance import Variance
+from gossip.log import Reader
+
+ROWS_SHOWN_MAX: Final = 15
+"""Of products, tills' days and variances, unless all are asked for."""
+AWAITED_SHOWN_MAX: Final = 3
+_FINAL: Final = "final"
+_NAME: Final = Column(shorten=True)
+_FIGURE: Final = Column(right=True)
+_MS_PER_DAY: Final = 86_400_000
+
+
+class BooksText:
+    """One reading of the books, and the words for it."""
+
+    def __init__(self, looked: Looked, reader: Reader, books: Books) -> None:
+        self._looked = looked
+        self._reader = reader
+        self._books = books
+        self._products = CatalogueProducts()
+        self._found: dict[int, Product | None] = {}
+
+    # ---- words ----------------------------------------------------------------------------------------------------------
+
+    def status(self, waiting: Sequence[Awaited], disputed: Sequence[TillDay] = ()) -> str:
+        """``final``, or ``waiting for 12-3, last heard 14:02``; what is disputed is a lower bound, and never final."""
+        parts: list[str] = []
+        if waiting:
+            tills = list({one.till: one for one in waiting}.values())
+            said = "; ".join(f"{one.till}, {self._heard(one)}" for one in tills[:AWAITED_SHOWN_MAX])
+            more = len(tills) - AWAITED_SHOWN_MAX
+            parts.append(f"waiting for {said}" + (f" and {more} more" if more > 0 else ""))
+        if disputed:
+            names = sorted({day.name for day in disputed})
+            parts.append(f"a lower bound, since {listing(names)} contradicts itself")
+        return "; ".join(parts) or _FINAL
+
+    def account_status(self, account: Account) -> str:
+        """Of every figure of an account."""
+        return self.status(account.waiting, [day for day in account.days if day.disputed])
+
+    def final(self) -> bool:
+        """Whether every figure is."""
+        return all(self.account_status(account) == _FINAL for account in self._books.accounts)
+
+    def _heard(self, awaited: Awaited) -> str:
+        if not awaited.heard_ms:
+            return "never heard"
+        moment = self._looked.local(awaited.heard_ms, int(awaited.till.partition("-")[0]))
+        on_the_day = self._books.date_from == self._books.date_to == moment.date()
+        return f"last heard {moment:%H:%M}" if on_the_day else f"last heard {moment:%Y-%m-%d %H:%M}"
+
+    def product(self, product: int) -> Product | None:
+        """What the catalogue here says of a product."""
+        if product not in self._found:
+            self._found[product] = self._products.find(self._reader, product)
+        return self._found[product]
+
+    def name(self, product: int) -> str:
+        """What the catalogue here calls a product; empty if it does not know it."""
+        found = self.product(product)
+        return found.name if found else ""
+
+    def _quantity(self, product: int, quantity: int) -> str:
+        found = self.product(product)
+        return number(quantity, found.quantity_exponent if found else 0)
+
+    def _unit(self, product: int) -> str:
+        found = self.product(product)
+        return found.unit if found else ""
+
+    # ---- lines ----------------------------------------------------------------------------------------------------------
+
+    def lines(self, query: Query, width: int, *, everything: bool) -> Iterator[str]:
+        """All of it. With a product asked for, only what concerns that one."""
+        books = self._books
+        period = str(books.date_from) if books.date_from == books.date_to else f"{books.date_from} to {books.date_to}"
+        yield click.style(f"Books of {period}, as known at {self._looked.folder.certificate.name}", bold=True)
+        yield from self._verdict(width)
+        for account in books.accounts:
+            yield ""
+            yield click.style(_title(account), bold=True)
+            if query.product is None:
+                yield from self._money(account, width)
+                yield from self._tills(account, width, everything=everything)
+                yield from self._goods(account, width, everything=everything)
+            else:
+                yield from self._one_product(account, width)
+        if query.product is None:
+            yield from self._owed(width)
+        yield from self._variances(width, everything=everything)
+        yield from self._to_settle(width)
+
+    def _verdict(self, width: int) -> Iterator[str]:
+        said = list(
+            dict.fromkeys(one for account in self._books.accounts if (one := self.account_status(account)) != _FINAL)
+        )
+        text = "Final." if not said else f"Not final: {'; '.join(said)}."
+        yield from click.style(click.wrap_text(text, width), fg="green" if not said else "yellow").splitlines()
+        if not all(account.money.balanced for account in self._books.accounts):
+            text = "These books do not balance: 'crdt-pos verify' says whose entry is wrong."
+            yield from click.style(click.wrap_text(text, width), fg="red").splitlines()
+
+    def _money(self, account: Account, width: int) -> Iterator[str]:
+        money, status = account.money, self._short(account)
+
+        def text(amount_minor: int) -> str:
+            return number(amount_minor, account.exponent)
+
+        terms = [
+            ("takings", "", money.takings_minor),
+            ("refunds", "- ", money.refunds_minor),
+            ("tax not included", "+ ", money.tax_not_included_minor),
+            ("rounding", "+ ", money.rounding.net),
+            ("gift cards and credit sold", "+ ", money.liabilities.net),
+        ]
+        shown = [term for term in terms if term[2] or term[0] in ("takings", "refunds")]
+        rows = [(sign + name, text(amount), status) for name, sign, amount in shown]
+        sign = "=" if money.balanced else "IS NOT"
+        rows.append((f"{sign} tenders in, less out", text(money.tenders_net_minor), status))
+        yield from table((_NAME, _FIGURE, Column()), rows, width)
+        if money.taxes:
+            yield ""
+            taxes = [
+                (self._tax(code), text(tax.base - tax.base_back), text(tax.tax - tax.tax_back), status)
+                for code, tax in sorted(money.taxes.items())
+            ]
+            if len(taxes) > 1:
+                base = sum(tax.base - tax.base_back for tax in money.taxes.values())
+                taxes.append(("all", text(base), text(money.tax_minor), status))
+            columns = (Column("tax", shorten=True), Column("base", right=True), Column("tax", right=True), Column())
+            yield from table(columns, taxes, width)
+        if money.tenders:
+            yield ""
+            tenders = [
+                (tender_text(kind), text(flow.come_in), text(flow.gone_out), text(flow.net), status)
+                for kind, flow in sorted(money.tenders.items())
+            ]
+            amounts = (Column(title, right=True) for title in ("in", "out", "net"))
+            yield from table((Column("tender", shorten=True), *amounts, Column()), tenders, width)
+
+    def _short(self, account: Account) -> str:
+        status = self.account_status(account)
+        # The line at the top has all of them; here one till may stand for the figure.
+        return status if len(account.waiting) < 2 and len(status) < 40 else "waiting" if account.waiting else "disputed"
+
+    def _tax(self, code: int) -> str:
+        """The code and its rate; two rates, if it changed in the period."""
+        dates = self._books.date_from, self._books.date_to
+        noons = [(date - datetime.date(1970, 1, 1)).days * _MS_PER_DAY + _MS_PER_DAY // 2 for date in dates]
+        rates = dict.fromkeys(self._products.tax_rate_ppm(self._reader, code, ms) for ms in noons)
+        known = [percent(rate) for rate in rates if rate]
+        return f"{code}, {' and '.join(known)}" if known else str(code)
+
+    def _tills(self, account: Account, width: int, *, everything: bool) -> Iterator[str]:
+        waiting: dict[tuple[str, datetime.date], list[Awaited]] = {}
+        for one in account.waiting:
+            waiting.setdefault((one.till, one.date), []).append(one)
+
+        def row(name: str, when: str, days: Sequence[TillDay], status: str) -> tuple[str, ...]:
+            receipts = sum(numbers.documents for day in days for numbers in day.day.series.values())
+            amounts = (sum(day.day.takings_minor for day in days), sum(day.day.refunds_minor for day in days))
+            texts = [number(amount, account.exponent) for amount in amounts]
+            return name, when, number(receipts), *texts, status
+
+        def single(day: TillDay) -> tuple[str, ...]:
+            status = self.status(waiting.get((day.name, day.date), ()), [day] if day.disputed else ())
+            return row(day.name, str(day.date), [day], status)
+
+        absent = {
+            key: awaited for key, awaited in waiting.items() if key not in {(d.name, d.date) for d in account.days}
+        }
+        yield ""
+        if everything or len(account.days) + len(absent) <= ROWS_SHOWN_MAX:
+            rows = [(str(day.date), day.name, single(day)) for day in account.days]
+            rows += [
+                (str(date), name, (name, str(date), "", "", "", self.status(awaited)))
+                for (name, date), awaited in absent.items()
+            ]
+            told = [cells for *_, cells in sorted(rows)]
+        else:
+            of_till: dict[tuple[int, int], list[TillDay]] = {}
+            for day in account.days:
+                of_till.setdefault((day.store, day.till), []).append(day)
+            told = []
+            for (store, till), days in sorted(of_till.items()):
+                name = f"{store}-{till}"
+                awaited = [one for one in account.waiting if one.till == name]
+                said = self.status(awaited, [day for day in days if day.disputed])
+                told.append(row(name, plural(len(days), "date"), days, said))
+            silent = sorted({name for name, _ in absent} - {f"{store}-{till}" for store, till in of_till})
+            told += [
+                (name, "none", "", "", "", self.status([one for one in account.waiting if one.till == name]))
+                for name in silent
+            ]
+        amounts = (Column(title, right=True) for title in ("receipts", "takings", "refunds"))
+        columns = (Column("till"), Column("date"), *amounts, Column("", shorten=True))
+        yield from table(columns, told, width)
+
+    def _goods(self, account: Account, width: int, *, everything: bool) -> Iterator[str]:
+        ordered = sorted(account.goods, key=lambda row: (-row.goods.net_takings, row.product))
+        if not ordered:
+            return
+        status = "final" if self.account_status(account) == _FINAL else "waiting" if account.waiting else "disputed"
+        shown = ordered if everything else ordered[:ROWS_SHOWN_MAX]
+        columns = (
+            Column("product", right=True),
+            Column("", shorten=True),
+            *(Column(title, right=True) for title in ("sold", "returned", "received", "written off", "stock")),
+            Column("unit"),
+            Column("takings", right=True),
+            Column(),
+        )
+        rows: list[Sequence[str]] = []
+        for row in shown:
+            goods = row.goods
+            given = [self._quantity(row.product, part) for part in (goods.sold, goods.received, row.stock)]
+            back = [self._quantity(row.product, n) if n else "" for n in (goods.returned, goods.written_off)]
+            rows.append(
+                (
+                    str(row.product),
+                    self._row_name(row),
+                    given[0],
+                    back[0],
+                    given[1],
+                    back[1],
+                    given[2],
+                    self._unit(row.product),
+                    number(goods.net_takings, account.exponent),
+                    status,
+                )
+            )
+        yield ""
+        yield from table(columns, rows, width)
+        left = ordered[len(shown) :]
+        if left:
+            takings = number(sum(row.goods.net_takings for row in left), account.exponent)
+            yield f"  … and {plural(len(left), 'product')} more with takings of {takings}: --all lists them."
+        yield "  Takings of goods are net: without tax, less refunds."
+
+    def _row_name(self, row: GoodsRow) -> str:
+        also = f" (read as one with {listing([str(one) for one in row.joined[1:]])})" if row.joined else ""
+        return self.name(row.product) + also
+
+    def _one_product(self, account: Account, width: int) -> Iterator[str]:
+        """Of one product every column, one a line."""
+        status = self._short(account)
+        for row in account.goods:
+            unit = self._unit(row.product)
+            yield f"  {shortened(f'{row.product} {self._row_name(row)}', width - 2)}"
+            columns = row.goods._asdict()
+            money = {"takings": columns.pop("takings"), "refunded": columns.pop("refunded")}
+            rows = [
+                (name.replace("_", " "), self._quantity(row.product, count), unit, status)
+                for name, count in columns.items()
+                if count or name in ("sold", "received")
+            ]
+            rows.append(("stock", self._quantity(row.product, row.stock), unit, status))
+            money["net takings"] = row.goods.net_takings
+            rows += [
+                (name, number(amount, account.exponent), account.currency, status)
+                for name, amount in money.items()
+                if amount or name == "net takings"
+            ]
+            yield from table((_NAME, _FIGURE, Column(), Column()), rows, width)
+
+    def _owed(self, width: int) -> Iterator[str]:
+        if not self._books.owed:
+            return
+        rows = [
+            (one.programme, *(number(n) for n in (one.accounts, one.earned, one.redeemed, one.owed)))
+            for one in self._books.owed
+        ]
+        figures = (Column(title, right=True) for title in ("accounts", "earned", "redeemed", "owed"))
+        yield ""
+        yield click.style("Owed to members, as known here, whatever the date", bold=True)
+        yield from table((Column("programme", shorten=True), *figures), rows, width)
+
+    def _variances(self, width: int, *, everything: bool) -> Iterator[str]:
+        found = self._books.variances
+        if not found:
+            return
+        rows: list[Sequence[str]] = []
+        shown = found if everything else found[:ROWS_SHOWN_MAX]
+        for date, store, variance in shown:
+            record = self._looked.directory.store(store, date)
+            exponent = record.exponent if record else 2
+            rows.append(
+                (
+                    str(date),
+                    f"{variance.number} line {variance.line}",
+                    self.name(variance.product) or f"#{variance.product}",
+                    number(variance.quantity, variance.quantity_exponent),
+                    number(variance.sold.amount_minor, exponent + variance.sold.exponent),
+                    number(variance.due.amount_minor, exponent + variance.due.exponent),
+                    number(difference_minor(variance), exponent),
+                )
+            )
+        figures = (Column(title, right=True) for title in ("quantity", "sold at", "due", "difference"))
+        columns = (Column("date"), Column("receipt"), Column("product", shorten=True), *figures)
+        yield ""
+        yield click.style("Price variances: sold before a new price was known there", bold=True)
+        yield from table(columns, rows, width)
+        if len(shown) < len(found):
+            yield f"  … and {len(found) - len(shown):,} more: --all lists them."
+
+    def _to_settle(self, width: int) -> Iterator[str]:
+        if not self._books.to_settle:
+            return
+        rows = [
+            (
+                str(one.date),
+                f"{one.receipt} line {one.line}" if one.line else one.receipt,
+                self.name(one.product) or f"#{one.product}",
+                number(one.quantity, one.quantity_exponent),
+                number(one.amount_minor, one.exponent),
+                "not here" if one.unconfirmed else "too much",
+                listing(one.refunds),
+            )
+            for one in self._books.to_settle
+        ]
+        yield ""
+        title = "To settle: given back more often than sold (too much), or of receipts that are not here"
+        yield from click.style(click.wrap_text(title, width), bold=True).splitlines()
+        columns = (
+            *(Column("date"), Column("receipt"), Column("product", shorten=True)),
+            *(Column("quantity", right=True), Column("amount", right=True), Column("why"), Column("given back by")),
+        )
+        yield from table(columns, rows, width)
+
+
+def _title(account: Account) -> str:
+    known = account.legal_entity or "legal entity unknown", account.currency or "currency unknown"
+    word = "store" if len(account.stores) == 1 else "stores"
+    stores = [str(store) for store in account.stores]
+    return ", ".join([*known, *([f"{word} {listing(stores, 12)}"] if stores else [])])
+
+
+def difference_minor(variance: Variance) -> int:
+    """What was taken for the line less what was due, before discounts."""
+    sold, due = variance.sold, variance.due
+    exponent = max(sold.exponent, due.exponent)
+    each = sold.amount_minor * 10 ** (exponent - sold.exponent) - due.amount_minor * 10 ** (exponent - due.exponent)
+    return round_half_up(each * variance.quantity, 10 ** (exponent + variance.quantity_exponent))
+
+
+def tender_text(kind: int) -> str:
+    """``cash``, ``gift card``."""
+    return Tender(kind).text.replace("_", " ") if kind in set(Tender) else f"tender {kind}"
