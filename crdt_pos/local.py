@@ -9,7 +9,7 @@ most ``LINE_BYTES_MAX`` each; answers come in the order of the requests. Numbers
     ← {"version": 1, "ok": false, "error": "No product has this code.", "kind": "UnknownProduct"}
 
 A request may carry an ``id``, which its answer repeats. A bad line is answered like a refused request; only a line that is
-too long ends its connection.
+too long ends its connection. ``docs/local-socket.md`` lists every request with its fields and its answer.
 """
 
 from __future__ import annotations
