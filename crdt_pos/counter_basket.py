@@ -1,6 +1,7 @@
 """The basket at the counter before it is a sale: what a cashier has typed, and what it comes to.
 
-Pure. The till prices every line again when it sells, so what is shown here is never what is booked; it is the same formula.
+Pure. The till prices every line again when it sells, so what is shown here is never what is booked: it
+is the same formula, and where prices are without tax the till is asked for the sum.
 """
 
 from __future__ import annotations
@@ -79,10 +80,14 @@ class Basket:
     member: str = ""
     points: int = 0
     minor_per_point: int = 1
+    quoted_minor: int | None = None
+    """What the till asks for the lines, tax included; ``None`` while it has not said."""
 
     @property
     def total_minor(self) -> int:
-        """What the lines come to."""
+        """What there is to pay: what the till asks, else what the lines come to."""
+        if self.quoted_minor is not None:
+            return self.quoted_minor
         return sum(line.total_minor for line in self.lines)
 
     @property

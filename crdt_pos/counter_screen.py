@@ -6,6 +6,7 @@ The screen holds nothing but the basket that is being typed. What is sold, and w
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +30,12 @@ from crdt_pos.counter_basket import (
 )
 from crdt_pos.counter_dialogs import Menu, Shown
 from crdt_pos.counter_link import Bar, LinkedScreen
-from crdt_pos.local import LocalRefused, Message
+from crdt_pos.local import ConnectionLost, LocalRefused, Message, NotRunning
 from crdt_pos.money import decimal_text, round_to_step
 
 SEARCH_AFTER_S: Final = 0.06
 FOUND_MAX: Final = 30
+_ONCE_BYTES: Final = 8
 
 MENU: Final = (
     ("v", "voucher", "Pay with a voucher"),
@@ -90,6 +92,8 @@ class CounterScreen(LinkedScreen):
         self._found_for = ""
         self._basket = Basket()
         self._last_number = ""
+        self._unanswered: Message | None = None
+        """A sale that was asked for and not answered: it may be in the till's log, so it is asked for again as it was."""
 
     # --- layout ---
 
@@ -194,6 +198,7 @@ class CounterScreen(LinkedScreen):
         many, words = split_quantity(typed)
         if not words:
             return
+        self._must_be_answered()
         if self._found_for != words:
             # A scanner types faster than the search waits.
             await self._find(words)
@@ -221,7 +226,7 @@ class CounterScreen(LinkedScreen):
         index = self._basket.add(line_of(product, quantity, code, price))
         self._search.value = ""
         self.say("")
-        self._show_basket(index)
+        await self._changed(index)
 
     # --- the basket ---
 
@@ -245,7 +250,26 @@ class CounterScreen(LinkedScreen):
         self.query_one("#notes", Static).update("\n".join([notes[0], *notes[1:][-3:]]))
         self.query_one("#total", Digits).update(self.money(basket.due_minor))
 
+    async def _changed(self, index: int | None = None) -> None:
+        """Show the basket after its lines have changed, with what the till asks for them."""
+        basket, lines = self._basket, list(self._basket.lines)
+        basket.quoted_minor = None
+        try:
+            due_minor: int | None = (await self.call("quote", **basket.request()))["due_minor"] if lines else None
+        except (LocalRefused, ConnectionLost, NotRunning, OSError):
+            due_minor = None  # whoever sells will hear why
+        if self.gone:
+            return
+        if basket.lines == lines:  # else it has changed again, and another quote is on its way
+            basket.quoted_minor = due_minor
+        self._show_basket(index)
+
+    def _must_be_answered(self) -> None:
+        if self._unanswered is not None:
+            raise NotUnderstood("The last sale has no answer yet: F7 asks again, and sells nothing twice.")
+
     def _chosen(self) -> tuple[int, BasketLine]:
+        self._must_be_answered()
         row = self._table.cursor_row
         if not 0 <= row < len(self._basket.lines):
             raise NotUnderstood("The basket is empty: type a code or words first.")
@@ -262,7 +286,7 @@ class CounterScreen(LinkedScreen):
                     self._basket.lines[row] = replace(line, quantity=quantity)
                 else:
                     del self._basket.lines[row]
-                self._show_basket(row)
+                await self._changed(row)
 
         await self.attempt(act)
 
@@ -274,7 +298,7 @@ class CounterScreen(LinkedScreen):
             answer = await self.ask(question)
             if answer:
                 self._basket.lines[row] = read_discount(answer, line, self.exponent)
-                self._show_basket(row)
+                await self._changed(row)
 
         await self.attempt(act)
 
@@ -283,7 +307,7 @@ class CounterScreen(LinkedScreen):
         async def act() -> None:
             row, _ = self._chosen()
             del self._basket.lines[row]
-            self._show_basket(row)
+            await self._changed(row)
 
         await self.attempt(act)
 
@@ -330,20 +354,29 @@ class CounterScreen(LinkedScreen):
         await self.attempt(lambda: self._pay("card", "Amount on the card"))
 
     async def _pay(self, kind: str, question: str) -> None:
-        basket = self._basket
-        if not basket.lines:
-            raise NotUnderstood("The basket is empty: type a code or words first.")
-        if basket.due_minor and not await self._tender(kind, question):
-            return
-        asked = basket.request()
-        basket.tenders.clear()  # if the sale is refused, the payment is asked for again; the goods stay
+        basket, asked = self._basket, self._unanswered
+        if asked is None:
+            if not basket.lines:
+                raise NotUnderstood("The basket is empty: type a code or words first.")
+            if basket.quoted_minor is None:
+                await self._changed()
+            if basket.due_minor and not await self._tender(kind, question):
+                return
+            asked = {**basket.request(), "training": self.training, "once": secrets.token_hex(_ONCE_BYTES)}
+            basket.tenders.clear()  # if the sale is refused, the payment is asked for again; the goods stay
         try:
-            answer = await self.call("sell", training=self.training, **asked)
-            self._basket = Basket()
+            answer = await self.call("sell", **asked)
+            self._basket, self._unanswered = Basket(), None
         except LocalRefused as no:
+            self._unanswered = None
             if no.kind == "NotEnoughRights":
                 basket.points = 0
             raise
+        except ConnectionLost as lost:
+            self._unanswered = asked
+            raise ConnectionLost(
+                "The replica stopped before it answered: F7 asks again, and sells nothing twice."
+            ) from lost
         finally:
             self._show_basket()
         await self._show_receipt(answer)

@@ -30,7 +30,7 @@ from crdt_pos.products import Product, Products
 from crdt_pos.receipt import PRODUCT_MAX, DrawerAct, Receipt
 from crdt_pos.receipt_text import receipt_text, report_text
 from crdt_pos.reports import XReport
-from crdt_pos.requests import LineRequest, RefundRequest, SaleRequest
+from crdt_pos.requests import ONCE_CHARACTERS_MAX, LineRequest, RefundRequest, SaleRequest
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from gossip.log import Reader
@@ -128,6 +128,7 @@ class TillCommands:
             "product": self._product,
             "member": self._member,
             "redeemable": self._member,
+            "quote": self._quote,
             "sell": self._sell,
             "refund": self._refund,
             "void": self._void,
@@ -230,18 +231,16 @@ class TillCommands:
         asked.end()
         return _report(await self._replica.act(self._till.x_report))
 
+    async def _quote(self, asked: Asked) -> Message:
+        request = await self._sale(asked)
+        asked.end()
+        quote = await self._replica.look(lambda _: self._till.quote(request))
+        return {"total_minor": quote.total_minor, "tax_minor": quote.tax_minor, "due_minor": quote.due_minor}
+
     # --- acting ---
 
     async def _sell(self, asked: Asked) -> Message:
-        request = SaleRequest(
-            lines=await self._lines(asked),
-            tenders=asked.each("tenders", tender_request),
-            member=asked.account("member") or None,
-            points=asked.integer("points", 0),
-            cashier=asked.text("cashier"),
-            training=asked.flag("training"),
-            reference=asked.text("reference"),
-        )
+        request = await self._sale(asked)
         deadline_ms = asked.integer("deadline_ms", BORROW_DEADLINE_MS, high=BORROW_DEADLINE_MS_MAX)
         asked.end()
         try:
@@ -257,6 +256,18 @@ class TillCommands:
                 here=short.here,
                 company=short.company,
             ) from short
+
+    async def _sale(self, asked: Asked) -> SaleRequest:
+        return SaleRequest(
+            lines=await self._lines(asked),
+            tenders=asked.each("tenders", tender_request),
+            member=asked.account("member") or None,
+            points=asked.integer("points", 0),
+            cashier=asked.text("cashier"),
+            training=asked.flag("training"),
+            reference=asked.text("reference"),
+            once=asked.text("once", characters_max=ONCE_CHARACTERS_MAX),
+        )
 
     async def _ask_peers(self, request: SaleRequest, short: NotEnoughRights, deadline_ms: int) -> None:
         # The loyalty programme's name is empty; balances of gift cards and store credit count in minor units.

@@ -44,13 +44,13 @@ class Asked:
             raise _bad(f"'{name}' is not an integer from {low} to {high}")
         return value
 
-    def text(self, name: str, default: str = "") -> str:
-        """Text of at most 400 characters."""
+    def text(self, name: str, default: str = "", characters_max: int = TEXT_CHARACTERS_MAX) -> str:
+        """Text of at most 400 characters, or fewer."""
         value = self._left.pop(name, None)
         if value is None:
             return default
-        if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX:
-            raise _bad(f"'{name}' is not text of at most {TEXT_CHARACTERS_MAX} characters")
+        if not isinstance(value, str) or len(value) > characters_max:
+            raise _bad(f"'{name}' is not text of at most {characters_max} characters")
         return value
 
     def flag(self, name: str) -> bool:

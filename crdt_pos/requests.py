@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from crdt_pos.receipt import Discount
+
+ONCE_CHARACTERS_MAX: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,21 @@ class SaleRequest:
     training: bool = False
     reference: str = ""
     cashier_signature: bytes = b""
+    once: str = ""
+    """An id that its maker gives this sale alone, at most ``ONCE_CHARACTERS_MAX``: asked for again on the same date, it is not
+    sold again. Empty: every request is a sale of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a basket comes to, cash rounding left aside."""
+
+    total_minor: int
+    """The lines, as the prices are: with or without tax."""
+    tax_minor: int
+    """All tax, included or not."""
+    due_minor: int
+    """What is to be paid."""
 
 
 @dataclass(frozen=True, slots=True)

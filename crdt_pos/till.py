@@ -43,10 +43,10 @@ from crdt_pos.receipt import (
     Undoes,
 )
 from crdt_pos.reports import XReport, ZReport, x_report
-from crdt_pos.requests import Redeemable, RefundRequest, SaleRequest, StockLine
+from crdt_pos.requests import Quote, Redeemable, RefundRequest, SaleRequest, StockLine
 from crdt_pos.stock import stock_line, store_stock
 from crdt_pos.terms import Terms
-from crdt_pos.till_state import FOLD_PREFIX, TillState, goods_so_far
+from crdt_pos.till_state import FOLD_PREFIX, ONCE_PREFIX, TillState, goods_so_far, once_view, sold_once
 from crdt_pos.turn import Turn, day_document
 from gossip.document import date_of, day_number
 from gossip.entry import FeedId
@@ -129,7 +129,8 @@ class Till:
                 sales_minor=closed.day.perpetual_sales,
                 refunds_minor=closed.day.perpetual_refunds,
             )
-            turn.views.extend((key, None) for key, _ in turn.reader.views(FOLD_PREFIX))
+            for prefix in (FOLD_PREFIX, ONCE_PREFIX):
+                turn.views.extend((key, None) for key, _ in turn.reader.views(prefix))
         report = x_report(act, closed.day, closed.seq)
         names = XReport.__dataclass_fields__
         return ZReport(
@@ -173,43 +174,40 @@ class Till:
 
     # ---- selling --------------------------------------------------------------------------------------------------------
 
-    def sell(self, request: SaleRequest) -> Receipt:
-        """Sell a basket. Raises ``TillError``; then nothing was written."""
+    def quote(self, request: SaleRequest) -> Quote:
+        """What a basket comes to, tenders and points left aside; nothing is written. Raises ``TillError`` as ``sell`` does."""
         with self._turn() as turn:
-            kind = ReceiptType.TRAINING if request.training else ReceiptType.SALE
-            act, reader = turn.receipt(kind), turn.reader
-            sold = [
-                sold_line(number, line, self._products.find(reader, line.product), turn.now.ms)
-                for number, line in enumerate(request.lines, 1)
-            ]
-            checked_sum(sold)
-            lines, taxes = with_taxes(sold, self._rate(turn), prices_with_tax=act.prices_with_tax)
-            member = request.member or b""
-            _checked_account(member)
+            act = self._basket(turn, request)
+        return Quote(act.total_minor, act.tax_minor, act.due_minor)
+
+    def sell(self, request: SaleRequest) -> Receipt:
+        """Sell a basket, or practise. Raises ``TillError``; nothing is written then.
+
+        A request that was sold under the same ``once`` before is answered with that receipt.
+        """
+        with self._turn() as turn:
+            sold = journal.find_receipt(turn.reader, sold_once(turn.reader, request.once))
+            if sold is not None:
+                return sold
+            act = self._basket(turn, request)
             tenders = [tender_line(tender) for tender in request.tenders]
             if request.points:
                 if request.points < 0:
                     raise BadQuantity(f"{request.points} points")
                 paid = turn.terms.programme.pays(request.points)
                 tenders.append(TenderLine(Tender.POINTS, paid))
-            act = replace(
-                act,
-                cashier=request.cashier,
-                cashier_signature=request.cashier_signature,
-                reference=request.reference,
-                lines=lines,
-                taxes=taxes,
-                member=member,
-            )
             act = self._settled(turn, act, tenders)
             if not request.training:
                 net = sum(
-                    line_net_minor(line, prices_with_tax=act.prices_with_tax) for line in lines if not line.liability
+                    line_net_minor(line, prices_with_tax=act.prices_with_tax)
+                    for line in act.lines
+                    if not line.liability
                 )
                 programme = turn.terms.programme
-                earned = programme.earned(net, turn.terms.currency.unit_minor) if member else 0
-                act = replace(act, movements=_movements(turn.terms, act, {(programme.name, member): earned}))
+                earned = programme.earned(net, turn.terms.currency.unit_minor) if act.member else 0
+                act = replace(act, movements=_movements(turn.terms, act, {(programme.name, act.member): earned}))
             turn.enter(act)
+            turn.views.extend(once_view(request.once, act.number))
         return act
 
     def refund(self, request: RefundRequest) -> Receipt:
@@ -361,6 +359,27 @@ class Till:
         if turn.arrivals:
             arrivals, views = turn.batch()
             self._log.append(arrivals, views, received_ms=turn.now.ms)
+
+    def _basket(self, turn: Turn, request: SaleRequest) -> Receipt:
+        kind = ReceiptType.TRAINING if request.training else ReceiptType.SALE
+        act, reader = turn.receipt(kind), turn.reader
+        sold = [
+            sold_line(number, line, self._products.find(reader, line.product), turn.now.ms)
+            for number, line in enumerate(request.lines, 1)
+        ]
+        checked_sum(sold)
+        lines, taxes = with_taxes(sold, self._rate(turn), prices_with_tax=act.prices_with_tax)
+        member = request.member or b""
+        _checked_account(member)
+        return replace(
+            act,
+            cashier=request.cashier,
+            cashier_signature=request.cashier_signature,
+            reference=request.reference,
+            lines=lines,
+            taxes=taxes,
+            member=member,
+        )
 
     def _current_terms(self) -> Terms:
         return self._terms() if callable(self._terms) else self._terms

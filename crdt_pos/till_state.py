@@ -1,7 +1,7 @@
 """What a till must remember between two acts: one small view, written with every act, so that a restart costs nothing.
 
 Beside it the running fold of the day's goods, one view for each product that moved, so that an act costs its own lines and
-not the products of the day.
+not the products of the day; and one view for each sale whose request had an id, until the date is closed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from merge_rules.counter_nested import Nested
 
 STATE_KEY: Final = b"till/state"
 FOLD_PREFIX: Final = b"fold/"
+ONCE_PREFIX: Final = b"till/once/"
 _NUMBER_MAX: Final = 2**64 - 1
 
 
@@ -125,6 +126,17 @@ def goods_views(reader: Reader, moved: Mapping[int, Goods]) -> Iterator[View]:
     """The views of the fold after ``moved``."""
     for product, goods in moved.items():
         yield product_key(product), canonical.encode(goods_so_far(reader, product).plus(goods).trimmed())
+
+
+def sold_once(reader: Reader, once: str) -> str:
+    """The number of the receipt that was made for a request of this id on the open date; empty for none."""
+    return (reader.view(ONCE_PREFIX + once.encode()) or b"").decode() if once else ""
+
+
+def once_view(once: str, number: str) -> Iterator[View]:
+    """The view that remembers it until the date is closed."""
+    if once:
+        yield ONCE_PREFIX + once.encode(), number.encode()
 
 
 def full_day(reader: Reader, state: TillState) -> Day:

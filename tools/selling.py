@@ -159,7 +159,9 @@ def _call(
     tenders = [{"kind": "voucher", "amount_minor": coupons, "reference": "coupons"}] if coupons else []
     if rest:
         tenders.append({"kind": "cash" if basket.cash else "card", "amount_minor": rest})
-    return client.call("sell", lines=lines, tenders=tenders, member=member, points=points, reference=str(basket.number))
+    number = str(basket.number)
+    sale = {"lines": lines, "tenders": tenders, "member": member, "points": points, "reference": number, "once": number}
+    return client.call("sell", **sale)
 
 
 def _line(line: BasketLine) -> dict[str, object]:

@@ -14,7 +14,7 @@ from textual.widgets import DataTable, Digits, Input, OptionList, Static
 
 from crdt_pos.counter_dialogs import Ask, Menu, Shown
 from crdt_pos.counter_screen import CounterScreen
-from crdt_pos.local import LocalClient
+from crdt_pos.local import SOCKET_NAME, LocalClient, LocalRefused, decode_line, encode_line
 from crdt_pos.local_commands import ReplicaStatus
 from crdt_pos.money import Currency
 from crdt_pos.terms import Terms
@@ -351,8 +351,8 @@ def test_when_the_replica_stops_the_screen_says_so_keeps_the_basket_and_finds_it
 
 
 @pytest.mark.parametrize("typed", ["1.29", "1.30", "2.00"])
-def test_cash_is_rounded_to_the_coins_of_the_country_and_tax_comes_on_top(tmp_path: Path, typed: str) -> None:
-    shop = PracticeShop(Terms("Shop", Currency("CHF", 2), cash_step_minor=5, prices_with_tax=typed != "1.29"))
+def test_cash_is_rounded_to_the_coins_of_the_country(tmp_path: Path, typed: str) -> None:
+    shop = PracticeShop(Terms("Shop", Currency("CHF", 2), cash_step_minor=5))
     shop.till.open_date()
 
     async def scene(cashier: Cashier) -> None:
@@ -365,4 +365,85 @@ def test_cash_is_rounded_to_the_coins_of_the_country_and_tax_comes_on_top(tmp_pa
         at_the_counter(tmp_path, scene)
     receipt = shop.till.receipt("12-3-a1-1")
     assert receipt is not None
-    assert receipt.due_minor == (140 if typed == "1.29" else 130)
+    assert receipt.due_minor == 130
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "paid_minor"), [("f7", "1.38", 140), ("f7", "1.40", 140), ("f8", "1.38", 138)]
+)
+def test_where_prices_are_without_tax_the_screen_asks_for_what_is_due_with_it(
+    tmp_path: Path, key: str, typed: str, paid_minor: int
+) -> None:
+    shop = PracticeShop(Terms("Shop", Currency("CHF", 2), cash_step_minor=5, prices_with_tax=False))
+    shop.till.open_date()
+
+    async def scene(cashier: Cashier) -> None:
+        await cashier.scan(MILK)
+        assert (cashier.basket()[0][2], cashier.due()) == ("1.29", "1.38")
+        await cashier.scan(MILK)
+        assert cashier.due() == "2.76"
+        await cashier.keys("f2")
+        await cashier.answer("1")
+        await cashier.until(lambda: cashier.due() == "1.38")
+        await cashier.keys(key)
+        await cashier.answer(typed)
+        await cashier.paper()
+
+    with shop.served(tmp_path):
+        at_the_counter(tmp_path, scene)
+    receipt = shop.till.receipt("12-3-a1-1")
+    assert receipt is not None
+    assert (receipt.due_minor, receipt.total_minor, receipt.change_minor) == (paid_minor, 129, 0)
+
+
+async def pass_on(folder: Path, there: Path) -> asyncio.Server:
+    """Serve the till of ``there`` in ``folder``, and hang up on the first sale instead of answering it."""
+    sold = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sold
+        with LocalClient(there) as client:
+            while line := await reader.readline():
+                request = decode_line(line)
+                try:
+                    answer = await asyncio.to_thread(client.call, request.pop("do"), **request)
+                except LocalRefused as no:
+                    answer = no.answer
+                sold += "receipt" in answer
+                if "receipt" in answer and sold == 1:
+                    break
+                writer.write(encode_line(answer))
+                await writer.drain()
+        writer.close()
+
+    return await asyncio.start_unix_server(serve, folder / SOCKET_NAME)
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_sale_whose_answer_is_lost_is_asked_for_again_and_sold_once(shop: PracticeShop, tmp_path: Path) -> None:
+    lossy = tmp_path / "lossy"
+    lossy.mkdir()
+
+    async def play() -> None:
+        async with await pass_on(lossy, tmp_path):
+            app = CounterScreen(lossy)
+            async with app.run_test(size=(90, 28)) as pilot:
+                await scene(Cashier(app, pilot))
+
+    async def scene(cashier: Cashier) -> None:
+        await cashier.scan(MILK)
+        await cashier.keys("f8")
+        await cashier.answer("1.29")
+        await cashier.until(lambda: "sells nothing twice" in cashier.wrong())
+        await cashier.type(OAT)
+        await cashier.until(lambda: "no answer yet" in cashier.wrong())
+        assert len(cashier.basket()) == 1
+        await cashier.keys("f7")
+        assert "12-3-a1-1" in await cashier.paper()
+        await cashier.keys("enter")
+        await cashier.until(lambda: cashier.app.screen is cashier.app.screen_stack[0])
+        assert cashier.basket() == []
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+    assert shop.till.x_report().sales_minor == 129
+    assert shop.till.receipt("12-3-a1-2") is None

@@ -119,6 +119,26 @@ def test_the_price_shown_is_the_one_that_is_valid_now(till: LocalClient, shop: P
     assert refused(till, "product", code="000").kind == "UnknownProduct"
 
 
+def test_a_sale_asked_for_again_under_its_id_is_the_same_sale(till: LocalClient, shop: PracticeShop) -> None:
+    till.call("open")
+    first = till.call("sell", lines=[{"product": 101}], once="basket 7")
+    assert till.call("sell", lines=[{"product": 101}], once="basket 7") == first
+    assert till.call("sell", lines=[{"product": 101}], once="basket 8")["receipt"]["number"] == "12-3-a1-2"
+    assert till.call("sell", lines=[{"product": 101}])["receipt"]["number"] == "12-3-a1-3"
+    assert till.call("x_report")["report"]["sales_minor"] == 3 * 129
+
+
+def test_a_quote_says_what_is_due_and_books_nothing(tmp_path: Path) -> None:
+    shop = PracticeShop(Terms("Shop", Currency("USD", 2), prices_with_tax=False))
+    with shop.served(tmp_path), LocalClient(tmp_path) as till:
+        till.call("open")
+        asked = {"lines": [{"code": MILK, "quantity": 2}, {"product": 107}], "tenders": [], "points": 0}
+        quote = till.call("quote", **asked)
+        assert (quote["total_minor"], quote["tax_minor"], quote["due_minor"]) == (407, 46, 453)
+        assert shop.replica.commits == 1
+        assert till.call("sell", **asked)["receipt"]["due_minor"] == 453
+
+
 @pytest.mark.parametrize(
     ("do", "fields", "words"),
     [
@@ -132,6 +152,9 @@ def test_the_price_shown_is_the_one_that_is_valid_now(till: LocalClient, shop: P
         ("sell", {"lines": [{"product": 101}], "member": "zz"}, "is no account"),
         ("sell", {"lines": [{"product": 101}], "tenders": [{"kind": "shells", "amount_minor": 129}]}, "choose another"),
         ("sell", {"lines": []}, "add a line"),
+        ("sell", {"lines": [{"product": 101}], "once": "x" * 41}, "at most 40 characters"),
+        ("quote", {"lines": []}, "add a line"),
+        ("quote", {"lines": [{"product": 101}], "deadline_ms": 5}, "'deadline_ms' is not known here"),
         ("open", {"date": "22.11.2026"}, "is no date"),
         ("drawer", {"act": "slam"}, "A drawer act is one of"),
         ("drawer", {"act": "paid_in", "amount_minor": -1}, "'amount_minor' is not an integer"),

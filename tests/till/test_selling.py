@@ -20,8 +20,10 @@ from crdt_pos.errors import (
     UnknownTender,
 )
 from crdt_pos.receipt import Discount, Receipt, Series, Tender, TenderState
-from crdt_pos.requests import LineRequest, SaleRequest, TenderRequest
-from tests.till.shop import BREAD, CHEESE, CHF, DOUGH, GIFT_CARD, MILK, PIZZA, USD, Place, opened
+from crdt_pos.requests import LineRequest, Quote, SaleRequest, TenderRequest
+from crdt_pos.terms import Terms
+from crdt_pos.till_state import ONCE_PREFIX
+from tests.till.shop import BREAD, CHEESE, CHF, DOUGH, EUR, GIFT_CARD, MILK, PIZZA, USD, Place, opened
 
 
 def sale(*lines: LineRequest, **fields: object) -> SaleRequest:
@@ -129,6 +131,52 @@ def test_tax_on_top_of_prices_is_due_as_well() -> None:
     _, day, _ = place.published()
     assert (day.takings_minor, day.tax_not_included_minor, day.tenders_net_minor) == (1019, 179, 1198)
     assert day.balanced
+
+
+@pytest.mark.parametrize("terms", [EUR, CHF, USD])
+def test_a_quote_is_what_the_sale_asks_for_and_writes_nothing(terms: Terms) -> None:
+    place = opened(terms=terms)
+    basket = sale(LineRequest(PIZZA, 3), LineRequest(MILK), LineRequest(BREAD, 2, discount_minor=33))
+    with place.log.read() as reader:
+        before = reader.last_arrival()
+    quote = place.till.quote(basket)
+    with place.log.read() as reader:
+        assert reader.last_arrival() == before
+    receipt = place.till.sell(basket)
+    assert quote == Quote(receipt.total_minor, receipt.tax_minor, receipt.due_minor - receipt.rounding_minor)
+    with pytest.raises(UnknownProduct):
+        place.till.quote(sale(LineRequest(99)))
+    place.till.close_date()
+    with pytest.raises(NotOpen):
+        place.till.quote(basket)
+
+
+def test_a_request_with_an_id_is_sold_once_also_by_a_till_that_was_started_again(place: Place) -> None:
+    basket = replace(sale(LineRequest(MILK)), once="basket 7")
+    first = place.till.sell(basket)
+    assert place.till.sell(basket) == first
+    assert place.restart().sell(basket) == first
+    assert place.till.sell(replace(basket, once="basket 8")).n == 2
+    assert [place.till.sell(replace(basket, once="")).n for _ in range(2)] == [3, 4]
+    assert place.rederived().goods[MILK].sold == 4
+
+
+def test_a_refused_request_leaves_its_id_free(place: Place) -> None:
+    basket = replace(sale(LineRequest(MILK)), once="basket 7")
+    with pytest.raises(TooMuchTendered):
+        place.till.sell(replace(basket, tenders=(TenderRequest("card", 120),)))
+    assert place.till.sell(basket).n == 1
+
+
+def test_ids_are_kept_until_the_date_is_closed(place: Place) -> None:
+    basket = replace(sale(LineRequest(MILK)), once="basket 7")
+    place.till.sell(basket)
+    place.till.close_date()
+    with place.log.read() as reader:
+        assert list(reader.views(ONCE_PREFIX)) == []
+    place.clock.ms += 86_400_000
+    place.till.open_date()
+    assert place.till.sell(basket).n == 2
 
 
 def test_weights_are_integers_of_grams(place: Place) -> None:
