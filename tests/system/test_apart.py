@@ -8,7 +8,7 @@ import threading
 from crdt_pos.journal import find
 from crdt_pos.local import ConnectionLost, LocalClient, LocalRefused
 from crdt_pos.variance import Variance
-from tests.system.shops import BREAD, CHEESE, MILK, Shops, reading, run
+from tests.system.shops import BREAD, CHEESE, MILK, Shops, reading, run, run_apart
 
 
 def test_tills_sell_while_office_and_neighbour_are_down_and_all_books_are_equal_afterwards(shops: Shops) -> None:
@@ -25,7 +25,7 @@ def test_tills_sell_while_office_and_neighbour_are_down_and_all_books_are_equal_
     shops.together()
     shops.agreed()
     for name, folder in shops.folders.items():
-        verified = run("verify", "--at", folder.path)
+        verified = run_apart("verify", "--at", folder.path)
         assert verified.returncode == 0, f"{name}: {verified.stdout}{verified.stderr}"
 
 

@@ -18,7 +18,7 @@ from crdt_pos.schema import SCHEMA
 from crdt_pos.till import Till
 from gossip.log_lmdb import LmdbLog
 from tests.system.cable import LOOPBACK
-from tests.system.shops import alone, records, refusal, run
+from tests.system.shops import alone, records, refusal, refused, run, run_apart
 from tools.town import Town
 
 Spoil = Callable[[Path, Path], None]
@@ -114,7 +114,7 @@ def test_a_till_does_not_start_on_a_port_that_is_in_use_and_starts_once_it_is_fr
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
         (till / "replica.toml").write_text(settings.replace(f"{LOOPBACK}:0", f"{LOOPBACK}:{port}"))
-        said = refusal("till", "run", "--at", till)
+        said = refused(run_apart("till", "run", "--at", till))
     assert said == f"Cannot listen on {LOOPBACK}:{port}: another program uses this port already."
     assert run("verify", "--at", till).returncode == 0
 

@@ -25,7 +25,7 @@ from gossip.reasons import Reason
 from gossip.tls import Address
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from tests.system.cable import LOOPBACK
-from tests.system.shops import DATE, MILK, ON_LOOPBACK, Shops, alone, reading, records, refusal, run
+from tests.system.shops import DATE, MILK, ON_LOOPBACK, Shops, alone, reading, records, refusal, refused, run, run_apart
 from tests.system.stranger import offer
 from tools.town import Town
 
@@ -119,7 +119,7 @@ def test_a_second_process_on_a_folder_is_refused_while_the_first_runs(shops: Sho
 def test_a_copied_folder_does_not_run(shops: Shops, tmp_path: Path) -> None:
     shops.stop("12-1")
     shutil.copytree(shops.folders["12-1"].path, tmp_path / "copy", ignore=shutil.ignore_patterns("local.sock"))
-    said = refusal("till", "run", "--at", tmp_path / "copy")
+    said = refused(run_apart("till", "run", "--at", tmp_path / "copy"))
     assert "copy" in said
     assert "crdt-pos till enrol" in said
     # To look at it is no harm.
