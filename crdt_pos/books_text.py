@@ -184,8 +184,7 @@ class BooksText:
             return name, when, number(receipts), *texts, status
 
         def single(day: TillDay) -> tuple[str, ...]:
-            status = self.status(waiting.get((day.name, day.date), ()), [day] if day.disputed else ())
-            return row(day.name, str(day.date), [day], status)
+            return row(day.name, str(day.date), [day], self._of_till(waiting.get((day.name, day.date), ()), [day]))
 
         absent = {
             key: awaited for key, awaited in waiting.items() if key not in {(d.name, d.date) for d in account.days}
@@ -194,7 +193,7 @@ class BooksText:
         if everything or len(account.days) + len(absent) <= ROWS_SHOWN_MAX:
             rows = [(str(day.date), day.name, single(day)) for day in account.days]
             rows += [
-                (str(date), name, (name, str(date), "", "", "", self.status(awaited)))
+                (str(date), name, (name, str(date), "", "", "", self._of_till(awaited)))
                 for (name, date), awaited in absent.items()
             ]
             told = [cells for *_, cells in sorted(rows)]
@@ -206,16 +205,25 @@ class BooksText:
             for (store, till), days in sorted(of_till.items()):
                 name = f"{store}-{till}"
                 awaited = [one for one in account.waiting if one.till == name]
-                said = self.status(awaited, [day for day in days if day.disputed])
+                said = self._of_till(awaited, days)
                 told.append(row(name, plural(len(days), "date"), days, said))
             silent = sorted({name for name, _ in absent} - {f"{store}-{till}" for store, till in of_till})
             told += [
-                (name, "none", "", "", "", self.status([one for one in account.waiting if one.till == name]))
+                (name, "none", "", "", "", self._of_till([one for one in account.waiting if one.till == name]))
                 for name in silent
             ]
         amounts = (Column(title, right=True) for title in ("receipts", "takings", "refunds"))
         columns = (Column("till"), Column("date"), *amounts, Column("", shorten=True))
         yield from table(columns, told, width)
+
+    def _of_till(self, waiting: Sequence[Awaited], days: Sequence[TillDay] = ()) -> str:
+        """The status in a till's own row, which names the till already."""
+        parts = [f"waiting, {self._heard(waiting[0])}".replace("last ", "")] if waiting else []
+        if len(waiting) > 1:
+            parts = [f"waiting for {len(waiting)} dates, {self._heard(waiting[0])}".replace("last ", "")]
+        if any(day.disputed for day in days):
+            parts.append("disputed: a lower bound")
+        return "; ".join(parts) or _FINAL
 
     def _goods(self, account: Account, width: int, *, everything: bool) -> Iterator[str]:
         ordered = sorted(account.goods, key=lambda row: (-row.goods.net_takings, row.product))

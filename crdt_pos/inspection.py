@@ -16,6 +16,7 @@ from typing import cast
 from crdt_pos import journal
 from crdt_pos.errors import NothingHere
 from crdt_pos.receipt import AccountMovement, Receipt
+from crdt_pos.safety import held_by
 from crdt_pos.schema import BALANCE, DAY, JOURNAL, VARIANCES, VAULT
 from gossip.document import Document, FeedType, Key, day_number
 from gossip.entry import Entry, FeedId, Head
@@ -36,6 +37,7 @@ class DocumentRow:
     """One document of the list."""
 
     name: str
+    kind: str
     authors: int
     entries: int
     """Held now: in ``latest`` feeds of others only the newest."""
@@ -104,6 +106,8 @@ class Difference:
     there: tuple[tuple[int, str], ...]
     same_value: bool | None
     """Whether the documents' values are equal all the same; ``None`` for a kind that is not known here."""
+    expected: bool
+    """Whether the one that lacks it may not read it: a journal stays in its store, a balance with its patrons' stores."""
 
 
 def plain(value: object) -> object:
@@ -169,7 +173,7 @@ def documents(reader: Reader, pattern: str = "*") -> Iterator[DocumentRow]:
                 entries += 1
                 size += len(stored.entry.raw)
                 newest = max(newest, stored.received_ms)
-        yield DocumentRow(name, authors, entries, size, newest, forks)
+        yield DocumentRow(name, document.kind, authors, entries, size, newest, forks)
 
 
 def value_of(reader: Reader, schema: Schema, document: Document) -> Rule | None:
@@ -179,11 +183,12 @@ def value_of(reader: Reader, schema: Schema, document: Document) -> Rule | None:
         return None
     state = kind.rule.bottom()
     for author in reader.authors(document):
-        state = state.join(_part(kind, reader, FeedId(document, author)))
+        state = state.join(part_of(kind, reader, FeedId(document, author)))
     return state
 
 
-def _part(kind: Kind, reader: Reader, feed: FeedId) -> Rule:
+def part_of(kind: Kind, reader: Reader, feed: FeedId) -> Rule:
+    """What one author says in a document: the join of its current entries."""
     state = kind.rule.bottom()
     heads = frozenset(head.hash for head in reader.heads(feed))
     for stored in reader.entries(feed):
@@ -228,7 +233,7 @@ def explain(reader: Reader, schema: Schema, document: Document, name_of: NameOf)
                 len(held),
                 tuple(entry_row(stored, name_of) for stored in newest),
                 len(heads) > 1,
-                None if kind is None else plain(_part(kind, reader, feed).body()),
+                None if kind is None else plain(part_of(kind, reader, feed).body()),
                 tuple(_covers(reader, document, newest[-1].entry, name_of)) if document.kind == DAY and newest else (),
             )
         )
@@ -264,8 +269,17 @@ def entry_row(stored: Stored, name_of: NameOf) -> EntryRow:
     )
 
 
-def diff(here: Reader, there: Reader, schema: Schema, name_of: NameOf) -> list[Difference]:
-    """The feeds that two replicas do not hold alike, in log order. None: they hold the same."""
+def diff(
+    here: Reader,
+    there: Reader,
+    schema: Schema,
+    name_of: NameOf,
+    readable: tuple[frozenset[str], frozenset[str]] | None = None,
+) -> list[Difference]:
+    """The feeds that two replicas do not hold alike, in log order. None: they hold the same.
+
+    ``readable``: the scopes that the one and the other may read.
+    """
     different: list[Difference] = []
     names = {str(document): document for reader in (here, there) for document in reader.documents()}
     for document in names.values():
@@ -277,15 +291,48 @@ def diff(here: Reader, there: Reader, schema: Schema, name_of: NameOf) -> list[D
             same = None if ours is None or theirs is None else ours.body() == theirs.body()
             different += [
                 Difference(
-                    str(document), name_of(feed.author), _short(here.heads(feed)), _short(there.heads(feed)), same
+                    str(document),
+                    name_of(feed.author),
+                    _short(here.heads(feed)),
+                    _short(there.heads(feed)),
+                    same,
+                    readable is not None and _expected(feed, here, there, readable),
                 )
                 for feed in unequal
             ]
     return different
 
 
+def _expected(feed: FeedId, here: Reader, there: Reader, readable: tuple[frozenset[str], frozenset[str]]) -> bool:
+    ours, theirs = here.heads(feed), there.heads(feed)
+    if bool(ours) is bool(theirs):
+        return False
+    holder, heads, scopes = (here, ours, readable[1]) if ours else (there, theirs, readable[0])
+    held = holder.find(heads[0].hash)
+    return held is not None and not holder.scopes(held.entry) & scopes
+
+
 def _short(heads: tuple[Head, ...]) -> tuple[tuple[int, str], ...]:
     return tuple((head.seq, head.hash.hex()) for head in heads)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a receipt did to a balance, and who wrote that down."""
+
+    document: str
+    earned: int
+    redeemed: int
+    known: int
+    """The balance as known here now."""
+    entry: EntryRow | None
+    """The till's newest entry in that document; ``None`` if it is not here."""
+
+    def text(self) -> str:
+        """``balance/points/…: earned 3; the balance known here is 21``."""
+        parts = [f"earned {self.earned:,}"] if self.earned else []
+        parts += [f"redeemed {self.redeemed:,}"] if self.redeemed else []
+        return f"{self.document}: {', '.join(parts) or 'nothing'}; the balance known here is {self.known:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,10 +347,13 @@ class Trail:
     day: str | None
     """The day document; ``None`` if no summary of that till and date is here."""
     day_seq: int
+    published_by: str
+    """Who signed the summary that counts; empty if there is none."""
     covered: bool
     """Whether the summary that counts reaches this act."""
-    movements: tuple[str, ...]
-    """What it did to balances, and what those are now."""
+    moved: tuple[Moved, ...]
+    held_by: tuple[str, ...]
+    """Who has acknowledged to hold this act on its disk; known at the till that wrote it."""
 
     def plain(self) -> dict[str, object]:
         """For JSON."""
@@ -320,8 +370,11 @@ class Trail:
             "signed": self.signed,
             "day": self.day,
             "day_seq": self.day_seq,
+            "published_by": self.published_by,
             "covered": self.covered,
-            "movements": self.movements,
+            "movements": [one.text() for one in self.moved],
+            "balances": [dataclasses.asdict(one) for one in self.moved],
+            "held_by": self.held_by,
         }
 
 
@@ -340,6 +393,7 @@ def sale(reader: Reader, directory: Directory, schema: Schema, number: str, name
     seq = 0
     if summary is not None:
         seq = max(head.seq for head in reader.heads(FeedId(day_document, summary.publisher)))
+    held = held_by(reader, entry.feed_id)
     return Trail(
         found.receipt,
         str(entry.document),
@@ -347,15 +401,21 @@ def sale(reader: Reader, directory: Directory, schema: Schema, number: str, name
         certificate is not None and entry.verify(certificate.public_key),
         None if summary is None else str(day_document),
         seq,
+        "" if summary is None else name_of(summary.publisher),
         summary is not None and summary.covers.seq >= entry.seq,
-        tuple(_movement(reader, schema, movement) for movement in found.receipt.movements),
+        tuple(_moved(reader, schema, movement, entry.author, name_of) for movement in found.receipt.movements),
+        tuple(sorted(name_of(peer) for peer, reach in held.items() if reach >= entry.seq)),
     )
 
 
-def _movement(reader: Reader, schema: Schema, movement: AccountMovement) -> str:
+def _moved(reader: Reader, schema: Schema, movement: AccountMovement, author: Author, name_of: NameOf) -> Moved:
     document = Document(BALANCE, keys=(movement.programme, movement.account))
     state = value_of(reader, schema, document)
-    balance = state.value() if isinstance(state, CounterBounded) else 0
-    parts = [f"earned {movement.earned}"] if movement.earned else []
-    parts += [f"redeemed {movement.redeemed}"] if movement.redeemed else []
-    return f"{document}: {', '.join(parts) or 'nothing'}; the balance known here is {balance}"
+    newest = list(reader.entries(FeedId(document, author)))
+    return Moved(
+        str(document),
+        movement.earned,
+        movement.redeemed,
+        state.value() if isinstance(state, CounterBounded) else 0,
+        entry_row(newest[-1], name_of) if newest else None,
+    )

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from crdt_pos.schema import JOURNAL
 from gossip.entry import FeedId, Head
-from gossip.log import Log, View, feed_key
+from gossip.log import Log, Reader, View, feed_key
 from merge_rules import canonical
 from merge_rules.lattice import Author
 
@@ -76,9 +76,14 @@ class Safety:
     def _of(self, feed: FeedId) -> dict[Author, int]:
         if feed not in self._held:
             with self._log.read() as reader:
-                saved = reader.view(_PREFIX + feed_key(feed))
-            self._held[feed] = {} if saved is None else _decoded(saved)
+                self._held[feed] = held_by(reader, feed)
         return self._held[feed]
+
+
+def held_by(reader: Reader, feed: FeedId) -> dict[Author, int]:
+    """Who has acknowledged a feed of this replica's own, and up to which number."""
+    saved = reader.view(_PREFIX + feed_key(feed))
+    return {} if saved is None else _decoded(saved)
 
 
 def _decoded(saved: bytes) -> dict[Author, int]:
