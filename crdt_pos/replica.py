@@ -36,7 +36,7 @@ from crdt_pos.schema import CATALOGUE, SCHEMA
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
-from gossip.entry import Entry, Hash
+from gossip.entry import Entry, FeedId, Hash
 from gossip.errors import LogFull
 from gossip.log import Arrival, Outcome, Reader
 from gossip.log_lmdb import LmdbLog
@@ -70,7 +70,9 @@ class RunningReplica:
         self.folder = folder
         self.certificate = folder.certificate
         self.log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company)
-        if self.log.copied:
+        if self.log.copied and not self._has_written():
+            self.log.adopt()  # a folder may be carried to its machine once: nobody has spoken in its name so far
+        elif self.log.copied:
             self.log.close()
             raise FolderError(
                 f"{folder.path} is a copy of another folder of {folder.certificate.name}, and two with one key would contradict "
@@ -97,6 +99,11 @@ class RunningReplica:
             self._commands = till_commands | {"connections": self._connections}
         else:
             self._commands = OfficeCommands(self).commands()
+
+    def _has_written(self) -> bool:
+        """Whether there is any entry of this replica's own in its log."""
+        with self.log.read() as reader:
+            return any(reader.heads(FeedId(one, self.certificate.author)) for one in reader.documents())
 
     # --- running -----------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,10 @@ def company() -> None:
 @click.argument("name")
 @replica_options(f":{OFFICE_PORT}")
 def create(name: str, path: Path, settings: Settings) -> None:
-    """Found the company NAME, and put its first head office in a new folder."""
+    """Found the company NAME, once: its root key and its first head office, in a new folder.
+
+    Then add stores, enrol their tills, and start the head office: each command says what comes next.
+    """
     made = create_company(name, path, settings, system_ms())
     click.echo(
         f"Founded {made.root.name} (company {made.root.company.hex()}) with head office {made.certificate.name}."

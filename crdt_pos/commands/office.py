@@ -22,7 +22,7 @@ def office() -> None:
 @office_option
 @replica_options(f":{OFFICE_PORT}")
 def add(office: Path, path: Path, settings: Settings) -> None:
-    """Enrol a further head office in a new folder; the one that decides it must hold the root key."""
+    """Enrol a further head office, in a new folder; only the first, which holds the root key, can do that."""
     made = add_office(open_folder(office), path, settings, system_ms())
     click.echo(f"Enrolled head office {made.certificate.name} in {path}.")
     click.echo(f"Next: crdt-pos office run --at {path}")

@@ -23,23 +23,39 @@ def replica_options(listen: str) -> Callable[[Callable[..., None]], Callable[...
     The command raises ``FolderError`` for what is no address.
     """
     options = (
-        click.option("--at", "path", type=FOLDER, required=True, help="The new folder of the replica."),
+        click.option("--at", "path", type=FOLDER, required=True, help="The new folder in which it will live."),
         click.option(
-            "--listen", default=listen, show_default=True, help="Where it listens, as HOST:PORT; port 0 is any."
+            "--listen",
+            default=listen,
+            show_default=True,
+            help="Where others reach it, as HOST:PORT. Without HOST: on every network; port 0: any that is free.",
         ),
         click.option(
             "--peer",
             "peers",
             multiple=True,
             metavar="HOST:PORT",
-            help="A replica to dial, such as the head office. Repeat.",
+            help="Where to reach the head office, or another that it does not find by itself; may be repeated.",
         ),
         click.option(
-            "--wan", type=click.Choice(WAN), default="live", show_default=True, help="How often summaries leave."
+            "--wan",
+            type=click.Choice(WAN),
+            default="live",
+            show_default=True,
+            help="When a till tells its totals: live, within a minute of a sale; daily, in the morning and at the close.",
         ),
-        click.option("--multicast/--no-multicast", default=True, show_default=True, help="Find each other on the LAN."),
         click.option(
-            "--interface", "interfaces", multiple=True, metavar="IP", help="Only these for multicast. Repeat."
+            "--multicast/--no-multicast",
+            default=True,
+            show_default=True,
+            help="Find each other on the shop's own network.",
+        ),
+        click.option(
+            "--interface",
+            "interfaces",
+            multiple=True,
+            metavar="IP",
+            help="Find each other through this network address of the machine only; may be repeated.",
         ),
     )
 
@@ -62,5 +78,8 @@ def replica_options(listen: str) -> Callable[[Callable[..., None]], Callable[...
 def office_option(command: _Command) -> _Command:
     """``--office``."""
     return click.option(
-        "--office", type=FOLDER, required=True, help="The folder of the head office that decides this."
+        "--office",
+        type=FOLDER,
+        required=True,
+        help="The folder of the head office, which must not be running meanwhile.",
     )(command)

@@ -31,8 +31,8 @@ _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Say more: every s
 def run_office(folders: tuple[Path, ...], verbose: bool) -> None:
     """Run a head office until it is told to stop (Ctrl-C or SIGTERM).
 
-    It listens for tills, joins what they publish, and passes on the roster and the catalogue. Ask it for the books at any
-    time from another terminal: crdt-pos books --at DIR
+    It takes in what the tills say, and gives them the catalogue, prices and members' balances. See the books at any time
+    from another terminal: crdt-pos books --at DIR
     """
     _run(folders, Role.OFFICE, verbose)
 
@@ -43,8 +43,8 @@ def run_office(folders: tuple[Path, ...], verbose: bool) -> None:
 def run_till(folders: tuple[Path, ...], verbose: bool) -> None:
     """Run a till until it is told to stop (Ctrl-C or SIGTERM).
 
-    It finds its neighbours by multicast and dials the addresses in replica.toml. Whether any answers or not: it sells. Open
-    its screen in another terminal: crdt-pos sell --at DIR
+    It finds the other tills of its store by itself, and calls the addresses in its replica.toml. Whether any answers or not:
+    it sells. Open its screen in another terminal: crdt-pos sell --at DIR
     """
     _run(folders, Role.TILL, verbose)
 

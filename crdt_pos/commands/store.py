@@ -16,7 +16,7 @@ from peers.roster import StoreRecord
 
 @click.group()
 def store() -> None:
-    """State the company's stores: legal entity, currency, time zone, cash rounding."""
+    """Say which stores there are, and on what terms they sell."""
 
 
 @store.command()
@@ -26,13 +26,17 @@ def store() -> None:
 @click.option("--legal-entity", default="", help="Whose takings these are. Books never add across legal entities.")
 @click.option("--tax-id", default="", help="The legal entity's tax number.")
 @click.option("--address", default="", help="The address on receipts.")
-@click.option("--currency", default="EUR", show_default=True, help="ISO 4217 code.")
-@click.option("--exponent", type=int, default=2, show_default=True, help="Decimals of the currency.")
-@click.option("--time-zone", default="UTC", show_default=True, help="Like Europe/Zurich.")
+@click.option("--currency", default="EUR", show_default=True, help="Three letters, like EUR or CHF.")
+@click.option("--exponent", type=int, default=2, show_default=True, help="How many decimals the currency has.")
+@click.option("--time-zone", default="UTC", show_default=True, help="Where its clock is set, like Europe/Zurich.")
 @click.option(
-    "--cash-rounding", type=int, default=1, show_default=True, help="The smallest coin, in cents or the like."
+    "--cash-rounding",
+    type=int,
+    default=1,
+    show_default=True,
+    help="The smallest coin, in cents: 5 rounds cash to 0.05.",
 )
-@click.option("--prices-without-tax", is_flag=True, help="Shelf prices leave the tax out.")
+@click.option("--prices-without-tax", is_flag=True, help="Shelf prices are without tax, which is added at the till.")
 @click.option("--valid-from", type=click.DateTime(["%Y-%m-%d"]), help="The first day of these terms; without: always.")
 def add(
     office: Path,
@@ -48,7 +52,7 @@ def add(
     prices_without_tax: bool,
     valid_from: datetime.datetime | None,
 ) -> None:
-    """Add a store to the roster, or state its terms from a later date on."""
+    """Add a store, or say on what other terms it sells from a later date on."""
     record = StoreRecord(
         store=number,
         valid_from=StoreRecord(number).valid_from if valid_from is None else valid_from.date(),

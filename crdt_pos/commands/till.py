@@ -24,7 +24,11 @@ def till() -> None:
 @click.option("--till", "number", type=int, required=True, help="The till's number in its store.")
 @replica_options(":0")
 def enrol(office: Path, store: int, number: int, path: Path, settings: Settings) -> None:
-    """Give a till a key, a certificate and a life of its own, in a new folder."""
+    """Enrol a till: a new folder with its key and certificate.
+
+    Carry the folder to the till's machine before the till runs for the first time, and keep no copy of it: two tills with
+    one key would contradict each other. A till that was lost is enrolled again, under the same number.
+    """
     made = enrol_till(open_folder(office), store, number, path, settings, system_ms())
     click.echo(f"Enrolled till {made.certificate.name}, life {made.certificate.incarnation}, in {path}.")
     click.echo(f"Next: crdt-pos till run --at {path}")

@@ -14,7 +14,7 @@ import trio
 from crdt_pos import enrolment
 from crdt_pos.clock import system_ms
 from crdt_pos.day import Day
-from crdt_pos.folder import Folder, Settings
+from crdt_pos.folder import Folder, Settings, open_folder
 from crdt_pos.forks import read_proofs
 from crdt_pos.journal import journal_document
 from crdt_pos.schema import DAY, SCHEMA
@@ -26,6 +26,7 @@ from gossip.tls import Address
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from tests.system.cable import LOOPBACK
 from tests.system.shops import DATE, MILK, ON_LOOPBACK, Shops, alone, reading, records, refusal, refused, run, run_apart
+from tests.system.single import single
 from tests.system.stranger import offer
 from tools.town import Town
 
@@ -124,6 +125,17 @@ def test_a_copied_folder_does_not_run(shops: Shops, tmp_path: Path) -> None:
     assert "crdt-pos till enrol" in said
     # To look at it is no harm.
     assert run("verify", "--at", tmp_path / "copy").returncode == 0
+
+
+def test_a_new_tills_folder_can_be_carried_to_its_machine_once(tmp_path: Path) -> None:
+    town = Town.found(tmp_path, "Corner Shops", records(12), 1, alone())
+    made = town.tills[12, 1].path
+    shutil.copytree(made, tmp_path / "machine")
+    with single(open_folder(tmp_path / "machine")) as till:
+        till.call("open", date=DATE)
+        assert till.sell()["number"] == "12-1-a1-1"
+    shutil.copytree(tmp_path / "machine", tmp_path / "another")
+    assert "copy" in refusal("till", "run", "--at", tmp_path / "another")
 
 
 def test_somebody_who_dials_with_the_replicas_own_key_is_turned_away(shops: Shops) -> None:
