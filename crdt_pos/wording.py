@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
@@ -36,7 +37,7 @@ from merge_rules.counter_bounded import CounterBounded
 from merge_rules.counter_covers import CounterCovers, Summary
 from merge_rules.document_yjs import DocumentYjs
 from merge_rules.errors import InvalidBody, NotCanonical
-from merge_rules.lattice import Author, Rule
+from merge_rules.lattice import AUTHOR_BYTES, Author, Rule
 from merge_rules.log_append import LogAppend
 from merge_rules.register_lww import RegisterLww
 from merge_rules.set_grow import SetGrow
@@ -64,11 +65,15 @@ class Wording:
 
     def lines(self, document: Document, state: Rule) -> Iterator[str]:
         """What ``state`` says: the whole of ``document``, or a part of it. Nothing, for a kind without a reading here."""
+        for line in self._read(document, state):
+            yield from _wrapped(line, self._width)
+
+    def _read(self, document: Document, state: Rule) -> Iterator[str]:
         match state:
             case CounterCovers():
                 yield from self._days(document, state)
             case CounterBounded():
-                yield from self._balance(state)
+                yield from self._balance(document, state)
             case RosterSet():
                 yield from self._roster(state)
             case Claims():
@@ -147,7 +152,7 @@ class Wording:
         feed = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
         act = next(iter(self._reader.entries(feed, summary.covers.seq - 1)), None)
         if act is None:
-            return "not here"
+            return "its journal is not here"
         return "it is here" if act.entry.hash.startswith(summary.covers.hash) else "THE ACT HERE IS ANOTHER"
 
     def _previous(self, document: Document, summary: Summary, day: Day) -> str:
@@ -212,23 +217,9 @@ class Wording:
 
     # ---- balances -------------------------------------------------------------------------------------------------------
 
-    def _balance(self, state: CounterBounded) -> Iterator[str]:
+    def _balance(self, document: Document, state: CounterBounded) -> Iterator[str]:
         yield f"  owed: {number(state.value())}, as known here"
-        rows: list[Sequence[str]] = []
-        for author in state.authors:
-            counts = (state.earned(author), state.redeemed(author), sum(state.granted(author).values()))
-            received = sum(receipt.amount for receipt in state.received(author).values())
-            figures = [number(n) if n else "" for n in (*counts, received)]
-            rows.append((self._name(author), *figures, number(state.rights(author))))
-        titles = ("earned", "redeemed", "granted", "received", "rights now")
-        yield from table((Column("by"), *(Column(title, right=True) for title in titles)), rows, self._width)
-        for author in state.authors:
-            name = self._name(author)
-            for taker, amount in sorted(state.granted(author).items()):
-                yield f"  {name} granted {number(amount)} to {self._name(taker)}"
-            for donor, receipt in sorted(state.received(author).items()):
-                at = f"by its entry {receipt.at}"
-                yield f"  {name} received {number(receipt.amount)} from {self._name(donor)}, {at}"
+        yield from self.rights(document, state, state.authors)
         for taker, donors in state.pending().items():
             for donor, amount in donors.items():
                 who = self._name(donor)
@@ -238,6 +229,24 @@ class Wording:
             yield f"  CONFLICT: what was granted: {said}."
         for author, excess in state.overspent().items():
             yield f"  CONFLICT: {self._name(author)} spent {number(excess)} more than it had."
+
+    def rights(self, document: Document, state: CounterBounded, authors: Sequence[Author]) -> Iterator[str]:
+        """What ``authors`` did to a balance, and what each may spend without asking: that follows from the whole ``state``."""
+        forked = [one for one in authors if len(self._reader.heads(FeedId(document, one))) > 1]
+        rows: list[Sequence[str]] = []
+        for author in authors:
+            counts = (state.earned(author), state.redeemed(author), sum(state.granted(author).values()))
+            received = sum(receipt.amount for receipt in state.received(author).values())
+            figures = [number(n) if n else "" for n in (*counts, received)]
+            rows.append((self._name(author), *figures, number(state.rights(author, forked))))
+        titles = ("earned", "redeemed", "granted", "received", "rights now")
+        yield from table((Column("by"), *(Column(title, right=True) for title in titles)), rows, self._width)
+        for author in authors:
+            name = self._name(author)
+            for taker, amount in sorted(state.granted(author).items()):
+                yield f"  {name} granted {number(amount)} to {self._name(taker)}"
+            for donor, receipt in sorted(state.received(author).items()):
+                yield f"  {name} received {number(receipt.amount)} from {self._name(donor)}, by its entry {receipt.at}"
 
     # ---- sets -----------------------------------------------------------------------------------------------------------
 
@@ -259,7 +268,8 @@ class Wording:
         if isinstance(record, Enrolment):
             return self._enrolment(record)
         kind = type(record).__name__.removesuffix("Record")
-        return f"{_spaced(kind)}: {', '.join(self._fields(record))}"
+        first, *others = self._fields(record)
+        return f"{_spaced(kind)} {first[1]}: " + ", ".join(f"{name} {said}" for name, said in others)
 
     def _enrolment(self, record: Enrolment) -> str:
         for author, chain in self._looked.directory.chains.items():
@@ -270,13 +280,13 @@ class Wording:
                 return f"enrolled: {own.name} {own.incarnation}, {own.role.value}{place}, by {own.issuer_name}{heir}"
         return "enrolled: a certificate that does not prove itself here"
 
-    def _fields(self, record: Record) -> Iterator[str]:
+    def _fields(self, record: Record) -> Iterator[tuple[str, str]]:
         for one in dataclasses.fields(record):
             value: object = getattr(record, one.name)
-            if value == one.default and one.name not in ("currency", "time_zone"):
+            if not value or value == datetime.date(1970, 1, 1):
                 continue
             match value:
-                case bytes() if len(value) == 8:
+                case bytes() if len(value) == AUTHOR_BYTES:
                     said = self._name(Author(value))
                 case bytes():
                     said = f"{value.hex()[:HASH_DIGITS_SHOWN]}…"
@@ -288,7 +298,7 @@ class Wording:
                     said = "yes"
                 case _:
                     said = str(value)
-            yield f"{one.name.replace('_', ' ')} {said}"
+            yield one.name.replace("_", " "), said
 
     def _claims(self, state: Claims) -> Iterator[str]:
         things = Identities.read([state])
@@ -351,14 +361,20 @@ class Wording:
 
     def side_by_side(self, entries: Sequence[Entry]) -> Iterator[str]:
         """Entries of one author that contradict each other, two by two; what differs is marked."""
+        room = (self._width - 7) // 2
+        narrow = Wording(self._looked, self._reader, room, everything=True)
         for first, second in pairwise(entries):
             yield f"  {self._name(first.author)} contradicts itself in {first.document}:"
-            room = (self._width - 7) // 2
-            narrow = Wording(self._looked, self._reader, room, everything=True)
-            columns = [[f"entry {one.seq} ({one.hash.hex()[:8]}…)", *narrow.of_entry(one)] for one in (first, second)]
-            for left, right in zip_longest(*columns, fillvalue=""):
-                mark = " " if left == right else "≠"
-                yield f"  {_padded(left, room)} {mark} {shortened(right, room)}"
+            heads = [f"entry {one.seq} ({one.hash.hex()[:HASH_DIGITS_SHOWN]}…)" for one in (first, second)]
+            rows = [(heads[0], heads[1])]
+            rows += zip_longest(narrow.of_entry(first), narrow.of_entry(second), fillvalue="")
+            if all(left == right for left, right in rows[1:]):
+                rows += zip_longest(*_differing(first.body, second.body), fillvalue="")
+            for at, (left, right) in enumerate(rows):
+                mark = "≠" if at and left != right else " "
+                wrapped = zip_longest(_wrapped(left, room), _wrapped(right, room), fillvalue="")
+                for here, there in wrapped:
+                    yield f"  {_padded(here, room)} {mark} {there}".rstrip()
 
     def of_entry(self, entry: Entry) -> list[str]:
         """What one entry says by itself, without indent."""
@@ -487,6 +503,20 @@ class Wording:
 def _without_zero_back(row: Sequence[str], zeros: Sequence[str]) -> Sequence[str]:
     """What nothing was given back of needs no columns for it."""
     return [*row[:3], *("" if cell in zeros else cell for cell in row[3:])]
+
+
+def _differing(first: object, second: object) -> tuple[list[str], list[str]]:
+    """What differs in two bodies, as it stands in them."""
+    whole = "the body"
+    bodies = [cast("dict[object, object]", one) if isinstance(one, dict) else {whole: one} for one in (first, second)]
+    keys = [key for key in dict.fromkeys([*bodies[0], *bodies[1]]) if bodies[0].get(key) != bodies[1].get(key)]
+    said = [[f"field {key}: {body[key]}" if key in body else f"no field {key}" for key in keys] for body in bodies]
+    return said[0], said[1]
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    return textwrap.wrap(text, room, subsequent_indent=indent) if cell_len(text) > room else [text]
 
 
 def _padded(text: str, room: int) -> str:

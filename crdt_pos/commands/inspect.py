@@ -24,6 +24,7 @@ from crdt_pos.wording import Wording
 from gossip.document import Document
 from gossip.entry import FeedId
 from gossip.log import Reader
+from merge_rules.counter_bounded import CounterBounded
 from peers.permissions import readable_scopes
 
 HASH_DIGITS_SHOWN: Final = 12
@@ -152,7 +153,7 @@ def explain(path: Path, document: str, everything: bool, raw: bool, as_json: boo
 def _arrived(looked: Looked, part: AuthorPart) -> Iterator[str]:
     held = f", {plural(part.entries, 'entry', 'entries')} held" if part.entries > 1 else ""
     for head in part.heads:
-        for line in _entry(looked, head, held):
+        for line in _entry(looked, head, held if head is part.heads[-1] else ""):
             yield f"  {line}"
 
 
@@ -167,7 +168,11 @@ def _said(reader: Reader, words: Wording, feed: FeedId, part: AuthorPart) -> Ite
         heads = [stored.entry for head in reader.heads(feed) if (stored := reader.find(head.hash))]
         yield from words.side_by_side(heads)
         return
-    yield from words.lines(feed.document, inspection.part_of(kind, reader, feed))
+    whole = inspection.value_of(reader, SCHEMA, feed.document)
+    if isinstance(whole, CounterBounded):
+        yield from words.rights(feed.document, whole, [feed.author])
+    else:
+        yield from words.lines(feed.document, inspection.part_of(kind, reader, feed))
 
 
 @inspect.command("diff")
@@ -298,7 +303,7 @@ def _digits(row: EntryRow) -> str:
 
 
 def _heads(heads: tuple[tuple[int, str], ...]) -> str:
-    return ", ".join(str(seq) if len(heads) == 1 else f"{seq} ({digits[:6]}…)" for seq, digits in heads) or "–"
+    return " and ".join(str(seq) for seq, _ in heads) or "–"
 
 
 def _moment(looked: Looked, ms: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Final
@@ -11,15 +12,34 @@ from typing import Final
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 
 from crdt_pos import verify as checks
+from crdt_pos.columns import plural
 from crdt_pos.looking import look
 from crdt_pos.schema import SCHEMA
 from crdt_pos.verify import Finding, Report
 
 PROGRESS_AFTER_S: Final = 2.0
 EXIT_FOUND: Final = 1
+ASK: Final = "look at it with 'inspect explain', and ask whoever looks after the head office."
+ADVICE: Final = {
+    "bytes": "the disk gave back other bytes than were written. Stop the replica, copy the folder aside, have the disk "
+    "checked; 'inspect diff' with another replica's folder shows what that one still holds.",
+    "signature": "this was not signed like this. Compare with another replica by 'inspect diff': if it differs there, the "
+    "disk here is to blame; if not, its author is.",
+    "certificate": "the roster here may be behind. Let this replica meet a head office, then verify again.",
+    "permission": "its author may not write this. Nothing need be done here; tell the head office.",
+    "body": "written by a newer version, or by no till at all. Update this replica, then verify again.",
+    "chain": "what is missing comes from any replica that holds it: let them meet, then verify again. A fork stays: 'inspect "
+    "explain' shows both entries, the head office decides.",
+    "equation": "the till that signed it reckons wrongly. Its figures stay as signed; correct them by adding, and replace it.",
+    "day": "the summary and the journal do not agree, and the journal is the truth. 'inspect explain' shows the summary; "
+    "tell the head office which till published it.",
+    "refund": "two tills that could not see each other gave the same thing back. Settle it with the customer or by adding; "
+    "'books' lists it under 'To settle'.",
+    "fingerprint": "derived sums are wrong, the entries are not. Neighbours will compare more than they need; keep the "
+    "folder and report it as a mistake of this program.",
+}
 
 
 @click.command("verify")
@@ -30,6 +50,11 @@ def verify(path: Path, as_json: bool) -> None:
 
     Reads a replica's folder, also while it runs, and changes nothing. Exit code 0: everything is as it must be; 1: not, and
     the findings are listed.
+
+    \b
+    --json prints one object: replica, entries, chains, receipts, days,
+      days_derived, fingerprints, quarantined, left_off, seconds,
+      findings: check, document, author, seq, detail
     """
     began = time.monotonic()
     with look(path, damaged=True) as looked, looked.log.read() as reader:
@@ -74,21 +99,28 @@ class _Bar:
 
 
 def _print(name: str, report: Report, seconds: float) -> None:
-    console = Console()
-    console.print(
+    width = shutil.get_terminal_size().columns
+    counts = (
         f"{name}: {report.entries:,} entries, {report.chains:,} chains, {report.receipts:,} receipts, "
         f"{report.days:,} days ({report.days_derived:,} derived again from their journal), "
-        f"{report.fingerprints:,} fingerprints, in {seconds:.1f} s.",
-        highlight=False,
+        f"{report.fingerprints:,} fingerprints, in {seconds:.1f} s."
     )
+    click.echo(click.wrap_text(counts, width))
     if report.quarantined:
-        console.print(f"{report.quarantined:,} entries are in quarantine: kept as evidence, counted nowhere.")
+        entries = plural(report.quarantined, "entry is", "entries are")
+        click.echo(click.wrap_text(f"{entries} in quarantine: kept as evidence, counted nowhere.", width))
     if not report.findings:
-        console.print("Everything is as it must be.", style="green")
+        click.secho("Everything is as it must be.", fg="green")
         return
-    table = Table("check", "document", "author", "number", "what is wrong")
+    click.secho(f"{plural(len(report.findings) + report.left_off, 'finding')}:", fg="red")
     for found in report.findings:
-        table.add_row(found.check, found.document, found.author, str(found.seq or ""), found.detail)
-    console.print(table)
-    count = len(report.findings) + report.left_off
-    console.print(f"{count:,} {'finding' if count == 1 else 'findings'}.", style="red")
+        author = f" by {found.author}" if found.author else ""
+        number = f", entry {found.seq}" if found.seq else ""
+        line = f"{found.check}: {found.document}{author}{number}: {found.detail}"
+        click.echo(click.wrap_text(line, width, initial_indent="  ", subsequent_indent="    "))
+    if report.left_off:
+        click.echo(f"  … and {report.left_off:,} more.")
+    click.secho("What to do:", bold=True)
+    for check in dict.fromkeys(found.check for found in report.findings):
+        line = f"{check}: {ADVICE.get(check, ASK)}"
+        click.echo(click.wrap_text(line, width, initial_indent="  ", subsequent_indent="    "))
