@@ -47,6 +47,7 @@ class RightsQuestion:
             case [str(programme), bytes(account), int(amount), bytes(taker)] if (
                 0 < len(programme) <= PROGRAMME_CHARACTERS_MAX
                 and len(account) == ACCOUNT_BYTES
+                and not isinstance(amount, bool)
                 and 0 < amount <= AMOUNT_MAX
                 and len(taker) == AUTHOR_BYTES
             ):

@@ -73,6 +73,8 @@ def reason_against(entry: Entry, author: AuthorRecord, schema: Schema) -> str | 
     if entry.feed is not kind.feed or entry.scope is not kind.scope:
         return f"a {kind.name} entry with another feed type or scope than its kind has"
     store = entry.document.keys[0] if entry.document.keys else None
+    if kind.authors.own_store and not isinstance(store, int):
+        return f"{entry.document} names no store"
     document_store = store if isinstance(store, int) else None
     if not may_author(kind.authors, author.role, author.store, document_store):
         return f"{author.role} of store {author.store} may not author {entry.document}"
