@@ -7,7 +7,7 @@ has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import TypeVar, cast
 
@@ -108,17 +108,3 @@ class Fields:
     def rest(self) -> Extra:
         """What no method has taken: fields of a newer version."""
         return tuple(sorted(self._left.items()))
-
-
-def integers(body: object, shape: str, least: int, most: int) -> list[int]:
-    """A list of ``least`` to ``most`` integers within ±2**53. Raises ``InvalidBody``."""
-    if not isinstance(body, list) or not least <= len(cast("list[object]", body)) <= most:
-        raise InvalidBody(f"{shape}: not a list of {least} to {most} integers")
-    return list(_integers(cast("list[object]", body), shape))
-
-
-def _integers(body: list[object], shape: str) -> Iterable[int]:
-    for value in body:
-        if isinstance(value, bool) or not isinstance(value, int) or not -AMOUNT_MAX <= value <= AMOUNT_MAX:
-            raise InvalidBody(f"{shape}: not an integer within ±2**53")
-        yield value

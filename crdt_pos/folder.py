@@ -37,7 +37,6 @@ CERTIFICATE: Final = "certificate.pem"
 ROOT: Final = "root.pem"
 ROOT_KEY: Final = Path("company") / "root-key.pem"
 LOG: Final = "log"
-SOCKET: Final = "local.sock"
 RUNNING: Final = "running"
 OFFICE_PORT: Final = 7420
 """Where a head office listens unless it is told otherwise; tills let the system choose and are found by multicast."""
@@ -76,11 +75,6 @@ class Folder:
     def log_path(self) -> Path:
         """The folder of the log."""
         return self.path / LOG
-
-    @property
-    def socket_path(self) -> Path:
-        """The local socket."""
-        return self.path / SOCKET
 
     def tls_contexts(self) -> TlsContexts:
         """What sessions need."""

@@ -6,6 +6,7 @@ an honest author only grows; the parts of a contradictory one are joined place b
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias, cast
@@ -20,7 +21,7 @@ Part: TypeAlias = dict[Key, Nested]
 
 
 @dataclass(frozen=True, slots=True)
-class CounterAuthored:
+class CounterAuthored(ABC):
     """A map from author to a part that ``check_part`` accepts. The base of rules, not a rule itself."""
 
     parts: Mapping[Author, Part] = field(default_factory=dict[Author, Part])
@@ -29,9 +30,9 @@ class CounterAuthored:
     # ---- what a rule says of its parts ----------------------------------------------------------------------------------
 
     @classmethod
+    @abstractmethod
     def check_part(cls, author: Author, part: object) -> Part:
         """``part`` itself, if ``author`` may sign it; not empty. Raises ``InvalidBody``."""
-        raise NotImplementedError
 
     @staticmethod
     def join_parts(a: Part, b: Part) -> Part:
@@ -88,7 +89,7 @@ class CounterAuthored:
         return cls({author: cls.check_part(author, part) for author, part in check_authors(body).items()})
 
     @classmethod
-    def from_entry(cls, author: Author, seq: int, body: object) -> Self:  # noqa: ARG003
+    def from_entry(cls, author: Author, seq: int, body: object) -> Self:  # noqa: ARG003  every rule has these arguments
         """The state that ``author``'s part alone makes; ``{}`` says nothing. Raises ``InvalidBody``."""
         return cls() if body == {} else cls.of(author, cls.check_part(author, body))
 

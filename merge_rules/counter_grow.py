@@ -33,7 +33,7 @@ class CounterGrow(CounterAuthored):
     """
 
     @classmethod
-    def check_part(cls, author: Author, part: object) -> Part:  # noqa: ARG003
+    def check_part(cls, author: Author, part: object) -> Part:  # noqa: ARG003  every rule has these arguments
         """``{key: count}`` with counts from 1."""
         counts = check_map(part)
         if not all(isinstance(count, int) for count in counts.values()):

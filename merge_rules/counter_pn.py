@@ -34,7 +34,7 @@ class CounterPN(CounterAuthored):
     """
 
     @classmethod
-    def check_part(cls, author: Author, part: object) -> Part:  # noqa: ARG003
+    def check_part(cls, author: Author, part: object) -> Part:  # noqa: ARG003  every rule has these arguments
         """``{key: [up]}`` or ``{key: [up, down]}``, unsigned, the last not 0."""
         counts = check_map(part)
         for sides in counts.values():

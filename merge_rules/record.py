@@ -25,6 +25,7 @@ Reference: Baquero, Almeida, Cunha, Ferreira, Composition in State-based Replica
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -38,7 +39,7 @@ Field = int | str | bytes
 
 
 @dataclass(frozen=True)
-class _Fields:
+class _Fields(ABC):
     fields: Mapping[Field, Rule] = field(default_factory=dict[Field, Rule])
     """No bottoms."""
 
@@ -49,9 +50,9 @@ class _Fields:
         object.__setattr__(self, "fields", kept)
 
     @classmethod
+    @abstractmethod
     def rule_of(cls, name: Field) -> type[Rule]:
         """The rule of a field. Raises ``InvalidBody`` for a field that there is not."""
-        raise NotImplementedError
 
     @classmethod
     def bottom(cls) -> Self:
@@ -126,7 +127,7 @@ class RecordEach(_Fields):
     rule: ClassVar[type[Rule]]
 
     @classmethod
-    def rule_of(cls, name: Field) -> type[Rule]:  # noqa: ARG003
+    def rule_of(cls, name: Field) -> type[Rule]:  # noqa: ARG003  every rule has these arguments
         """The one rule."""
         return cls.rule
 

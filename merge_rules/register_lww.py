@@ -91,7 +91,7 @@ class RegisterLww:
         return cls(writes)
 
     @classmethod
-    def from_entry(cls, author: Author, seq: int, body: object) -> Self:  # noqa: ARG003
+    def from_entry(cls, author: Author, seq: int, body: object) -> Self:  # noqa: ARG003  every rule has these arguments
         """One author's last write. Raises ``InvalidBody``."""
         author = shape.author(author)
         if body == {}:

@@ -103,7 +103,7 @@ class RegisterMv:
         return cls(states)
 
     @classmethod
-    def from_entry(cls, author: Author, seq: int, body: object) -> Self:  # noqa: ARG003
+    def from_entry(cls, author: Author, seq: int, body: object) -> Self:  # noqa: ARG003  every rule has these arguments
         """One author's last write. Raises ``InvalidBody``."""
         author = shape.author(author)
         given = shape.fields(body, _FIELDS, "a write")

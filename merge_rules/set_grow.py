@@ -68,7 +68,7 @@ class SetGrow:
         return cls(added)
 
     @classmethod
-    def from_entry(cls, author: Author, seq: int, body: object) -> Self:  # noqa: ARG003
+    def from_entry(cls, author: Author, seq: int, body: object) -> Self:  # noqa: ARG003  every rule has these arguments
         """What one entry adds: an array of elements, strictly ascending by encoding. Raises ``InvalidBody``."""
         elements = cls._elements(body)
         return cls({shape.author(author): elements}) if elements else cls()

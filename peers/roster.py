@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from merge_rules import shape
 from merge_rules.errors import InvalidBody
@@ -221,11 +221,11 @@ def _plain(value: object) -> object:
         return (value - EPOCH).days
     if isinstance(value, IntEnum):
         return int(value)
-    return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value
 
 
 def _read(kind: type[Record], given: Mapping[object, object]) -> Record:
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for number, one in enumerate(dataclasses.fields(kind)):
         if number in given:
             values[one.name] = _typed(str(one.type), given[number], f"{kind.__name__}.{one.name}")
@@ -233,7 +233,7 @@ def _read(kind: type[Record], given: Mapping[object, object]) -> Record:
                 shape.refuse(f"{kind.__name__}.{one.name} is written though it is the default")
         elif one.default is dataclasses.MISSING:
             shape.refuse(f"{kind.__name__}.{one.name} is missing")
-    return kind(**values)  # type: ignore[arg-type]
+    return kind(**values)
 
 
 def _typed(annotation: str, value: object, what: str) -> object:
