@@ -253,6 +253,37 @@ def test_words_prefixes_and_accents_find_the_best_match_first(full_shelf: Log, t
     assert found[0].name.startswith(first)
 
 
+def test_short_names_come_first_whole_words_before_beginnings_and_departments_last() -> None:
+    office = Office()
+    names = ("Milk chocolate bar", "Milkshake", "Whole milk 1 l", "Milk", "Cereal bar", "Oat and almond milk drink")
+    office.write(
+        *(
+            change
+            for number, name in enumerate(names, 1)
+            for change in product_changes(Product(number, name, department="Milk" if name == "Cereal bar" else ""))
+        )
+    )
+    with office.log.read() as reader:
+        assert [found.name for found in PRODUCTS.by_words(reader, "milk")] == [
+            "Milk",
+            "Whole milk 1 l",
+            "Milk chocolate bar",
+            "Oat and almond milk drink",
+            "Cereal bar",
+            "Milkshake",
+        ]
+
+
+def test_of_very_many_matches_the_best_of_enough_are_found(monkeypatch: pytest.MonkeyPatch, full_shelf: Log) -> None:
+    with full_shelf.read() as reader:
+        whole = words.search(reader, "grocery tea", 3000)
+        assert len(whole) == 600
+        monkeypatch.setattr(words, "FOUND_MAX", 100)
+        some = words.search(reader, "grocery tea", 3000)
+    assert 100 <= len(some) < 600
+    assert set(some) < set(whole)
+
+
 def test_every_word_must_match(full_shelf: Log) -> None:
     with full_shelf.read() as reader:
         assert PRODUCTS.by_words(reader, "tea bread") == []
