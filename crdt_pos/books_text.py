@@ -6,14 +6,15 @@ One line at the top says whether everything is final; each figure says it again 
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
 
-from crdt_pos.books import Account, Awaited, Books, GoodsRow, Query, TillDay
+from crdt_pos.books import Account, Awaited, Books, Query, TillDay
 from crdt_pos.catalogue_views import CatalogueProducts
-from crdt_pos.columns import Column, listing, number, percent, plural, shortened, table
+from crdt_pos.columns import INDENT, Column, listing, number, percent, plural, shortened, table
 from crdt_pos.looking import Looked
 from crdt_pos.money import round_half_up
 from crdt_pos.products import Product
@@ -25,6 +26,8 @@ ROWS_SHOWN_MAX: Final = 15
 """Of products, tills' days and variances, unless all are asked for."""
 AWAITED_SHOWN_MAX: Final = 3
 _FINAL: Final = "final"
+_STATUS: Final = re.compile(r"(?<= )(final|waiting\b.*|disputed\b.*|a lower bound\b.*)$")
+"""At the end of a row."""
 _NAME: Final = Column(shorten=True)
 _FIGURE: Final = Column(right=True)
 _MS_PER_DAY: Final = 86_400_000
@@ -93,6 +96,15 @@ class BooksText:
 
     def lines(self, query: Query, width: int, *, everything: bool) -> Iterator[str]:
         """All of it. With a product asked for, only what concerns that one."""
+        for line in self._lines(query, width, everything=everything):
+            status = _STATUS.search(line) if line.startswith(INDENT) else None
+            if status is None:
+                yield line
+            else:
+                colour = "green" if status[0] == _FINAL else "yellow"
+                yield line[: status.start()] + click.style(status[0], fg=colour)
+
+    def _lines(self, query: Query, width: int, *, everything: bool) -> Iterator[str]:
         books = self._books
         period = str(books.date_from) if books.date_from == books.date_to else f"{books.date_from} to {books.date_to}"
         yield click.style(f"Books of {period}, as known at {self._looked.folder.certificate.name}", bold=True)
@@ -116,10 +128,10 @@ class BooksText:
             dict.fromkeys(one for account in self._books.accounts if (one := self.account_status(account)) != _FINAL)
         )
         text = "Final." if not said else f"Not final: {'; '.join(said)}."
-        yield from click.style(click.wrap_text(text, width), fg="green" if not said else "yellow").splitlines()
+        yield from _paragraph(text, width, fg="yellow" if said else "green")
         if not all(account.money.balanced for account in self._books.accounts):
             text = "These books do not balance: 'crdt-pos verify' says whose entry is wrong."
-            yield from click.style(click.wrap_text(text, width), fg="red").splitlines()
+            yield from _paragraph(text, width, fg="red")
 
     def _money(self, account: Account, width: int) -> Iterator[str]:
         money, status = account.money, self._short(account)
@@ -247,7 +259,7 @@ class BooksText:
             rows.append(
                 (
                     str(row.product),
-                    self._row_name(row),
+                    self.name(row.product),
                     given[0],
                     back[0],
                     given[1],
@@ -264,18 +276,18 @@ class BooksText:
         if left:
             takings = number(sum(row.goods.net_takings for row in left), account.exponent)
             yield f"  … and {plural(len(left), 'product')} more with takings of {takings}: --all lists them."
+        for row in shown:
+            if row.joined:
+                others = listing([str(one) for one in row.joined[1:]])
+                yield f"  {row.product} is read as one with {others}: they share a code."
         yield "  Takings of goods are net: without tax, less refunds."
-
-    def _row_name(self, row: GoodsRow) -> str:
-        also = f" (read as one with {listing([str(one) for one in row.joined[1:]])})" if row.joined else ""
-        return self.name(row.product) + also
 
     def _one_product(self, account: Account, width: int) -> Iterator[str]:
         """Of one product every column, one a line."""
         status = self._short(account)
         for row in account.goods:
             unit = self._unit(row.product)
-            yield f"  {shortened(f'{row.product} {self._row_name(row)}', width - 2)}"
+            yield f"  {shortened(f'{row.product} {self.name(row.product)}', width - 2)}"
             columns = row.goods._asdict()
             money = {"takings": columns.pop("takings"), "refunded": columns.pop("refunded")}
             rows = [
@@ -291,6 +303,9 @@ class BooksText:
                 if amount or name == "net takings"
             ]
             yield from table((_NAME, _FIGURE, Column(), Column()), rows, width)
+            if row.joined:
+                others = listing([str(one) for one in row.joined[1:]])
+                yield f"  {row.product} is read as one with {others}: they share a code."
 
     def _owed(self, width: int) -> Iterator[str]:
         if not self._books.owed:
@@ -349,12 +364,17 @@ class BooksText:
         ]
         yield ""
         title = "To settle: given back more often than sold (too much), or of receipts that are not here"
-        yield from click.style(click.wrap_text(title, width), bold=True).splitlines()
+        yield from _paragraph(title, width, bold=True)
         columns = (
             *(Column("date"), Column("receipt"), Column("product", shorten=True)),
             *(Column("quantity", right=True), Column("amount", right=True), Column("why"), Column("given back by")),
         )
         yield from table(columns, rows, width)
+
+
+def _paragraph(text: str, width: int, *, fg: str | None = None, bold: bool = False) -> Iterator[str]:
+    for line in click.wrap_text(text, width).splitlines():
+        yield click.style(line, fg=fg, bold=bold)
 
 
 def _title(account: Account) -> str:

@@ -1,15 +1,25 @@
-"""Draws the pictures of the documentation from the real screens: ``crdt-pos screenshots --to docs``."""
+"""Draws the pictures of the documentation from the real screens: ``crdt-pos screenshots --to docs``.
+
+The till's screen is that of a practice shop; books and inspect look at the folders of a real, short demo.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import io
+import shlex
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
 
 import click
+from click.testing import CliRunner
+from rich.console import Console
+from rich.text import Text
 from textual.widgets import Input
 
+from crdt_pos.cli import NAME, Refused, child_command, crdt_pos
 from crdt_pos.counter_screen import CounterScreen
 from crdt_pos.local import LocalClient
 from tools.practice_shop import PracticeShop
@@ -19,6 +29,14 @@ ROWS: Final = 30
 QUIET_TURNS: Final = 4
 QUIET_S: Final = 0.1
 MEMBER: Final = "00f3a91c5e7d2b48"
+REPORT_COLUMNS: Final = 80
+DEMO: Final = ("--from", "2017-10-01", "--to", "2017-10-03", "--stores", "2", "--tills", "2")
+DAY: Final = "2017-10-03"
+STORE: Final = 361
+REPORTS: Final = {
+    "books.svg": f"books --at office --date {DAY}",
+    "explain.svg": f"inspect --at till-{STORE}-1 explain day/{STORE}/{DAY}",
+}
 
 
 @click.command()
@@ -30,17 +48,48 @@ MEMBER: Final = "00f3a91c5e7d2b48"
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the SVG files go.",
 )
-def screenshots(folder: Path) -> None:
-    """Draw the till's screen: a basket being typed (till.svg) and its receipt (receipt.svg)."""
+@click.option("--demo", is_flag=True, help="Also run the whole demo, some 100 s, and draw its screen (demo.svg).")
+def screenshots(folder: Path, demo: bool) -> None:
+    """Draw the till's screen with a basket and its receipt, the books, and an explained day.
+
+    Writes till.svg, receipt.svg, books.svg and explain.svg. The last two need the data of the demo.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shop = PracticeShop()
-    with tempfile.TemporaryDirectory() as place, shop.served(Path(place)):
-        with LocalClient(Path(place)) as till:
-            till.call("open", float_minor=10_000)
-            till.call("sell", lines=[{"product": 106, "quantity": 9}], member=MEMBER)
-        for name, picture in asyncio.run(draw(Path(place))).items():
+    with tempfile.TemporaryDirectory() as place:
+        with shop.served(Path(place)):
+            with LocalClient(Path(place)) as till:
+                till.call("open", float_minor=10_000)
+                till.call("sell", lines=[{"product": 106, "quantity": 9}], member=MEMBER)
+            pictures = asyncio.run(draw(Path(place)))
+        _run_demo("--at", str(Path(place) / "town"), *DEMO)
+        for name, command in REPORTS.items():
+            pictures[name] = report(Path(place) / "town", command)
+        for name, picture in pictures.items():
             (folder / name).write_text(picture, "utf-8")
             click.echo(f"{folder / name}")
+        if demo:
+            _run_demo("--at", str(Path(place) / "week"), "--picture", str(folder / "demo.svg"))
+            click.echo(f"{folder / 'demo.svg'}")
+
+
+def _run_demo(*options: str) -> None:
+    ran = subprocess.run([*child_command(), "demo", *options], capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise Refused(f"The demo did not come out: {ran.stderr.strip() or ran.stdout.strip()[-400:]}")
+
+
+def report(town: Path, command: str) -> str:
+    """The SVG of what ``crdt-pos`` prints for ``command``, whose folders are those of the demo in ``town``."""
+    names = {path.name for path in town.iterdir()}
+    arguments = [str(town / word) if word in names else word for word in shlex.split(command)]
+    ran = CliRunner(env={"COLUMNS": str(REPORT_COLUMNS)}).invoke(crdt_pos, arguments, color=True)
+    if ran.exit_code:
+        raise Refused(f"{NAME} {command}: {ran.output.strip()}")
+    console = Console(record=True, width=REPORT_COLUMNS, file=io.StringIO(), highlight=False)
+    console.print(Text(f"$ {NAME} {command}", style="bold green"))
+    console.print(Text.from_ansi(ran.output), soft_wrap=True)
+    return console.export_svg(title=f"{NAME} {shlex.split(command)[0]}")
 
 
 async def draw(place: Path) -> dict[str, str]:
