@@ -18,6 +18,7 @@ from crdt_pos import inspection
 from crdt_pos.columns import Column, listing, number, plural, table
 from crdt_pos.inspection import AuthorPart, Difference, EntryRow, Trail
 from crdt_pos.looking import Looked, look
+from crdt_pos.page import Page
 from crdt_pos.receipt_text import receipt_text
 from crdt_pos.schema import SCHEMA
 from crdt_pos.wording import Wording
@@ -98,7 +99,7 @@ def show(path: Path, document: str, everything: bool, raw: bool, as_json: bool) 
         found = inspection.find_document(reader, document)
         if not as_json and not raw:
             state = inspection.value_of(reader, SCHEMA, found)
-            words = Wording(looked, reader, _width(), everything=everything)
+            words = Wording(Page(looked, reader, _width(), everything))
             lines = [] if state is None else list(words.lines(found, state))
             if lines:
                 forked = [feed for feed in _feeds(reader, found) if len(reader.heads(feed)) > 1]
@@ -139,7 +140,7 @@ def explain(path: Path, document: str, everything: bool, raw: bool, as_json: boo
         if as_json:
             _print_json([dataclasses.asdict(part) for part in parts])
             return
-        words = Wording(looked, reader, _width(), everything=everything)
+        words = Wording(Page(looked, reader, _width(), everything))
         _print([click.style(str(found), bold=True)])
         for feed, part in zip(_feeds(reader, found), parts, strict=True):
             _print(["", click.style(f"{part.author} ({part.author_id})", bold=True)])
