@@ -36,11 +36,12 @@ $(VENV)/dev: $(VENV)/demo
 demo: $(VENV)/demo
 	@$(BIN)/crdt-pos demo --at $(DEMO_AT)
 
-# strace records what a till writes and syncs, for the power-cut test.
-strace:
-	@command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -q; apt-get install -y -q strace; } >/dev/null; } || echo "strace is not installed, so the power-cut test will be skipped: sudo apt-get install strace"
+# strace records what a till writes and syncs, for the power-cut test; faketime gives a till another clock.
+.PHONY: debian-tools
+debian-tools:
+	@command -v strace >/dev/null && command -v faketime >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -q; apt-get install -y -q strace faketime; } >/dev/null 2>&1; } || echo "strace or faketime is missing, so the tests of power cuts and wrong clocks are skipped: sudo apt-get install strace faketime"
 
-test: $(VENV)/dev strace
+test: $(VENV)/dev debian-tools
 	@$(BIN)/pytest
 
 lint: $(VENV)/dev
