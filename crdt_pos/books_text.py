@@ -208,12 +208,12 @@ class BooksText:
                 (str(date), name, (name, str(date), "", "", "", self._of_till(awaited)))
                 for (name, date), awaited in absent.items()
             ]
-            told = [cells for *_, cells in sorted(rows)]
+            told: list[Sequence[str]] = [cells for *_, cells in sorted(rows)]
         else:
             of_till: dict[tuple[int, int], list[TillDay]] = {}
             for day in account.days:
                 of_till.setdefault((day.store, day.till), []).append(day)
-            told = []
+            told = list[Sequence[str]]()
             for (store, till), days in sorted(of_till.items()):
                 name = f"{store}-{till}"
                 awaited = [one for one in account.waiting if one.till == name]

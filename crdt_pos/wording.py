@@ -314,7 +314,7 @@ class Wording:
             try:
                 act = Receipt.from_body(body)
             except InvalidBody as error:
-                rows.append((str(seq), self._page.name(author), "", "", str(error), "", ""))
+                rows.append((str(seq), self._page.name(author), "", str(error), "", ""))
                 continue
             kinds[act.type] += 1
             zone = datetime.timezone(datetime.timedelta(minutes=act.offset_minutes))
@@ -351,7 +351,9 @@ class Wording:
 def _differing(first: object, second: object) -> tuple[list[str], list[str]]:
     """What differs in two bodies, as it stands in them."""
     whole = "the body"
-    bodies = [cast("dict[object, object]", one) if isinstance(one, dict) else {whole: one} for one in (first, second)]
+    bodies: list[dict[object, object]] = [
+        cast("dict[object, object]", one) if isinstance(one, dict) else {whole: one} for one in (first, second)
+    ]
     keys = [key for key in dict.fromkeys([*bodies[0], *bodies[1]]) if bodies[0].get(key) != bodies[1].get(key)]
     said = [[f"field {key}: {body[key]}" if key in body else f"no field {key}" for key in keys] for body in bodies]
     return said[0], said[1]
