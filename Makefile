@@ -55,7 +55,7 @@ bench: $(VENV)/demo
 	@$(BIN)/crdt-pos bench
 
 pictures: $(VENV)/demo
-	@$(BIN)/python -P -m tools.screenshots
+	@$(BIN)/crdt-pos screenshots --demo
 
 clean:
 	rm -rf $(VENV) $(DEMO_AT) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -80,7 +80,12 @@ class Discovery:
             self._zeroconf = zeroconf.Zeroconf(
                 interfaces=list(interfaces) or zeroconf.InterfaceChoice.All, ip_version=zeroconf.IPVersion.V4Only
             )
-        except (OSError, ValueError, RuntimeError, zeroconf.Error) as error:  # RuntimeError: there is no interface at all
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            zeroconf.Error,
+        ) as error:  # RuntimeError: there is no interface at all
             raise DiscoveryUnavailable(
                 f"Multicast DNS cannot be used here ({error}): name the peers instead."
             ) from error
