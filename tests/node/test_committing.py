@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pytest
 import trio
 
 from crdt_pos.schema import SCHEMA
@@ -84,7 +85,10 @@ async def test_a_full_disk_ends_the_session_says_so_and_takes_everything_when_th
         assert reader.node.trouble == ""
 
 
-async def test_after_a_batch_that_was_not_kept_no_later_one_moves_the_cursor_past_it(tmp_path: Path) -> None:
+async def test_after_a_batch_that_was_not_kept_no_later_one_moves_the_cursor_past_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gossip.link.ENTRIES_AT_ONCE_MAX", 1)
     company = Company.found(tmp_path, "12-1", "12-2")
     office, peer, other = company.office, company.tills["12-1"], company.tills["12-2"]
     disk = MemoryLog(SCHEMA)

@@ -174,7 +174,11 @@ async def test_a_copy_of_the_replica_is_refused_and_its_own_address_is_dialled_o
             assert (await copy.until_ended()).reason is Reason.SELF
         async with lying.at(till):
             assert (await lying.until_ended()).reason is Reason.IDENTITY
+        nursery = till.node._nursery
+        assert nursery is not None
+        idle = len(nursery.child_tasks)
         till.node.want(address(till))
+        await until(till, lambda: len(nursery.child_tasks) == idle)
         assert till.node.links == {}
 
 
@@ -194,6 +198,21 @@ async def test_dials_that_cross_leave_exactly_one_session(tmp_path: Path) -> Non
         assert there is not None
         assert here.dialled is not there.dialled
         assert in_touch(one, other)
+
+
+async def test_where_two_dials_crossed_both_sides_keep_that_of_the_lower_author(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1", "12-2")
+    low, high = sorted(company.tills.values(), key=lambda folder: folder.certificate.author)
+    for replica, peer in ((low, high), (high, low)):
+        async with running(replica) as (till,):
+            first, second = Stranger(peer), Stranger(peer)
+            async with first.at(till), second.at(till):
+                await first.talk(lambda first=first: first.shared)
+                await second.talk(lambda second=second: second.shared)
+                # ``replica`` has not dialled either, so the newer stays exactly where the peer's dials win.
+                refused = second if replica is low else first
+                assert (await refused.until_ended()).reason is Reason.DUPLICATE
+                assert [first.ended, second.ended].count(None) == 1
 
 
 async def test_a_later_session_of_a_peer_takes_over_from_one_that_only_seems_alive(tmp_path: Path) -> None:
@@ -258,6 +277,7 @@ async def test_a_peer_that_asks_without_end_and_does_not_read_is_let_go_and_hold
 ) -> None:
     # The bound is lowered, so that filling the sockets' buffers does it.
     monkeypatch.setattr("gossip.link.UNSENT_BYTES_MAX", 1 << 16)
+    monkeypatch.setattr("gossip.link.GOODBYE_TIMEOUT_S", 0.2)
     company = Company.found(tmp_path, "12-1", "12-2")
     async with running(company.office, company.tills["12-1"]) as (office, till):
         stranger = Stranger(company.tills["12-2"])
