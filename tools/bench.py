@@ -251,7 +251,7 @@ def lookup() -> list[Row]:
         log = LmdbLog.open(Path(folder), SCHEMA, COMPANY)
         try:
             began = time.perf_counter()
-            for part in _parts(changes, 20_000):
+            for part in _parts(sorted(changes, key=lambda change: change.shard), 20_000):
                 with log.read() as reader:
                     arrivals = [Arrival(one) for one in catalogue.write(reader, me.key, me.author, part, NOON_MS << 16)]
                     views = catalogue_views.derive(reader, arrivals)

@@ -128,6 +128,9 @@ class Town:
         """Sign the catalogue at the head office, which must not be running; returns the bytes of its entries."""
         log = LmdbLog.open(self.office.log_path, SCHEMA, self.office.root.company)
         size = 0
+        changes = sorted(
+            changes, key=lambda change: change.shard
+        )  # so that each shard is opened once or twice, not in every part
         try:
             for start in range(0, len(changes), CHANGES_AT_ONCE):
                 with log.read() as reader:
