@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 PACKAGES := crdt_pos peers merge_rules gossip tools
 DEMO_AT ?= demo
 
-.PHONY: demo test lint bench pictures clean
+.PHONY: demo ranges test lint bench pictures clean help
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    a week of real baskets: nine processes sell, gossip and agree to the cent (about two minutes)"
+	@echo "make demo    a week of real baskets: nine processes sell, gossip and agree to the cent (under a minute, once installed)"
 	@echo "make test    every test; installs what it needs"
 	@echo "make lint    ruff, mypy, pyright, layers"
 	@echo "make bench   figures on this machine"
@@ -35,6 +35,15 @@ $(VENV)/dev: $(VENV)/demo
 
 demo: $(VENV)/demo
 	@$(BIN)/crdt-pos demo --at $(DEMO_AT)
+
+# Twelve other parts of the year, as first day, last day, stores, tills; the last is a day with all of its stores (minutes).
+RANGES := 2017-01-01,2017-01-01,5,2 2018-01-01,2018-01-01,3,1 2017-12-31,2018-01-01,4,2 2017-02-26,2017-03-02,3,3 \
+	2017-03-12,2017-03-12,10,1 2017-05-28,2017-05-30,2,4 2017-07-03,2017-07-05,6,1 2017-08-08,2017-08-08,1,8 \
+	2017-11-05,2017-11-06,5,2 2017-11-22,2017-11-24,4,2 2017-04-15,2017-04-28,1,1 2017-12-23,2017-12-23,457,1
+ranges: $(VENV)/demo
+	@for range in $(RANGES); do IFS=,; set -- $$range; unset IFS; \
+		$(BIN)/crdt-pos demo --from $$1 --to $$2 --stores $$3 --tills $$4 --at $(DEMO_AT) >$(DEMO_AT).log 2>&1 \
+		&& echo "$$1 to $$2, $$3 stores, $$4 tills: to the cent" || { tail -n 30 $(DEMO_AT).log; exit 1; }; done; rm -f $(DEMO_AT).log
 
 # strace records what a till writes and syncs, for the power-cut test; faketime gives a till another clock.
 .PHONY: debian-tools
