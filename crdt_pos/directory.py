@@ -8,6 +8,7 @@ from typing import cast
 from crdt_pos.schema import ROSTER, ROSTER_STORE
 from gossip.document import Document
 from gossip.log import Reader, entries_of
+from merge_rules.lattice import Author
 from merge_rules.set_remove_wins import ELEMENT
 from peers.certificates import Root
 from peers.roster import Directory, RosterSet
@@ -23,6 +24,14 @@ def store_roster(store: int) -> Document:
 def is_roster(document: Document) -> bool:
     """Whether an entry of ``document`` changes the directory: then load it again."""
     return document.kind in (ROSTER, ROSTER_STORE)
+
+
+def numbered_as(directory: Directory, author: Author) -> tuple[int, int, str] | None:
+    """Store, till and incarnation by the certificate of a till: what its receipts are numbered with. ``None`` for others."""
+    found = directory.certificate(author)
+    if found is None or found.store is None or found.till is None:
+        return None
+    return found.store, found.till, found.incarnation
 
 
 def load_directory(reader: Reader, root: Root, chains: Iterable[tuple[bytes, ...]] = ()) -> Directory:

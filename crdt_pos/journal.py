@@ -1,12 +1,13 @@
 """The journal: every act of a till, signed and chained, and what the store's replicas derive from it to find receipts.
 
 The views here are derived from journal entries and from nothing else: by the till with its own act, by ``derive`` with the
-neighbours' entries that arrive. Both are idempotent: an entry derives the same views whenever it comes.
+neighbours' entries that arrive. Both are idempotent. Nobody gives numbers in another till's name: an act counts under the
+number of the till that signed it, and where a till gives one number twice, the act that came first keeps it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -23,6 +24,9 @@ from merge_rules.lattice import Author
 _NUMBER_PREFIX: Final = b"till/number/"
 _UNDONE_PREFIX: Final = b"till/undone/"
 _WHOLE: Final = 0
+
+NumberedAs = Callable[[Author], tuple[int, int, str] | None]
+"""Store, till and incarnation that a till's receipts are numbered with; ``None`` for an author that is no till known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,9 @@ def index(receipt: Receipt, entry_hash: Hash) -> Iterator[View]:
         yield key, canonical.encode([number, {_WHOLE: 1} if whole else lines])
 
 
-def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
+def derive(reader: Reader, arrivals: Sequence[Arrival], numbered_as: NumberedAs) -> list[View]:
     """What arriving entries say: where receipts are, what they undo, and which accounts are the store's patrons."""
-    del reader
-    views: list[View] = []
+    views: dict[bytes, bytes | None] = {}
     for arrival in arrivals:
         entry = arrival.entry
         if arrival.quarantine is not None:
@@ -118,13 +121,17 @@ def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
         try:
             if entry.document.kind == JOURNAL:
                 receipt = Receipt.from_body(entry.body)
-                if entry.document == journal_document(receipt.store, day_number(receipt.business_date)):
-                    views.extend(index(receipt, entry.hash))
+                here = journal_document(receipt.store, day_number(receipt.business_date))
+                numbered = receipt.store, receipt.till, receipt.incarnation
+                if entry.document == here and numbered == numbered_as(entry.author):
+                    for key, value in index(receipt, entry.hash):
+                        if key not in views and reader.view(key) is None:
+                            views[key] = value
             elif entry.document.kind == PATRONS:
-                views.extend((patron_key(entry.document, account), b"\1") for account in accounts_of(entry.body))
+                views.update((patron_key(entry.document, account), b"\1") for account in accounts_of(entry.body))
         except InvalidBody:
             continue  # an act of a kind that this version does not know: kept and passed on, but nothing to derive
-    return views
+    return list(views.items())
 
 
 def _undone_by(reader: Reader, number: str) -> Iterator[tuple[str, dict[int, int]]]:

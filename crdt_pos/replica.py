@@ -20,7 +20,7 @@ from crdt_pos import catalogue_views, journal, variances
 from crdt_pos.balance import Balance
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.clock import store_clock, system_ms
-from crdt_pos.directory import is_roster
+from crdt_pos.directory import is_roster, numbered_as
 from crdt_pos.errors import FolderError
 from crdt_pos.folder import Folder
 from crdt_pos.forks import prove
@@ -252,7 +252,7 @@ class RunningReplica:
     # --- what follows from received entries --------------------------------------------------------------------------
 
     def _derive(self, reader: Reader, arrivals: Sequence[Arrival]) -> Derived:
-        views = [*self.safety.unsaved(), *journal.derive(reader, arrivals)]
+        views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
         prices = [arrival for arrival in arrivals if arrival.entry.document.kind == CATALOGUE]
         if not prices:
             return Derived(views)

@@ -4,6 +4,7 @@
   the author's, its document the author's to write, its body of the shape of its kind;
 - every chain: the entries of a ``whole`` feed follow each other without a gap, each naming the one before;
 - every receipt and every day: the books' equation;
+- every receipt's number: its author's own, and the next of its series, from date to date as far as the journals are here;
 - every day whose journal is here: derived from it again, and compared byte for byte;
 - every line that was given back: not more of it than was sold, unless tills that were cut off from each other both did;
 - every fingerprint: added up again from the feeds.
@@ -13,17 +14,18 @@ What is in quarantine was caught already: it is counted, not found again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from crdt_pos import journal
 from crdt_pos.day import Day, fold
+from crdt_pos.directory import numbered_as
 from crdt_pos.money import Currency
-from crdt_pos.receipt import Receipt, ReceiptType
+from crdt_pos.receipt import Receipt, ReceiptType, Series
 from crdt_pos.schema import DAY, JOURNAL
 from crdt_pos.settling import to_settle
-from gossip.document import Document, FeedType, Scope, from_order_key, order_key
+from gossip.document import Document, FeedType, Scope, day_number, from_order_key, order_key
 from gossip.entry import Entry, FeedId, Head, decode
 from gossip.errors import BadEntry, GossipError
 from gossip.ingest import AuthorRecord, reason_against
@@ -46,8 +48,8 @@ class Finding:
     """Something that is not as it must be."""
 
     check: str
-    """``bytes``, ``signature``, ``certificate``, ``permission``, ``body``, ``chain``, ``equation``, ``day``, ``refund``,
-    ``fingerprint``."""
+    """``bytes``, ``signature``, ``certificate``, ``permission``, ``body``, ``chain``, ``equation``, ``number``, ``day``,
+    ``refund``, ``fingerprint``."""
     document: str
     author: str
     seq: int
@@ -95,11 +97,37 @@ def verify(reader: Reader, directory: Directory, schema: Schema, progress: Progr
             checks.document(document)
         except GossipError as error:
             checks.found("bytes", document, None, 0, str(error))
+    checks.numbers()
     checks.refunds()
     checks.fingerprints()
     checks.report.quarantined = sum(1 for _ in reader.quarantined())
     progress(total, total)
     return checks.report
+
+
+class _Numbers(NamedTuple):
+    """The numbers that one journal gives."""
+
+    document: Document
+    previous_day: int
+    """Day number of the date before, as the opening says; 0 for a till's first."""
+    runs: tuple[tuple[Series, int, int], ...]
+    """Series, first and last number of each stretch without a gap, in the order of the journal."""
+
+    @classmethod
+    def of(cls, document: Document, receipts: Sequence[Receipt]) -> _Numbers:
+        runs: dict[Series, list[tuple[int, int]]] = {}
+        for receipt in receipts:
+            of_series = runs.setdefault(receipt.series, [(receipt.n, receipt.n - 1)])
+            first, last = of_series[-1]
+            if receipt.n == last + 1:
+                of_series[-1] = first, receipt.n
+            else:
+                of_series.append((receipt.n, receipt.n))
+        opening = receipts[0].opening
+        previous = opening.previous_date if opening else None
+        flat = tuple((series, *run) for series, of_series in runs.items() for run in of_series)
+        return cls(document, day_number(previous) if previous else 0, flat)
 
 
 class _Checks:
@@ -110,6 +138,7 @@ class _Checks:
         self._schema = schema
         self._scopes: set[Scope] = set()
         self._undoings: dict[str, list[Receipt]] = {}
+        self._numbers: dict[Author, dict[int, _Numbers]] = {}
 
     def found(self, check: str, document: Document | str, author: Author | None, seq: int, detail: str) -> None:
         certificate = None if author is None else self._directory.certificate(author)
@@ -175,8 +204,10 @@ class _Checks:
             self.report.chains += 1
             self._chain(feed, heads, [stored.entry for stored in held])
         if feed.document.kind == JOURNAL:
-            for stored in held:
-                self._receipt(stored.entry)
+            receipts = [receipt for stored in held if (receipt := self._receipt(stored.entry)) is not None]
+            if len(heads) == 1 and len(receipts) == len(held) == reach:
+                numbers = _Numbers.of(feed.document, receipts)
+                self._numbers.setdefault(feed.author, {})[feed.document.day] = numbers
 
     def _chain(self, feed: FeedId, heads: tuple[Head, ...], entries: list[Entry]) -> None:
         hashes = {entry.hash: entry.seq for entry in entries}
@@ -194,18 +225,37 @@ class _Checks:
                 "chain", feed.document, feed.author, reach, f"the entries after {max(hashes.values())} are not here"
             )
 
-    def _receipt(self, entry: Entry) -> None:
+    def _receipt(self, entry: Entry) -> Receipt | None:
         try:
             receipt = Receipt.from_body(entry.body)
         except InvalidBody as error:
             self._found("body", entry, str(error))
-            return
+            return None
         self.report.receipts += 1
+        own = numbered_as(self._directory, entry.author)
+        if own is not None and (receipt.store, receipt.till, receipt.incarnation) != own:
+            self._found("number", entry, f"{receipt.number} is no number of its author's")
         if receipt.undoes is not None and receipt.type in (ReceiptType.REFUND, ReceiptType.VOID):
             self._undoings.setdefault(receipt.undoes.number, []).append(receipt)
         wrong = _unbalanced(receipt)
         if wrong:
             self._found("equation", entry, f"{receipt.number}: {wrong}")
+        return receipt
+
+    def numbers(self) -> None:
+        """Check that each series goes on without a gap, within a date and from the date that the opening names."""
+        for author, dates in self._numbers.items():
+            known_day, complete, last = 0, True, dict[Series, int]()
+            for day, (document, previous_day, runs) in sorted(dates.items()):
+                if previous_day != known_day:
+                    last = {}  # the date before is not here: any number may come first
+                complete = not previous_day or (complete and previous_day == known_day)
+                for series, first, until in runs:
+                    before = last.get(series, 0 if complete else first - 1)
+                    if first != before + 1:
+                        self.found("number", document, author, 0, f"{series.name.lower()}: {first} follows {before}")
+                    last[series] = until
+                known_day = day
 
     def _days(self, document: Document) -> None:
         for stored in self._reader.head_entries(document):

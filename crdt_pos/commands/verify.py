@@ -33,6 +33,8 @@ ADVICE: Final = {
     "chain": "what is missing comes from any replica that holds it: let them meet, then verify again. A fork stays: 'inspect "
     "explain' shows both entries, the head office decides.",
     "equation": "the till that signed it reckons wrongly. Its figures stay as signed; correct them by adding, and replace it.",
+    "number": "a till numbered a receipt in another's name, or left numbers out. No till finds such a receipt by another's "
+    "number; tell the head office, and replace the till that signed it.",
     "day": "the summary and the journal do not agree, and the journal is the truth. 'inspect explain' shows the summary; "
     "tell the head office which till published it.",
     "refund": "two tills that could not see each other gave the same thing back. Settle it with the customer or by adding; "

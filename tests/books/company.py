@@ -6,10 +6,12 @@ import datetime
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from crdt_pos import catalogue, catalogue_views, journal, variances
 from crdt_pos.catalogue_views import CatalogueProducts
+from crdt_pos.directory import load_directory, numbered_as
 from crdt_pos.enrolment import add_store, create_company, enrol_till
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.identity import Identity, Now
@@ -84,7 +86,9 @@ class Replica:
         arrivals = [Arrival(entry, sender.folder.certificate.author) for entry in entries]
         now_ms = self.clock.ms
         with self.log.read() as reader:
-            views = [*journal.derive(reader, arrivals), *catalogue_views.derive(reader, arrivals)]
+            directory = load_directory(reader, self.folder.root, [self.folder.chain, sender.folder.chain])
+            views = journal.derive(reader, arrivals, partial(numbered_as, directory))
+            views += catalogue_views.derive(reader, arrivals)
             own: list[Arrival] = []
             if self.folder.certificate.role is Role.TILL:
                 own = variances.derive(reader, arrivals, self.identity, currency, now_ms, now_ms << 16)

@@ -11,7 +11,7 @@ from crdt_pos.schema import SCHEMA
 from crdt_pos.verify import Report, verify
 from gossip.entry import Entry, FeedId, decode, sign
 from gossip.log import Arrival, Outcome, feed_key
-from tests.books.company import BREAD, DATE, MILK, Company, Replica, basket
+from tests.books.company import BREAD, DATE, DAY_MS, MILK, Company, Replica, basket
 
 
 def verified(replica: Replica) -> Report:
@@ -135,6 +135,37 @@ def test_a_receipt_that_was_paid_with_another_amount_is_found(sold: Company) -> 
     body = {**sale.body, 15: [{0: 1, 1: 1}]}
     one.log.append([Arrival(a_lie(one, newest, body))])
     assert "equation" in checks(verified(one))
+
+
+def test_a_receipt_in_another_tills_name_is_found(sold: Company) -> None:
+    one, two = sold.tills["12-1"], sold.tills["12-2"]
+    acts = [
+        entry for entry in two.entries() if entry.document.kind == "journal" and entry.author == two.identity.author
+    ]
+    newest = max(acts, key=lambda entry: entry.seq)
+    sale = next(entry for entry in acts if Receipt.from_body(entry.body).tenders)
+    lie = a_lie(two, newest, {**sale.body, 3: 1})
+    one.receive([lie], two)
+    assert {finding.detail for finding in verified(one).findings if finding.check == "number"} == {
+        "12-1-a1-1 is no number of its author's",
+        "sales: 1 follows 2",
+    }
+    assert one.till.receipt("12-1-a1-1").till == 1
+    assert sold.tills["12-1"].till.receipt("12-1-a1-1").lines[0].product == MILK
+
+
+def test_a_number_that_was_left_out_is_found_from_date_to_date(sold: Company) -> None:
+    one = sold.tills["12-1"]
+    one.clock.ms += DAY_MS
+    one.till.open_date()
+    one.till.sell(basket(BREAD))
+    assert verified(one).findings == []
+    newest = max(
+        (entry for entry in one.entries() if entry.document.kind == "journal" and entry.author == one.identity.author),
+        key=lambda entry: (entry.document.day, entry.seq),
+    )
+    one.log.append([Arrival(a_lie(one, newest, {**newest.body, 1: 4}))])
+    assert [(finding.check, finding.detail) for finding in verified(one).findings] == [("number", "sales: 4 follows 2")]
 
 
 def test_a_chain_that_goes_on_in_two_ways_is_found(sold: Company) -> None:

@@ -19,6 +19,7 @@ from gossip.document import day_number
 from gossip.log import Arrival, Log
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
+from merge_rules.lattice import Author
 from peers.keys import SecretKey, author_of
 
 DATE = datetime.date(2026, 11, 20)
@@ -59,6 +60,10 @@ class Clock:
         return Now(self.ms, self.offset_minutes)
 
 
+NUMBERED_AS: dict[Author, tuple[int, int, str]] = {}
+"""What the certificates of all tills of these tests would say."""
+
+
 @dataclass
 class Place:
     """One till, its log and its clock; ``restart`` is what a new process finds."""
@@ -72,6 +77,7 @@ class Place:
     def __post_init__(self) -> None:
         key = SecretKey(bytes([self.store, self.number]) * 16)
         self.me = Identity(key, author_of(key.public, "a1"), self.store, self.number, "a1", b"c" * 32)
+        NUMBERED_AS[self.me.author] = self.store, self.number, "a1"
         self.till = self.restart()
 
     def restart(self) -> Till:
@@ -85,7 +91,7 @@ class Place:
             entries = [stored.entry for stored in reader.arrivals(0, 1_000_000)]
         arrivals = [Arrival(entry, self.me.author) for entry in entries]
         with other.log.read() as reader:
-            views = journal.derive(reader, arrivals)
+            views = journal.derive(reader, arrivals, NUMBERED_AS.get)
         other.log.append(arrivals, views)
 
     def rederived(self, date: datetime.date = DATE) -> Day:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from crdt_pos.errors import BadQuantity, EmptyReceipt, NotRefundable, NotVoidable, ReasonMissing, UnknownReceipt
 from crdt_pos.receipt import Receipt, ReceiptType, Tender, Undoes
 from crdt_pos.requests import LineRequest, RefundLine, RefundRequest, SaleRequest, TenderRequest
+from crdt_pos.till_state import TillState
+from crdt_pos.turn import Turn
 from tests.till.shop import BREAD, CHEESE, CHF, DOUGH, MEMBER, MILK, PIZZA, Place, opened
 
 
@@ -115,6 +119,34 @@ def test_a_receipt_of_the_neighbouring_till_can_be_refunded_here() -> None:
     mine.tell(theirs)
     with pytest.raises(NotRefundable, match="has 1 left"):
         theirs.till.refund(RefundRequest(number, (RefundLine(1, 2),)))
+
+
+def enter(place: Place, act: Receipt) -> None:
+    """The till signs an act that it never did."""
+    with place.log.read() as reader:
+        turn = Turn(place.me, reader, place.clock(), place.terms, TillState.read(reader))
+        turn.enter(act)
+    place.log.append(*turn.batch())
+
+
+def test_no_till_gives_a_receipt_in_another_tills_name() -> None:
+    mine, theirs = opened(), opened(number=4)
+    number = sold(theirs, LineRequest(99, total_minor=100))
+    theirs.tell(mine)
+    dear = mine.till.sell(SaleRequest((LineRequest(99, total_minor=99_900),)))
+    liar = opened(number=5)
+    enter(liar, replace(dear, n=1, till=4))
+    liar.tell(mine)
+    assert mine.till.refund(RefundRequest(number)).total_minor == -100
+
+
+def test_of_two_receipts_of_one_number_the_one_that_came_first_keeps_it() -> None:
+    mine, liar = opened(), opened(number=4)
+    cheap = liar.till.sell(SaleRequest((LineRequest(99, total_minor=100),)))
+    liar.tell(mine)
+    enter(liar, replace(liar.till.sell(SaleRequest((LineRequest(99, total_minor=99_900),))), n=cheap.n))
+    liar.tell(mine)
+    assert mine.till.receipt(cheap.number) == cheap
 
 
 def test_a_void_leaves_nothing_behind_but_its_receipt(place: Place) -> None:
