@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from crdt_pos import books
@@ -80,14 +81,22 @@ class Result:
         return all(row.right for row in self.stores) and points and owed and self.balanced and not self.lost
 
 
-def read_books(folder: Folder, query: Query) -> Books:
-    """The books of a folder, read beside the running replica or without one."""
+@contextmanager
+def opened_books(folder: Folder) -> Generator[Callable[[Query], Books]]:
+    """Answers queries from one snapshot of a folder, beside the running replica or without one."""
     log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company, read_only=True)
     try:
         with log.read() as reader:
-            return books.read(reader, load_directory(reader, folder.root, [folder.chain]), query)
+            directory = load_directory(reader, folder.root, [folder.chain])
+            yield lambda query: books.read(reader, directory, query)
     finally:
         log.close()
+
+
+def read_books(folder: Folder, query: Query) -> Books:
+    """The books of a folder as they are now."""
+    with opened_books(folder) as ask:
+        return ask(query)
 
 
 def reckon(
@@ -99,13 +108,14 @@ def reckon(
     traffic: Mapping[tuple[int, int], Traffic],
 ) -> Result:
     """Ask every replica for its books and compare."""
-    whole = read_books(town.office, Query(*period))
+    with opened_books(town.office) as ask:
+        whole = ask(Query(*period))
+        by_store = {store: ask(Query(*period, store=store)) for store in stores}
     days = (period[1] - period[0]).days + 1
     rows: list[StoreResult] = []
-    for store in stores:
+    for store, at_office in by_store.items():
         own = {place: folder for place, folder in town.tills.items() if place[0] == store}
         query = Query(*period, store=store)
-        at_office = read_books(town.office, query)
         bytes_wan = sum(traffic[place].sent_bytes + traffic[place].received_bytes for place in own)
         rows.append(
             StoreResult(
