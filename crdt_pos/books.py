@@ -398,8 +398,9 @@ def _missing(days: Sequence[TillDay], dates: Sequence[datetime.date]) -> Iterato
 
 def till_days(reader: Reader, directory: Directory, document: Document) -> list[TillDay]:
     """The days of one ``day`` document, by till: of each the summary that counts, or the journal's fold if that is longer."""
-    store = document.keys[0]
-    assert isinstance(store, int)
+    store = document.keys[0] if document.keys else None
+    if not isinstance(store, int):
+        return []  # of no store: it is in nobody's books
     state = CounterCovers.bottom()
     heard: dict[Author, int] = {}
     forked: set[Author] = set()

@@ -10,7 +10,7 @@ from typing import Final
 
 from crdt_pos.patrons import PATRONS, accounts_of
 from gossip.document import FeedType, ScopeClass
-from gossip.schema import Kind, Schema
+from gossip.schema import KeyType, Kind, Schema
 from merge_rules.claims import Claims
 from merge_rules.counter_bounded import CounterBounded
 from merge_rules.counter_covers import CounterCovers
@@ -59,21 +59,27 @@ _ALL: Final = frozenset(Role)
 _LATEST, _WHOLE = FeedType.LATEST, FeedType.WHOLE
 _OWN_STORE, _ANY_STORE = True, False
 _DATED, _UNDATED = True, False
+_STORE, _STORE_TILL = (KeyType.NUMBER,), (KeyType.NUMBER, KeyType.NUMBER)
+_SHARD, _ACCOUNT = (KeyType.SHARD,), (KeyType.TEXT, KeyType.ACCOUNT)
 
 _ROWS: Final = (
     # name, feed, scope, rule, authors, keys, dated, retention after it is safe elsewhere
-    Kind(ROSTER, _WHOLE, ScopeClass.COMPANY, RosterSet, Permission(_OFFICE, _ANY_STORE), 0, _UNDATED, None),
-    Kind(ROSTER_STORE, _WHOLE, ScopeClass.STORE, RosterSet, Permission(_OFFICE, _ANY_STORE), 1, _UNDATED, None),
-    Kind(CATALOGUE, _WHOLE, ScopeClass.COMPANY, DocumentYjs, Permission(_BOTH, _ANY_STORE), 1, _UNDATED, None),
-    Kind(CLAIMS, _WHOLE, ScopeClass.COMPANY, Claims, Permission(_BOTH, _OWN_STORE), 1, _UNDATED, None),
-    Kind(STAFF, _LATEST, ScopeClass.STORE, STAFF_RULE, Permission(_BOTH, _OWN_STORE), 1, _UNDATED, None),
-    Kind(JOURNAL, _WHOLE, ScopeClass.JOURNAL, LogAppend, Permission(_TILL, _OWN_STORE), 1, _DATED, TEN_YEARS_DAYS),
-    Kind(DAY, _LATEST, ScopeClass.STORE, CounterCovers, Permission(_TILL, _OWN_STORE), 1, _DATED, TEN_YEARS_DAYS),
-    Kind(BALANCE, _LATEST, ScopeClass.PATRONS, CounterBounded, Permission(_BOTH, _ANY_STORE), 2, _UNDATED, None),
-    Kind(PATRONS, _WHOLE, ScopeClass.STORE, SetGrow, Permission(_BOTH, _OWN_STORE), 1, _UNDATED, None, accounts_of),
-    Kind(VARIANCES, _WHOLE, ScopeClass.STORE, LogAppend, Permission(_TILL, _OWN_STORE), 1, _DATED, TWO_YEARS_DAYS),
-    Kind(VAULT, _WHOLE, ScopeClass.VAULT, LogAppend, Permission(_TILL, _OWN_STORE), 2, _UNDATED, TEN_YEARS_DAYS),
-    Kind(FORKS, _WHOLE, ScopeClass.COMPANY, SetGrow, Permission(_ALL, _ANY_STORE), 0, _UNDATED, None),
+    Kind(ROSTER, _WHOLE, ScopeClass.COMPANY, RosterSet, Permission(_OFFICE, _ANY_STORE), (), _UNDATED, None),
+    Kind(ROSTER_STORE, _WHOLE, ScopeClass.STORE, RosterSet, Permission(_OFFICE, _ANY_STORE), _STORE, _UNDATED, None),
+    Kind(CATALOGUE, _WHOLE, ScopeClass.COMPANY, DocumentYjs, Permission(_BOTH, _ANY_STORE), _SHARD, _UNDATED, None),
+    Kind(CLAIMS, _WHOLE, ScopeClass.COMPANY, Claims, Permission(_BOTH, _OWN_STORE), _STORE, _UNDATED, None),
+    Kind(STAFF, _LATEST, ScopeClass.STORE, STAFF_RULE, Permission(_BOTH, _OWN_STORE), _STORE, _UNDATED, None),
+    Kind(JOURNAL, _WHOLE, ScopeClass.JOURNAL, LogAppend, Permission(_TILL, _OWN_STORE), _STORE, _DATED, TEN_YEARS_DAYS),
+    Kind(DAY, _LATEST, ScopeClass.STORE, CounterCovers, Permission(_TILL, _OWN_STORE), _STORE, _DATED, TEN_YEARS_DAYS),
+    Kind(BALANCE, _LATEST, ScopeClass.PATRONS, CounterBounded, Permission(_BOTH, _ANY_STORE), _ACCOUNT, _UNDATED, None),
+    Kind(
+        PATRONS, _WHOLE, ScopeClass.STORE, SetGrow, Permission(_BOTH, _OWN_STORE), _STORE, _UNDATED, None, accounts_of
+    ),
+    Kind(VARIANCES, _WHOLE, ScopeClass.STORE, LogAppend, Permission(_TILL, _OWN_STORE), _STORE, _DATED, TWO_YEARS_DAYS),
+    Kind(
+        VAULT, _WHOLE, ScopeClass.VAULT, LogAppend, Permission(_TILL, _OWN_STORE), _STORE_TILL, _UNDATED, TEN_YEARS_DAYS
+    ),
+    Kind(FORKS, _WHOLE, ScopeClass.COMPANY, SetGrow, Permission(_ALL, _ANY_STORE), (), _UNDATED, None),
 )
 
 SCHEMA: Final[Schema] = {kind.name: kind for kind in _ROWS}

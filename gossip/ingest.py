@@ -73,10 +73,8 @@ def reason_against(entry: Entry, author: AuthorRecord, schema: Schema) -> str | 
     if entry.feed is not kind.feed or entry.scope is not kind.scope:
         return f"a {kind.name} entry with another feed type or scope than its kind has"
     store = entry.document.keys[0] if entry.document.keys else None
-    if kind.authors.own_store and not isinstance(store, int):
-        return f"{entry.document} names no store"
-    document_store = store if isinstance(store, int) else None
-    if not may_author(kind.authors, author.role, author.store, document_store):
+    # A well-formed name has the store as a number; whatever else stands there is nobody's own store.
+    if not may_author(kind.authors, author.role, author.store, store if isinstance(store, int) else None):
         return f"{author.role} of store {author.store} may not author {entry.document}"
     try:
         kind.rule.from_entry(entry.author, entry.seq, entry.body)

@@ -4,10 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
+from typing import Final
 
 from gossip.document import Document, FeedType, Key, ScopeClass
 from merge_rules.lattice import Rule
 from peers.permissions import Permission
+
+NUMBER_MAX: Final = 999_999_999
+"""Of stores and tills: what a certificate can name."""
+ACCOUNT_BYTES: Final = 8
+
+
+class KeyType(Enum):
+    """What may stand as a key in a document's name. A name in another type would pass by whoever compares it."""
+
+    NUMBER = "number"
+    """A store or a till: an integer from 1 to ``NUMBER_MAX``."""
+    SHARD = "shard"
+    """An integer from 0 to ``NUMBER_MAX``."""
+    TEXT = "text"
+    """Not empty."""
+    ACCOUNT = "account"
+    """``ACCOUNT_BYTES`` bytes."""
+
+    def fits(self, key: Key) -> bool:
+        """Whether ``key`` is one of this type."""
+        match self:
+            case KeyType.NUMBER | KeyType.SHARD:
+                least = 1 if self is KeyType.NUMBER else 0
+                return isinstance(key, int) and not isinstance(key, bool) and least <= key <= NUMBER_MAX
+            case KeyType.TEXT:
+                return isinstance(key, str) and bool(key)
+            case KeyType.ACCOUNT:
+                return isinstance(key, bytes) and len(key) == ACCOUNT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +50,8 @@ class Kind:
     rule: type[Rule]
     """Checks bodies, orders those of one author (``latest`` feeds), joins them to a value."""
     authors: Permission
-    keys: int
-    """How many keys stand in the name, the date not counted."""
+    keys: tuple[KeyType, ...]
+    """The types of the keys in the name, the date not counted."""
     dated: bool
     retention_days: int | None
     """How long entries stay after they are acknowledged elsewhere; ``None`` for ever."""
@@ -30,7 +60,12 @@ class Kind:
 
     def names(self, document: Document) -> bool:
         """Whether ``document`` is a well-formed name of this kind."""
-        return document.kind == self.name and len(document.keys) == self.keys and bool(document.day) is self.dated
+        return (
+            document.kind == self.name
+            and bool(document.day) is self.dated
+            and len(document.keys) == len(self.keys)
+            and all(one.fits(key) for one, key in zip(self.keys, document.keys, strict=True))
+        )
 
 
 Schema = Mapping[str, Kind]

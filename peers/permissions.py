@@ -32,11 +32,11 @@ class Permission:
 def may_author(permission: Permission, role: Role, store: int | None, document_store: int | None) -> bool:
     """Whether a replica of ``role`` in ``store`` may author a document of ``document_store``.
 
-    ``store`` is ``None`` for replicas of no store, ``document_store`` for documents of no store.
+    ``store`` is ``None`` for replicas of no store, ``document_store`` for documents of no store, which are nobody's own.
     """
     if role not in permission.roles:
         return False
-    return role is not Role.TILL or not permission.own_store or document_store is None or store == document_store
+    return role is not Role.TILL or not permission.own_store or (store is not None and store == document_store)
 
 
 def readable_scopes(role: Role, store: int | None, stores: frozenset[int]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import Self, cast
 from gossip.document import Document, FeedType, Key, ScopeClass
 from gossip.entry import Entry, Hash, sign
 from gossip.log import Appended, Arrival, Log, Outcome
-from gossip.schema import Kind, Schema
+from gossip.schema import KeyType, Kind, Schema
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 from peers.keys import SecretKey, author_of
@@ -63,21 +63,26 @@ def _accounts(body: object) -> Iterable[Key]:
 
 
 _ANYONE = Permission(frozenset(Role))
+_STORE, _ACCOUNT = (KeyType.NUMBER,), (KeyType.TEXT, KeyType.ACCOUNT)
 SCHEMA: Schema = {
     kind.name: kind
     for kind in (
-        Kind("day", FeedType.LATEST, ScopeClass.STORE, Maxima, _ANYONE, 1, dated=True, retention_days=None),
-        Kind("journal", FeedType.WHOLE, ScopeClass.JOURNAL, Maxima, _ANYONE, 1, dated=True, retention_days=None),
-        Kind("roster", FeedType.WHOLE, ScopeClass.COMPANY, Maxima, _ANYONE, 0, dated=False, retention_days=None),
-        Kind("balance", FeedType.LATEST, ScopeClass.PATRONS, Maxima, _ANYONE, 2, dated=False, retention_days=None),
-        Kind("coupons", FeedType.WHOLE, ScopeClass.PATRONS, Maxima, _ANYONE, 2, dated=False, retention_days=None),
+        Kind("day", FeedType.LATEST, ScopeClass.STORE, Maxima, _ANYONE, _STORE, dated=True, retention_days=None),
+        Kind("journal", FeedType.WHOLE, ScopeClass.JOURNAL, Maxima, _ANYONE, _STORE, dated=True, retention_days=None),
+        Kind("roster", FeedType.WHOLE, ScopeClass.COMPANY, Maxima, _ANYONE, (), dated=False, retention_days=None),
+        Kind(
+            "balance", FeedType.LATEST, ScopeClass.PATRONS, Maxima, _ANYONE, _ACCOUNT, dated=False, retention_days=None
+        ),
+        Kind(
+            "coupons", FeedType.WHOLE, ScopeClass.PATRONS, Maxima, _ANYONE, _ACCOUNT, dated=False, retention_days=None
+        ),
         Kind(
             "patrons",
             FeedType.LATEST,
             ScopeClass.STORE,
             Maxima,
             _ANYONE,
-            1,
+            _STORE,
             dated=False,
             retention_days=None,
             patrons=_accounts,

@@ -32,7 +32,7 @@ from gossip.log_memory import MemoryLog
 from gossip.messages import Ask
 from gossip.node import Batch, Hooks, Node
 from gossip.own_feed import OwnFeed
-from gossip.schema import Kind
+from gossip.schema import KeyType, Kind
 from gossip.session import Me, Session
 from gossip.tls import Address
 from merge_rules.log_append import LogAppend
@@ -47,7 +47,7 @@ NOTE = Kind(
     ScopeClass.COMPANY,
     LogAppend,
     Permission(frozenset(Role), own_store=False),
-    1,
+    (KeyType.NUMBER,),
     dated=False,
     retention_days=None,
 )

@@ -144,7 +144,7 @@ async def test_what_an_author_may_not_write_is_kept_apart_with_the_reason_and_go
             assert reader.find(bad.hash) is None
             assert reasons(reader) == {
                 str(roster): "till of store 12 may not author roster",
-                str(nowhere): f"{nowhere} names no store",
+                str(nowhere): f"{nowhere} is no name of a claims document",
             }
         with till.log.read() as reader:
             assert reasons(reader) == {}

@@ -224,7 +224,8 @@ def test_a_programme_has_terms_by_date_too() -> None:
     [
         (Role.TILL, 12, 12, True),
         (Role.TILL, 12, 13, False),
-        (Role.TILL, 12, None, True),
+        (Role.TILL, 12, None, False),
+        (Role.TILL, None, None, False),
         (Role.OFFICE, None, 12, False),
         (Role.RELAY, None, 12, False),
     ],
