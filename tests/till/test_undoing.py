@@ -132,11 +132,11 @@ def enter(place: Place, act: Receipt) -> None:
 def test_no_till_gives_a_receipt_in_another_tills_name() -> None:
     mine, theirs = opened(), opened(number=4)
     number = sold(theirs, LineRequest(99, total_minor=100))
-    theirs.tell(mine)
     dear = mine.till.sell(SaleRequest((LineRequest(99, total_minor=99_900),)))
     liar = opened(number=5)
     enter(liar, replace(dear, n=1, till=4))
     liar.tell(mine)
+    theirs.tell(mine)
     assert mine.till.refund(RefundRequest(number)).total_minor == -100
 
 
