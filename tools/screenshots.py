@@ -62,19 +62,20 @@ def screenshots(folder: Path, demo: bool) -> None:
                 till.call("open", float_minor=10_000)
                 till.call("sell", lines=[{"product": 106, "quantity": 9}], member=MEMBER)
             pictures = asyncio.run(draw(Path(place)))
-        _run_demo("--at", str(Path(place) / "town"), *DEMO)
+        _run_demo(Path(place), "--at", "town", *DEMO)
         for name, command in REPORTS.items():
             pictures[name] = report(Path(place) / "town", command)
         for name, picture in pictures.items():
             (folder / name).write_text(picture, "utf-8")
             click.echo(f"{folder / name}")
         if demo:
-            _run_demo("--at", str(Path(place) / "week"), "--picture", str(folder / "demo.svg"))
+            _run_demo(Path(place), "--picture", str((folder / "demo.svg").absolute()))
             click.echo(f"{folder / 'demo.svg'}")
 
 
-def _run_demo(*options: str) -> None:
-    ran = subprocess.run([*child_command(), "demo", *options], capture_output=True, text=True, check=False)
+def _run_demo(place: Path, *options: str) -> None:
+    # In its own current folder, so that the picture shows the folder that a person would see.
+    ran = subprocess.run([*child_command(), "demo", *options], capture_output=True, text=True, check=False, cwd=place)
     if ran.returncode:
         raise Refused(f"The demo did not come out: {ran.stderr.strip() or ran.stdout.strip()[-400:]}")
 
