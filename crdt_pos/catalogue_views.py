@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from crdt_pos import catalogue, words
+from crdt_pos.catalogue import Change
 from crdt_pos.products import Component, Price, Product
 from crdt_pos.schema import CATALOGUE
 from gossip.document import Document
 from gossip.entry import Entry, FeedId
-from gossip.log import Arrival, Reader, View
+from gossip.log import Arrival, Log, Reader, View
 from merge_rules import canonical
 from merge_rules.document_yjs import OpenDocument
 from merge_rules.errors import InvalidBody, NotCanonical
 from merge_rules.lattice import Author
+from peers.keys import SecretKey
 
 PRODUCT: Final = b"product/"
 CODE: Final = b"code/"
@@ -50,6 +52,19 @@ def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
         else:
             views.update(_product_views(reader, shard, changed, index))
     return [*views.items(), *index.views()]
+
+
+def append(log: Log, key: SecretKey, author: Author, changes: Iterable[Change], now_ms: int) -> int:
+    """Write what ``changes`` bring about, with its views, in one transaction; how many entries were signed.
+
+    Raises ``NotAllowed`` as ``catalogue.write`` does, ``LogFull``.
+    """
+    with log.read() as reader:
+        arrivals = [Arrival(entry) for entry in catalogue.write(reader, key, author, changes, now_ms << 16)]
+        views = derive(reader, arrivals)
+    if arrivals:
+        log.append(arrivals, views, received_ms=now_ms)
+    return len(arrivals)
 
 
 def changed_prices(reader: Reader, arrivals: Sequence[Arrival], currency: str) -> dict[int, tuple[Product, int]]:

@@ -2,7 +2,7 @@
 
 TillError
 ├── NotOpen, StillOpen, AskForDate                                   the business date
-├── EmptyReceipt, UnknownProduct, NoPrice, BadQuantity, AmountTooLarge, ReasonMissing
+├── EmptyReceipt, UnknownProduct, NoPrice, BadQuantity, PaysOut, AmountTooLarge, ReasonMissing
 ├── UnknownTender, TooLittleTendered, TooMuchTendered                payment
 ├── NotEnoughRights, MemberMissing                                   points and balances
 └── UnknownReceipt, NotRefundable, NotVoidable                       undoing
@@ -10,6 +10,7 @@ TillError
 CrdtPosError
 ├── FolderError          a replica's folder that cannot be used as it is
 ├── EnrolmentRefused     a company, office, store or till that cannot be enrolled like this
+├── ProductFileWrong     a list of products that cannot be read; the sentence names the line
 └── NothingHere          what was asked for is not in this replica's log; the sentence says what is
 """
 
@@ -50,6 +51,10 @@ class BadQuantity(TillError):
     """This quantity cannot be sold: it has more decimals than the product, or the wrong sign."""
 
 
+class PaysOut(TillError):
+    """A sale takes money in, and no discount is more than its line: goods that come back are a refund."""
+
+
 class AmountTooLarge(TillError):
     """This amount is too large: split the receipt."""
 
@@ -67,7 +72,7 @@ class TooLittleTendered(TillError):
 
 
 class TooMuchTendered(TillError):
-    """More was paid than is due, and not in cash: lower the payment, no change can be given."""
+    """More was paid than is due, and not in cash, or more cash than anyone gives: lower the payment."""
 
 
 class MemberMissing(TillError):
@@ -108,6 +113,10 @@ class FolderError(CrdtPosError):
 
 class EnrolmentRefused(CrdtPosError):
     """A company, office, store or till cannot be enrolled like this: one sentence that says why."""
+
+
+class ProductFileWrong(CrdtPosError):
+    """A list of products cannot be read: one sentence with the line. Nothing was written."""
 
 
 class NothingHere(CrdtPosError):

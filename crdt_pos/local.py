@@ -18,9 +18,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
@@ -33,9 +35,14 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 SOCKET_NAME: Final = "local.sock"
+RUNNING: Final = "running"
+"""Held by the process that runs the replica, with its id in it; see ``crdt_pos.folder``."""
 LINE_BYTES_MAX: Final = 1 << 20
 CONNECTIONS_MAX: Final = 64
 CALL_TIMEOUT_S: Final = 30
+STARTING_PATIENCE_S: Final = 3.0
+"""How long a process that holds the folder may take until it answers."""
+_LOOK_AGAIN_S: Final = 0.05
 _PATH_BYTES_MAX: Final = 100  # sun_path has 108 bytes on Linux, 104 elsewhere
 _READ_BYTES: Final = 1 << 16
 
@@ -258,24 +265,48 @@ def _result(line: bytes) -> Message:
     return answer
 
 
+def _connected(folder: Path, timeout_s: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout_s)
+    try:
+        with _short_path(folder / SOCKET_NAME) as address:
+            connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_starting(folder: Path) -> bool:
+    # By the process that holds the folder. Trying the lock itself could keep that very process from getting it.
+    try:
+        holder = int((folder / RUNNING).read_text("ascii"))
+        os.kill(holder, 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return holder != os.getpid()
+
+
 class LocalClient:
     """Speaks to the replica of a folder from ordinary code. Not to be shared between threads.
+
+    A replica that has only begun to start is waited for, ``STARTING_PATIENCE_S``.
 
     Raises ``NotRunning`` when made, ``LocalRefused`` and ``ConnectionLost`` when called.
     """
 
     def __init__(self, folder: Path, timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout_s)
-        try:
-            with _short_path(folder / SOCKET_NAME) as address:
-                self._socket.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
-            self._socket.close()
-            raise NotRunning(folder) from error
-        except OSError:
-            self._socket.close()
-            raise
+        patience_ends = time.monotonic() + STARTING_PATIENCE_S
+        while True:
+            try:
+                self._socket = _connected(folder, timeout_s)
+                break
+            except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+                if time.monotonic() >= patience_ends or not _is_starting(folder):
+                    raise NotRunning(folder) from error
+            time.sleep(_LOOK_AGAIN_S)
         self._lines = self._socket.makefile("rb")
 
     def call(self, do: str, /, **fields: object) -> Message:

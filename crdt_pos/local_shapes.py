@@ -53,6 +53,10 @@ class Asked:
             raise _bad(f"'{name}' is not text of at most {characters_max} characters")
         return value
 
+    def anything(self, name: str) -> object:
+        """Whatever JSON stands there; ``None`` where absent. It holds no float."""
+        return self._left.pop(name, None)
+
     def flag(self, name: str) -> bool:
         """True or false; false where absent."""
         value = self._left.pop(name, False)

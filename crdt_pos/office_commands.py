@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
 
 from crdt_pos import catalogue, catalogue_views
 from crdt_pos.catalogue import Change
 from crdt_pos.clock import system_ms
-from crdt_pos.local import Command, Message
+from crdt_pos.local import Command, Declined, Message
 from crdt_pos.local_shapes import Asked
 from crdt_pos.products import Price
 from crdt_pos.receipt import PRODUCT_MAX
-from gossip.log import Arrival
 
 if TYPE_CHECKING:
     from crdt_pos.replica import RunningReplica
+
+
+FACTS_MAX: Final = 500
+"""In one request, so that it is one short transaction and a line of at most 1 MiB."""
+COMPANY_FACTS: Final[Mapping[str, type]] = {"tax": int}
+PRODUCT_FACTS: Final[Mapping[str, type]] = {
+    "name": str,
+    "unit": str,
+    "exponent": int,
+    "price": list,
+    "tax": int,
+    "department": str,
+    "recipe": list,
+    "liability": str,
+    "code": bool,
+    "retired": bool,
+}
+"""The facts of ``crdt_pos.catalogue`` that can be stated, by the word they begin with, and what their values are."""
 
 
 class OfficeCommands:
@@ -26,7 +43,11 @@ class OfficeCommands:
 
     def commands(self) -> dict[str, Command]:
         """Name → command."""
-        answers: dict[str, Callable[[Asked], Awaitable[Message]]] = {"status": self._status, "price": self._price}
+        answers: dict[str, Callable[[Asked], Awaitable[Message]]] = {
+            "status": self._status,
+            "price": self._price,
+            "catalogue": self._catalogue,
+        }
 
         def reading(answer: Callable[[Asked], Awaitable[Message]]) -> Command:
             async def command(request: Message) -> Message:
@@ -49,11 +70,29 @@ class OfficeCommands:
         written = await self._replica.act(lambda: self._write([change]))
         return {"entries": written}
 
+    async def _catalogue(self, asked: Asked) -> Message:
+        changes = asked.each("facts", _fact)
+        asked.end()
+        if len(changes) > FACTS_MAX:
+            raise Declined(f"At most {FACTS_MAX} facts go into one request.", "BadRequest")
+        return {"entries": await self._replica.act(lambda: self._write(changes))}
+
     def _write(self, changes: Iterable[Change]) -> int:
-        replica, now_ms = self._replica, system_ms()
-        with replica.log.read() as reader:
-            entries = catalogue.write(reader, replica.folder.key, replica.certificate.author, changes, now_ms << 16)
-            arrivals = [Arrival(entry) for entry in entries]
-            views = catalogue_views.derive(reader, arrivals)
-        replica.log.append(arrivals, views, received_ms=now_ms)
-        return len(entries)
+        replica = self._replica
+        return catalogue_views.append(replica.log, replica.folder.key, replica.certificate.author, changes, system_ms())
+
+
+def _fact(asked: Asked) -> Change:
+    product, fact, value = asked.maybe_integer("product", high=PRODUCT_MAX), asked.text("fact"), asked.anything("value")
+    kind = fact.partition("/")[0]
+    known = COMPANY_FACTS if product is None else PRODUCT_FACTS
+    if kind not in known:
+        raise Declined(f"'{fact}' is no fact that is stated here: {', '.join(known)}.", "BadRequest")
+    if not _fits(value, known[kind]):
+        raise Declined(f"'{value}' cannot be the value of '{fact}'.", "BadRequest")
+    return Change(product, fact, value)
+
+
+def _fits(value: object, kind: type) -> bool:
+    # True is an integer to Python, and no number to a till.
+    return value is None or type(value) is kind

@@ -1,4 +1,4 @@
-"""``crdt-pos office``: add a further one."""
+"""``crdt-pos office``: add a further one, run it, and give it products."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from crdt_pos.clock import system_ms
+from crdt_pos.commands.products import products
 from crdt_pos.commands.replica_options import office_option, replica_options
 from crdt_pos.commands.run import run_office
 from crdt_pos.enrolment import add_office
@@ -15,7 +16,7 @@ from crdt_pos.folder import OFFICE_PORT, Settings, open_folder
 
 @click.group()
 def office() -> None:
-    """Create a head office, and run it."""
+    """Create a head office, run it, and give it products."""
 
 
 @office.command()
@@ -29,3 +30,4 @@ def add(office: Path, path: Path, settings: Settings) -> None:
 
 
 office.add_command(run_office)
+office.add_command(products)
