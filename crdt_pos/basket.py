@@ -15,6 +15,7 @@ from crdt_pos.errors import (
     EmptyReceipt,
     MemberMissing,
     NoPrice,
+    PaysOut,
     TooLittleTendered,
     TooMuchTendered,
     UnknownProduct,
@@ -37,6 +38,9 @@ from crdt_pos.receipt import (
 from crdt_pos.requests import LineRequest, TenderRequest
 
 LINES_MAX = 2_000
+CASH_TIMES_MAX = 100
+CASH_UNITS_MAX = 10_000
+"""Cash beyond so many times what is due, and so many whole units, is a code that was scanned into the amount."""
 PROGRAMME_OF = {Tender.GIFT: "gift", Tender.CREDIT: "credit"}
 """The programmes whose balances pay, beside the loyalty programme's points."""
 
@@ -48,6 +52,8 @@ def sold_line(number: int, request: LineRequest, product: Product | None, now_ms
     if not 0 <= request.product <= PRODUCT_MAX:
         raise UnknownProduct(str(request.product))
     quantity, exponent = quantity_of(product, request.quantity, request.quantity_exponent)
+    if quantity < 0:
+        raise PaysOut(f"{quantity} pieces")
     price = _price(request, product, now_ms)
     discounts = tuple(discount for discount in request.discounts if discount.amount_minor or discount.reason)
     if request.discount_minor:
@@ -56,11 +62,11 @@ def sold_line(number: int, request: LineRequest, product: Product | None, now_ms
     if total is None:
         gross = round_half_up(quantity * price.amount_minor, 10 ** (exponent + price.exponent))
         total = gross - sum(discount.amount_minor for discount in discounts)
+    if total < 0:
+        raise PaysOut(product.name if product is not None else str(request.product))
     liability = product.liability if product is not None else ""
     if liability and len(request.account) != ACCOUNT_BYTES:
         raise MemberMissing(f"an account to top up for {product.name if product else request.product}")
-    if liability and total < 0:
-        raise BadQuantity("an account is charged by a refund")
     consumed = product.consumed(quantity) if product is not None and quantity > 0 else ()
     tax_code = request.tax_code if request.tax_code is not None else product.tax_code if product is not None else 0
     return bounded(
@@ -147,12 +153,14 @@ def tax_lines(lines: Iterable[Line], rates_ppm: Mapping[int, int], *, prices_wit
 
 
 def tender_line(request: TenderRequest, sign: int = 1) -> TenderLine:
-    """The tender that a request means; ``sign`` -1 for money that goes back. Raises ``UnknownTender``."""
+    """The tender that a request means; ``sign`` -1 for money that goes back. Raises ``UnknownTender``, ``BadQuantity``."""
     try:
         kind = Tender.of(request.kind)
     except KeyError as error:
         raise UnknownTender(request.kind) from error
-    if abs(request.amount_minor) > AMOUNT_MAX or abs(request.foreign_minor) > AMOUNT_MAX:
+    if request.amount_minor < 0 or request.foreign_minor < 0:
+        raise BadQuantity(f"{request.kind}: {request.amount_minor}")
+    if request.amount_minor > AMOUNT_MAX or request.foreign_minor > AMOUNT_MAX:
         raise AmountTooLarge
     return TenderLine(
         kind,
@@ -184,6 +192,8 @@ def settle(
     given = sum(tender.amount_minor for tender in cash) if cash else rounded
     if given in (rest, rounded):
         return (*others, TenderLine(Tender.CASH, rounded, rounding))
+    if given > CASH_TIMES_MAX * max(due_minor, 0) + CASH_UNITS_MAX * currency.unit_minor:
+        raise TooMuchTendered(f"{currency.text(given)} in cash")
     change = given - rounded
     if change < 0 or given < 0 or rounded < 0:
         _refuse_difference(change, due_minor, currency)

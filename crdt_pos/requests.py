@@ -12,7 +12,7 @@ ONCE_CHARACTERS_MAX: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class LineRequest:
-    """A line to sell. Negative quantities are goods that come back within the sale."""
+    """A line to sell. Neither quantity nor total is negative: goods that come back are a ``RefundRequest``."""
 
     product: int
     quantity: int = 1
@@ -105,11 +105,13 @@ class RefundRequest:
     lines: tuple[RefundLine, ...] = ()
     """Empty with a number: everything that is left of that receipt."""
     tenders: tuple[TenderRequest, ...] = ()
-    """How the money goes back, in positive amounts; empty: in cash."""
+    """How the money goes back, in positive amounts; empty: as the receipt was paid, in proportion, and without one in cash."""
     reason: str = ""
     cashier: str = ""
     member: bytes | None = None
     """Without a receipt: whose points to take back."""
+    once: str = ""
+    """As of a sale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from crdt_pos.day import Day
 from crdt_pos.errors import AskForDate, BadQuantity, NotOpen, StillOpen
 from crdt_pos.receipt import DrawerAct, Series, Tender
-from crdt_pos.requests import LineRequest, SaleRequest, StockLine, TenderRequest
+from crdt_pos.requests import LineRequest, RefundLine, RefundRequest, SaleRequest, StockLine, TenderRequest
 from crdt_pos.till import Till
 from crdt_pos.turn import day_document
 from gossip.document import day_number
@@ -88,8 +88,8 @@ def test_stamps_never_go_back_even_when_the_clock_does(place: Place) -> None:
 
 
 def test_a_day_names_the_day_before_and_carries_the_totals_on(place: Place) -> None:
-    place.till.sell(SaleRequest((LineRequest(MILK, 2),)))
-    place.till.sell(SaleRequest((LineRequest(MILK, -1),)))
+    number = place.till.sell(SaleRequest((LineRequest(MILK, 2),))).number
+    place.till.refund(RefundRequest(number, (RefundLine(1, 1),)))
     first = place.till.close_date()
     assert (first.perpetual_sales_minor, first.perpetual_refunds_minor) == (238, 119)
     with place.log.read() as reader:

@@ -14,13 +14,14 @@ from crdt_pos.errors import (
     EmptyReceipt,
     MemberMissing,
     NotOpen,
+    PaysOut,
     TooLittleTendered,
     TooMuchTendered,
     UnknownProduct,
     UnknownTender,
 )
 from crdt_pos.receipt import Discount, Receipt, Series, Tender, TenderState
-from crdt_pos.requests import LineRequest, Quote, SaleRequest, TenderRequest
+from crdt_pos.requests import LineRequest, Quote, RefundRequest, SaleRequest, TenderRequest
 from crdt_pos.terms import Terms
 from crdt_pos.till_state import ONCE_PREFIX
 from tests.till.shop import BREAD, CHEESE, CHF, DOUGH, EUR, GIFT_CARD, MILK, PIZZA, USD, Place, opened
@@ -203,12 +204,39 @@ def test_zero_quantities_and_zero_prices_are_lines_like_others(place: Place) -> 
     assert place.published()[1] == place.rederived()
 
 
-def test_a_return_within_a_sale_pays_out(place: Place) -> None:
-    receipt = place.till.sell(sale(LineRequest(BREAD, -2), LineRequest(MILK)))
-    assert tenders(receipt) == [(Tender.CASH, 119 - 500)]
-    day = place.rederived()
-    assert (day.goods[BREAD].returned, day.goods[BREAD].sold, day.goods[BREAD].stock) == (2, 0, 2)
-    assert (day.takings_minor, day.refunds_minor, day.balanced) == (119, 500, True)
+@pytest.mark.parametrize(
+    "line",
+    [
+        LineRequest(BREAD, -2),
+        LineRequest(BREAD, -2, total_minor=100),
+        LineRequest(BREAD, total_minor=-1),
+        LineRequest(BREAD, unit_price_minor=-1),
+        LineRequest(BREAD, discount_minor=251, discount_reason="generous"),
+        LineRequest(BREAD, discounts=(Discount(251, "generous"),)),
+    ],
+)
+def test_a_sale_never_pays_out_since_a_refund_says_what_it_undoes(place: Place, line: LineRequest) -> None:
+    with pytest.raises(PaysOut):
+        place.till.sell(sale(LineRequest(PIZZA), line))
+    assert place.till.sell(sale(LineRequest(BREAD, discount_minor=250, discount_reason="gift"))).due_minor == 0
+
+
+def test_no_payment_is_negative(place: Place) -> None:
+    paid = (TenderRequest("card", 350), TenderRequest("cash", -100))
+    with pytest.raises(BadQuantity):
+        place.till.sell(sale(LineRequest(BREAD), tenders=paid))
+    number = place.till.sell(sale(LineRequest(BREAD))).number
+    with pytest.raises(BadQuantity):
+        place.till.refund(RefundRequest(number, tenders=paid))
+
+
+def test_a_code_scanned_into_the_cash_is_not_taken_for_money(place: Place) -> None:
+    with pytest.raises(TooMuchTendered, match="in cash"):
+        place.till.sell(sale(LineRequest(BREAD), tenders=(TenderRequest("cash", 4_006_381_333_931),)))
+    most = 100 * 250 + 10_000 * 100
+    with pytest.raises(TooMuchTendered):
+        place.till.sell(sale(LineRequest(BREAD), tenders=(TenderRequest("cash", most + 1),)))
+    assert place.till.sell(sale(LineRequest(BREAD), tenders=(TenderRequest("cash", most),))).change_minor == most - 250
 
 
 def test_a_discount_carries_its_reason_and_a_coupon_may_be_a_tender(place: Place) -> None:

@@ -203,12 +203,11 @@ def test_a_receipt_of_another_date_or_till_is_refunded_not_voided() -> None:
 
 
 def test_a_quantity_must_be_one_that_was_sold(place: Place) -> None:
-    number = sold(place, LineRequest(MILK, 2), LineRequest(BREAD, -1))
+    number = sold(place, LineRequest(MILK, 2))
     for lines, error in (
         ((RefundLine(1, -1),), BadQuantity),
         ((RefundLine(1, 0),), BadQuantity),
         ((RefundLine(2),), NotRefundable),
-        ((RefundLine(3),), NotRefundable),
     ):
         with pytest.raises(error):
             place.till.refund(RefundRequest(number, lines))
