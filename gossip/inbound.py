@@ -155,7 +155,9 @@ class Inbound:
                 self._gaps.add(feed)
                 heads = reader.heads(feed)
                 self.want(Wanted(feed_key(feed), heads[-1].seq if heads else 0))
-        return self._settle()
+        if gaps:
+            self._told = 0  # what was told went too far: it is told again once nothing is wanted
+        return [*self._moved(), *self._settle()] if gaps else self._settle()
 
     def tick(self, now_ms: int) -> list[Event]:
         """Look again for announced entries that another session was fetching."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import trio
@@ -144,6 +144,9 @@ class Link:
     def appended(self, batch: int, refused: Sequence[Refused], gaps: Collection[FeedId]) -> None:
         """The entries of a batch are on the disk, but for these: acknowledge it."""
         if not self.session.ended:
+            if gaps:  # cursors that were given out before know nothing of them
+                waiting = [item for item in self._received if isinstance(item, EntriesReceived)]
+                self._received = deque(replace(item, cursor=None) for item in waiting)
             self._dispatch(self.session.appended(batch, refused, gaps))
 
     def answer(self, question: Asked, content: bytes | None) -> None:

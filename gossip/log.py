@@ -204,7 +204,10 @@ class Log(Protocol):
         cursors: Iterable[tuple[bytes, int]] = (),
         received_ms: int = 0,
     ) -> list[Appended]:
-        """Append a batch in one transaction and sync it. Raises ``LogError``; then nothing of the batch is there."""
+        """Append a batch in one transaction and sync it. ``cursors`` stay where they are if an entry of it is a ``GAP``.
+
+        Raises ``LogError``; then nothing of the batch is there.
+        """
         ...
 
     def read(self) -> AbstractContextManager[Reader]:

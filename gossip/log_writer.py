@@ -68,6 +68,8 @@ class LogWriter(LogReader):
                 self._writer.delete(rows.VIEW + key)
             else:
                 self._writer.put(rows.VIEW + key, value)
+        if any(result.outcome is Outcome.GAP for result in appended):
+            cursors = ()  # they would say that what is missing is here
         for database, number in cursors:
             self._writer.put(rows.CURSOR + database, rows.number(number))
         return [self._as_moved(result) for result in appended] if self._moved else appended

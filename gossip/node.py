@@ -267,6 +267,8 @@ class Node:
             try:
                 async with self._writing:
                     outcomes = await trio.to_thread.run_sync(self._append, arrivals, views, cursors)
+                    if any(outcome.outcome is Outcome.GAP for outcome in outcomes):
+                        await trio.to_thread.run_sync(self._append, (), (), _without_gaps(group, outcomes))
             except LogFull as error:
                 # For any other failure the log must be opened again: that ends the process.
                 self.trouble = str(error)
@@ -311,7 +313,7 @@ class Node:
             last = number == max(len(runs) - 1, 0)
             # The cursor says that all before it is here, so it goes with the last of the batch and never before, and not if
             # the peer has left before it could show a certificate.
-            moves = last and not (refused and link.session.ended)
+            moves = last and not gaps and not (refused and link.session.ended)
             commit = _Commit(checked.arrivals, cursors[-1:] if moves else (), ())
             if commit.arrivals or commit.cursors:
                 self._commits_in.send_nowait(commit)
@@ -497,6 +499,18 @@ class Node:
         else:
             answer = await self._hooks.asked(link.peer, question.topic, question.content)
         link.answer(question, answer)
+
+
+def _without_gaps(group: Sequence[_Commit], outcomes: Sequence[Appended]) -> list[Position]:
+    """The cursors of those commits of a group in which nothing is missing."""
+    found: list[Position] = []
+    taken = 0
+    for commit in group:
+        own = outcomes[taken : taken + len(commit.arrivals)]
+        taken += len(commit.arrivals)
+        if all(outcome.outcome is not Outcome.GAP for outcome in own):
+            found += commit.cursors
+    return found
 
 
 def _ticks_ms() -> int:

@@ -23,6 +23,17 @@ def test_views_and_cursors_come_with_their_entries(log: Log) -> None:
         assert (stored.entry, stored.arrival, stored.received_from, stored.received_ms) == (one, 1, PEER, 99)
 
 
+def test_a_cursor_stays_where_it_is_while_an_entry_is_missing(log: Log) -> None:
+    first, second, third = (Arrival(one, PEER) for one in chain(journal(), 3))
+    log.append([first], [(b"fold", b"a")], [(b"peer", 1)])
+    log.append([third], [(b"fold", b"b")], [(b"peer", 3), (b"another", 9)])
+    with log.read() as reader:
+        assert (reader.cursor(b"peer"), reader.cursor(b"another"), reader.view(b"fold")) == (1, 0, b"b")
+    log.append([second, third], (), [(b"peer", 3)])
+    with log.read() as reader:
+        assert reader.cursor(b"peer") == 3
+
+
 def test_views_are_read_by_prefix_and_start_and_deleted_with_none(log: Log) -> None:
     log.append([], [(b"fold/1", b"a"), (b"fold/2", b"b"), (b"fold/3", b"c"), (b"folder", b"d"), (b"till/1", b"e")])
     log.append([], [(b"fold/2", None), (b"not/there", None)])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gossip.document import COMPANY, FeedType, Scope, ScopeClass
 from gossip.events import Acknowledged, CaughtUp, Compared, Ended, Shared
+from gossip.inbound import cursor_key
 from gossip.limits import Limits
 from gossip.messages import Announce, Durable, Entries, Fingerprints, Patch, Ranges, Want
 from gossip.session import State
@@ -411,6 +412,25 @@ def test_a_gap_in_a_whole_feed_is_mended_in_the_same_session() -> None:
     right.session.compare()
     talk(left, right)
     assert right.holds() == left.holds()
+
+
+def test_a_cursor_that_a_gap_held_back_is_told_again_when_the_peer_has_sent_what_it_has() -> None:
+    left, right = Replica(1), Replica(2)
+    meet(left, right)
+    right.slow = True
+    entries = [left.write("log", 12, feed=FeedType.WHOLE) for _ in range(5)]
+    right.refuses = frozenset({entries[1].hash})
+    left.session.wake()
+    talk(left, right)
+    key = cursor_key(left.log.database, right.session.shared)
+    right.append_all()
+    assert right.holds() == {entries[0].hash}
+    with right.log.read() as reader:
+        assert reader.cursor(key) == 0
+    right.slow = False
+    talk(left, right)
+    with right.log.read() as reader:
+        assert reader.cursor(key) == 5
 
 
 def test_every_batch_is_acknowledged_once() -> None:
