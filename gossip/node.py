@@ -39,6 +39,9 @@ from peers.errors import CertificateError
 
 CERTIFICATE_TOPIC: Final = "certificate"
 CERTIFICATE_TIMEOUT_MS: Final = 5_000
+CERTIFICATES_AT_ONCE: Final = 16
+STRANGERS_MAX: Final = 64
+"""Authors that are asked for because of one batch; entries of more are refused, and come again with a later session."""
 BACKOFF_MIN_S: Final = 0.25
 BACKOFF_MAX_S: Final = 30.0
 STEADY_S: Final = 5.0
@@ -304,9 +307,10 @@ class Node:
         cursors = [item.cursor for item in items if item.cursor is not None]
         refused: dict[Hash, str] = {}
         gaps: set[FeedId] = set()
+        asked: set[Author] = set()
         runs = same_order(entries)
         for number, run in enumerate(runs or [[]]):
-            checked = await self._checked(link, run, refused)
+            checked = await self._checked(link, run, refused, asked)
             if checked.forged:
                 link.end(Reason.BAD_ENTRY, f"the signature of {checked.forged[0].document} is not its author's")
                 return False
@@ -331,11 +335,18 @@ class Node:
                 link.appended(item.batch, said, missing)
         return True
 
-    async def _checked(self, link: Link, entries: Sequence[Entry], refused: dict[Hash, str]) -> Checked:
+    async def _checked(
+        self, link: Link, entries: Sequence[Entry], refused: dict[Hash, str], asked: set[Author]
+    ) -> Checked:
         checked = await self._check(entries, link.peer.author)
         if checked.unknown:
-            for author in {entry.author for entry in checked.unknown}:
-                await self._ask_certificate(link, author)
+            limiter = trio.CapacityLimiter(CERTIFICATES_AT_ONCE)
+            strangers = [one for one in dict.fromkeys(entry.author for entry in checked.unknown) if one not in asked]
+            strangers = strangers[: STRANGERS_MAX - len(asked)]
+            asked.update(strangers)
+            async with trio.open_nursery() as nursery:
+                for author in strangers:
+                    nursery.start_soon(self._ask_certificate, link, author, limiter)
             again = await self._check(checked.unknown, link.peer.author)
             for entry in again.unknown:
                 refused[entry.hash] = "nobody has shown the certificate of its author"
@@ -364,8 +375,9 @@ class Node:
             tuple(entry for part in results for entry in part.forged),
         )
 
-    async def _ask_certificate(self, link: Link, author: Author) -> None:
-        shown = await link.ask(CERTIFICATE_TOPIC, author, CERTIFICATE_TIMEOUT_MS)
+    async def _ask_certificate(self, link: Link, author: Author, limiter: trio.CapacityLimiter) -> None:
+        async with limiter:
+            shown = await link.ask(CERTIFICATE_TOPIC, author, CERTIFICATE_TIMEOUT_MS)
         if shown is None:
             return
         try:

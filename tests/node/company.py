@@ -201,6 +201,10 @@ class Stranger:
         self.refused: dict[Hash, str] = {}
         self.answered: list[Answered] = []
         self.certificates: dict[bytes, bytes] = {}
+        self.asked: list[bytes] = []
+        self.together = 1
+        """So many questions have to be there before any is answered."""
+        self._open: list[tuple[int, bytes]] = []
 
     def offers(self, *entries: Entry) -> None:
         self.log.append([Arrival(entry) for entry in entries])
@@ -261,7 +265,12 @@ class Stranger:
                     self.log.append([Arrival(entry, self.stream.peer.author) for entry in entries])
                     waiting += self.session.appended(batch)
                 case Asked(id_, "certificate", content):
-                    self.session.answer(id_, self.certificates.get(content))
+                    self.asked.append(content)
+                    self._open.append((id_, content))
+                    if len(self._open) == self.together:
+                        for each, wanted in self._open:
+                            self.session.answer(each, self.certificates.get(wanted))
+                        self._open.clear()
                 case Acknowledged(heads, refused):
                     self.durable |= {head.hash for _, head in heads}
                     self.refused |= {one.hash: one.why for one in refused}

@@ -11,9 +11,11 @@ import trio
 from crdt_pos.replica import RunningReplica
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import sign
+from gossip.node import CERTIFICATES_AT_ONCE, STRANGERS_MAX
 from gossip.reasons import Reason
 from gossip.session import Me
 from merge_rules import canonical
+from peers.keys import SecretKey, author_of
 from tests.node.company import (
     BOARD,
     Company,
@@ -104,6 +106,24 @@ async def test_an_entry_whose_certificate_nobody_shows_is_refused_by_name_and_no
         assert stranger.refused == {orphan.hash: why for orphan in orphans}
         assert fine.hash in stranger.durable
         assert [holds(till, entry) for entry in (*orphans, fine)] == [False, False, True]
+
+
+async def test_a_batch_of_many_strangers_asks_for_some_of_them_at_once_and_refuses_the_rest(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1", "13-1")
+    peer = company.tills["12-1"]
+    keys = [SecretKey(number.to_bytes(32, "big")) for number in range(1, 101)]
+    orphans = [
+        sign(key, author_of(key.public, "a1"), BOARD, FeedType.WHOLE, ScopeClass.COMPANY, 1, 1, "who am I", None)
+        for key in keys
+    ]
+    async with running(company.tills["13-1"]) as (till,):
+        stranger = Stranger(peer)
+        stranger.offers(*orphans)
+        stranger.together = CERTIFICATES_AT_ONCE
+        async with stranger.at(till):
+            await stranger.until_settled(*orphans)
+        assert set(stranger.refused) == {orphan.hash for orphan in orphans}
+        assert len(stranger.asked) == len(set(stranger.asked)) == STRANGERS_MAX
 
 
 async def test_a_forged_entry_ends_the_session_that_brought_it_and_no_other(tmp_path: Path) -> None:
