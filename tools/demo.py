@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from crdt_pos.books import Query
-from crdt_pos.cli import Refused
+from crdt_pos.cli import NAME, Refused
 from peers.permissions import Role
 from peers.roster import StoreRecord
 from tools import baskets as data
@@ -91,7 +93,9 @@ def _run(
     console: Console, period: tuple[datetime.date, datetime.date], count: int, tills: int, at: Path, processes: int
 ) -> tuple[Result, dict[str, Any]]:
     began = time.monotonic()
-    if period[1] < period[0] or period[0] < data.YEAR_FROM or period[1] > data.YEAR_TO:
+    if period[1] < period[0]:
+        raise Refused(f"The demo ends before it begins: --from {period[0]} is after --to {period[1]}.")
+    if period[0] < data.YEAR_FROM or period[1] > data.YEAR_TO:
         raise Refused(f"The data has days from {data.YEAR_FROM} to {data.YEAR_TO}: choose --from and --to among them.")
     stores = data.busiest_stores(*period, count)
     if not stores:
@@ -290,13 +294,20 @@ def _show(console: Console, result: Result, facts: dict[str, Any], at: Path) -> 
     )
     for reason in result.lost[:5]:
         console.print(f"  lost: {reason}")
-    store = result.stores[0].store
+    store, command = result.stores[0].store, _command()
     console.print(
         "\nNow look for yourself:\n"
-        f"  crdt-pos books --at {at}/office --from {facts['from']} --to {facts['to']}\n"
-        f"  crdt-pos inspect --at {at}/till-{store}-1 explain day/{store}/{facts['to']}\n"
-        f"  crdt-pos till run --at {at}/till-{store}-1     and, in another terminal:  crdt-pos sell --at {at}/till-{store}-1"
+        f"  {command} books --at {at}/office --from {facts['from']} --to {facts['to']}\n"
+        f"  {command} inspect --at {at}/till-{store}-1 explain day/{store}/{facts['to']}\n"
+        f"  {command} till run --at {at}/till-{store}-1 & {command} sell --at {at}/till-{store}-1"
     )
+
+
+def _command() -> str:
+    """How this command can be called again from here: it may stand in a virtual environment that is not on the path."""
+    if shutil.which(NAME) or Path(sys.argv[0]).name != NAME:
+        return NAME
+    return os.path.relpath(sys.argv[0])
 
 
 def _money(minor: int) -> str:
