@@ -299,7 +299,7 @@ def _show(console: Console, result: Result, facts: dict[str, Any], at: Path) -> 
         "\nNow look for yourself:\n"
         f"  {command} books --at {at}/office --from {facts['from']} --to {facts['to']}\n"
         f"  {command} inspect --at {at}/till-{store}-1 explain day/{store}/{facts['to']}\n"
-        f"  {command} till run --at {at}/till-{store}-1 & {command} sell --at {at}/till-{store}-1"
+        f"  {command} till run --at {at}/till-{store}-1 >/dev/null & {command} sell --at {at}/till-{store}-1"
     )
 
 
