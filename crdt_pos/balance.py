@@ -6,7 +6,7 @@ others have granted to it is received in the very entry that spends it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crdt_pos.errors import NotEnoughRights
 from crdt_pos.receipt import AccountMovement
@@ -54,11 +54,14 @@ class Balance:
                 counter = counter.join(counter.receive(author, donor))
         return Balance(counter, self.forked)
 
-    def moved(self, author: Author, movement: AccountMovement) -> Balance:
+    def moved(self, author: Author, movement: AccountMovement, *, undoing: bool = False) -> Balance:
         """After a receipt's movement: redeemed first, so that nothing is paid with what it earns.
 
-        Raises ``NotEnoughRights``.
+        ``undoing``: what comes back first, so that it covers what is taken back. Raises ``NotEnoughRights``.
         """
+        if undoing and movement.earned and movement.redeemed:
+            come = self.moved(author, replace(movement, redeemed=0))
+            return come.moved(author, replace(movement, earned=0))
         after = self.received(author)
         counter = after.counter
         if movement.redeemed:

@@ -87,6 +87,17 @@ def undone(reader: Reader, number: str) -> Undone:
     return Undone(voided, quantities)
 
 
+def refunds_of(reader: Reader, number: str) -> list[Receipt]:
+    """The refunds of a receipt that are here and stand: those that were voided themselves do not."""
+    found: list[Receipt] = []
+    for by, lines in _undone_by(reader, number):
+        if _WHOLE not in lines and not any(_WHOLE in whole for _, whole in _undone_by(reader, by)):
+            receipt = find_receipt(reader, by)
+            if receipt is not None and receipt.undoes is not None and receipt.undoes.number == number:
+                found.append(receipt)
+    return found
+
+
 def undoings(reader: Reader) -> dict[str, list[Receipt]]:
     """Every receipt that something was given back of, by number, and the refunds and voids that name it."""
     found: dict[str, list[Receipt]] = {}

@@ -223,6 +223,7 @@ def receipt_json(receipt: Receipt, mark: Mark | None) -> Message:
                 "earned": moved.earned,
                 "redeemed": moved.redeemed,
                 "owing": moved.owing,
+                "settled": moved.settled,
             }
             for moved in receipt.movements
         ],

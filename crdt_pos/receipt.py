@@ -334,11 +334,17 @@ class AccountMovement:
     earned: int = 0
     redeemed: int = 0
     owing: int = 0
-    """What a refund or void should have taken back but could not, since it was spent already."""
+    """What a refund or void should have taken back but could not, since it was spent already: the till that says so keeps
+    it from what the account earns there next."""
+    settled: int = 0
+    """What of that is owing no more: kept from what was earned, or never to be taken back after all."""
     extra: Extra = ()
 
     def body(self) -> dict[int, object]:
-        return sparse({0: self.programme, 1: self.account, 2: self.earned, 3: self.redeemed, 4: self.owing}, self.extra)
+        return sparse(
+            {0: self.programme, 1: self.account, 2: self.earned, 3: self.redeemed, 4: self.owing, 5: self.settled},
+            self.extra,
+        )
 
     @classmethod
     def from_body(cls, body: object) -> AccountMovement:
@@ -349,6 +355,7 @@ class AccountMovement:
             fields.integer(2),
             fields.integer(3),
             fields.integer(4),
+            fields.integer(5),
             fields.rest(),
         )
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from crdt_pos import journal, undoing
 from crdt_pos.balance import Balance
 from crdt_pos.basket import PROGRAMME_OF, checked_sum, settle, sold_line, tax_lines, tender_line, with_taxes
-from crdt_pos.day import Day, fold, line_net_minor
+from crdt_pos.day import Day, fold
 from crdt_pos.errors import (
     AmountTooLarge,
     AskForDate,
@@ -46,7 +46,7 @@ from crdt_pos.reports import XReport, ZReport, x_report
 from crdt_pos.requests import Quote, Redeemable, RefundRequest, SaleRequest, StockLine
 from crdt_pos.stock import stock_line, store_stock
 from crdt_pos.terms import Terms
-from crdt_pos.till_state import FOLD_PREFIX, ONCE_PREFIX, TillState, goods_so_far, once_view, sold_once
+from crdt_pos.till_state import FOLD_PREFIX, ONCE_PREFIX, TillState, goods_so_far, once_view, owing, sold_once
 from crdt_pos.turn import Turn, day_document
 from gossip.document import date_of, day_number
 from gossip.entry import FeedId
@@ -186,7 +186,7 @@ class Till:
         A request that was sold under the same ``once`` before is answered with that receipt.
         """
         with self._turn() as turn:
-            sold = journal.find_receipt(turn.reader, sold_once(turn.reader, request.once))
+            sold = _done(turn, request.once)
             if sold is not None:
                 return sold
             act = self._basket(turn, request)
@@ -198,14 +198,20 @@ class Till:
                 tenders.append(TenderLine(Tender.POINTS, paid))
             act = self._settled(turn, act, tenders)
             if not request.training:
-                net = sum(
-                    line_net_minor(line, prices_with_tax=act.prices_with_tax)
-                    for line in act.lines
-                    if not line.liability
-                )
                 programme = turn.terms.programme
-                earned = programme.earned(net, turn.terms.currency.unit_minor) if act.member else 0
-                act = replace(act, movements=_movements(turn.terms, act, {(programme.name, act.member): earned}))
+                key = programme.name, act.member
+                earned = programme.earned(undoing.net_minor(act), turn.terms.currency.unit_minor) if act.member else 0
+                settled = min(owing(turn.reader, *key), earned)
+                movements = _movements(turn.terms, act, {key: earned})
+                act = replace(
+                    act,
+                    movements=tuple(
+                        replace(moved, earned=moved.earned - settled, settled=settled)
+                        if (moved.programme, moved.account) == key
+                        else moved
+                        for moved in movements
+                    ),
+                )
             turn.enter(act)
             turn.views.extend(once_view(request.once, act.number))
         return act
@@ -217,6 +223,9 @@ class Till:
         """
         undoing.checked_refund(request)
         with self._turn() as turn:
+            done = _done(turn, request.once)
+            if done is not None:
+                return done
             act = replace(turn.receipt(ReceiptType.REFUND), cashier=request.cashier, reason=request.reason)
             found = journal.find(turn.reader, request.number) if request.number else None
             if found is not None:
@@ -226,9 +235,7 @@ class Till:
                 rates = {tax.code: tax.rate_ppm for tax in original.taxes}
                 taxes = tax_lines(lines, rates, prices_with_tax=act.prices_with_tax)
                 act = replace(act, undoes=Undoes(request.number, found.entry.hash), member=original.member)
-                earned = {
-                    (movement.programme, movement.account): movement.earned for movement in original.movements
-                }.get((turn.terms.programme.name, original.member), 0)
+                refunds = journal.refunds_of(turn.reader, request.number)
             else:
                 if request.number and not any(line.product for line in request.lines):
                     raise UnknownReceipt(request.number)
@@ -247,17 +254,30 @@ class Till:
                     unconfirmed=bool(request.number),
                     member=request.member or b"",
                 )
-                earned = AMOUNT_MAX
+                original, refunds = None, []
             checked_sum(lines)
             act = replace(act, lines=lines, taxes=taxes)
-            act = self._settled(turn, act, [tender_line(tender, -1) for tender in request.tenders])
-            act = replace(act, movements=self._taken_back(turn, act, earned))
+            tenders = [tender_line(tender, -1) for tender in request.tenders]
+            programme, unit_minor = turn.terms.programme, turn.terms.currency.unit_minor
+            if original is not None:
+                if not tenders:
+                    tenders += undoing.tenders_back(original, refunds, -act.due_minor, programme.minor_per_point)
+                points = undoing.points_to_take_back(programme, unit_minor, original, refunds, act)
+            else:
+                points = programme.earned(-undoing.net_minor(act), unit_minor) if act.member else 0
+            act = self._settled(turn, act, tenders, cash_settles=not request.tenders)
+            movements = _movements(turn.terms, act, {(programme.name, act.member): -points})
+            act = replace(act, movements=self._as_far_as_held(turn, movements))
             turn.enter(act)
+            turn.views.extend(once_view(request.once, act.number))
         return act
 
-    def void(self, number: str) -> Receipt:
+    def void(self, number: str, once: str = "") -> Receipt:
         """Undo a sale or refund of the open date at this till, whole. Raises ``UnknownReceipt``, ``NotVoidable``."""
         with self._turn() as turn:
+            done = _done(turn, once)
+            if done is not None:
+                return done
             found = journal.find(turn.reader, number)
             if found is None:
                 raise UnknownReceipt(number)
@@ -274,49 +294,49 @@ class Till:
                 member=original.member,
                 undoes=Undoes(number, found.entry.hash),
             )
-            programme = turn.terms.programme.name
-            movements = tuple(
-                self._as_far_as_held(turn, movement) if movement.programme == programme else movement
-                for movement in undoing.mirrored_movements(original)
-            )
-            act = replace(act, movements=movements)
+            act = replace(act, movements=self._as_far_as_held(turn, undoing.mirrored_movements(original)))
             turn.enter(act)
+            turn.views.extend(once_view(once, act.number))
         return act
 
     # ---- drawer and stock -----------------------------------------------------------------------------------------------
 
-    def drawer(self, act: DrawerAct, amount_minor: int, reason: str = "") -> Receipt:
+    def drawer(self, act: DrawerAct, amount_minor: int, reason: str = "", once: str = "") -> Receipt:
         """Move cash without a sale: float, pick-up, paid in, paid out (0 or more), or open the drawer."""
         if act is DrawerAct.COUNTED or (act is DrawerAct.NO_SALE and amount_minor):
             raise BadQuantity("the drawer is counted at the close, and opens for nothing without a sale")
         with self._turn() as turn:
+            done = _done(turn, once)
+            if done is not None:
+                return done
             moved = replace(
                 turn.receipt(ReceiptType.DRAWER), drawer=act, drawer_minor=_cash(amount_minor), reason=reason
             )
             turn.enter(moved)
+            turn.views.extend(once_view(once, moved.number))
         return moved
 
-    def replenish(self, lines: Sequence[StockLine], reference: str = "") -> Receipt:
-        """Goods have come in."""
-        return self._move_stock(StockAct.RECEIVED, lines, reference=reference)
+    def replenish(self, lines: Sequence[StockLine], reference: str = "", once: str = "") -> Receipt:
+        """Goods have come in. ``once``: as of a sale, here and below."""
+        return self._move_stock(StockAct.RECEIVED, lines, once, reference=reference)
 
-    def write_off(self, lines: Sequence[StockLine], reason: str) -> Receipt:
+    def write_off(self, lines: Sequence[StockLine], reason: str, once: str = "") -> Receipt:
         """Goods are broken, spoilt or stolen. Raises ``ReasonMissing``."""
         if not reason:
             raise ReasonMissing
-        return self._move_stock(StockAct.WRITTEN_OFF, lines, reason=reason)
+        return self._move_stock(StockAct.WRITTEN_OFF, lines, once, reason=reason)
 
-    def count(self, lines: Sequence[StockLine]) -> Receipt:
+    def count(self, lines: Sequence[StockLine], once: str = "") -> Receipt:
         """Goods were counted: the difference from what was expected is counted up or down."""
-        return self._move_stock(StockAct.COUNTED, lines)
+        return self._move_stock(StockAct.COUNTED, lines, once)
 
-    def transfer_out(self, lines: Sequence[StockLine], to_store: int, reference: str = "") -> Receipt:
+    def transfer_out(self, lines: Sequence[StockLine], to_store: int, reference: str = "", once: str = "") -> Receipt:
         """Goods leave for another store."""
-        return self._move_stock(StockAct.TRANSFERRED_OUT, lines, reference=reference, other_store=to_store)
+        return self._move_stock(StockAct.TRANSFERRED_OUT, lines, once, reference=reference, other_store=to_store)
 
-    def transfer_in(self, lines: Sequence[StockLine], from_store: int, reference: str = "") -> Receipt:
+    def transfer_in(self, lines: Sequence[StockLine], from_store: int, reference: str = "", once: str = "") -> Receipt:
         """Goods arrive from another store."""
-        return self._move_stock(StockAct.TRANSFERRED_IN, lines, reference=reference, other_store=from_store)
+        return self._move_stock(StockAct.TRANSFERRED_IN, lines, once, reference=reference, other_store=from_store)
 
     # ---- reading, and rights --------------------------------------------------------------------------------------------
 
@@ -387,7 +407,9 @@ class Till:
     def _rate(self, turn: Turn) -> Callable[[int], int]:
         return lambda code: self._products.tax_rate_ppm(turn.reader, code, turn.now.ms)
 
-    def _settled(self, turn: Turn, act: Receipt, tenders: Sequence[TenderLine]) -> Receipt:
+    def _settled(
+        self, turn: Turn, act: Receipt, tenders: Sequence[TenderLine], *, cash_settles: bool = False
+    ) -> Receipt:
         named: list[TenderLine] = []
         for tender in tenders:
             account = act.member if tender.kind is Tender.POINTS else tender.account
@@ -399,32 +421,39 @@ class Till:
             named.append(replace(tender, account=account))
         terms = turn.terms
         # Points alone are no choice of how to pay the rest: that is cash.
-        cash_settles = all(tender.kind is Tender.POINTS for tender in named)
+        cash_settles = cash_settles or all(tender.kind is Tender.POINTS for tender in named)
         settled = settle(act.due_minor, named, terms.cash_step_minor, terms.currency, cash_settles=cash_settles)
         return replace(act, tenders=settled)
 
-    def _taken_back(self, turn: Turn, act: Receipt, earned: int) -> tuple[AccountMovement, ...]:
-        terms = turn.terms
-        net = -sum(
-            line_net_minor(line, prices_with_tax=act.prices_with_tax) for line in act.lines if not line.liability
-        )
-        points = min(terms.programme.earned(net, terms.currency.unit_minor), earned) if act.member else 0
-        movements = _movements(terms, act, {(terms.programme.name, act.member): -points})
-        return tuple(
-            self._as_far_as_held(turn, movement) if movement.programme == terms.programme.name else movement
-            for movement in movements
-        )
-
-    def _as_far_as_held(self, turn: Turn, movement: AccountMovement) -> AccountMovement:
+    def _as_far_as_held(self, turn: Turn, movements: Sequence[AccountMovement]) -> tuple[AccountMovement, ...]:
         # Points that were spent since then cannot be taken back here: they are owing, and the balance stays above zero.
-        balance = Balance.read(turn.reader, movement.programme, movement.account)
-        redeemed = min(movement.redeemed, balance.redeemable(self._identity.author).here)
-        return replace(movement, redeemed=redeemed, owing=movement.redeemed - redeemed)
+        # What comes back in the same act can; and what this till has kept already of something owing comes back.
+        held: list[AccountMovement] = []
+        for moved in movements:
+            if moved.programme == turn.terms.programme.name:
+                settled = min(moved.settled, owing(turn.reader, moved.programme, moved.account))
+                earned = moved.earned + moved.settled - settled
+                balance = Balance.read(turn.reader, moved.programme, moved.account)
+                here = balance.redeemable(self._identity.author).here + earned
+                redeemed = min(moved.redeemed, here)
+                left = moved.owing + moved.redeemed - redeemed
+                moved = replace(moved, earned=earned, redeemed=redeemed, owing=left, settled=settled)
+            held.append(moved)
+        return tuple(moved for moved in held if moved.earned or moved.redeemed or moved.owing or moved.settled)
 
     def _move_stock(
-        self, stock: StockAct, wishes: Sequence[StockLine], reason: str = "", reference: str = "", other_store: int = 0
+        self,
+        stock: StockAct,
+        wishes: Sequence[StockLine],
+        once: str,
+        reason: str = "",
+        reference: str = "",
+        other_store: int = 0,
     ) -> Receipt:
         with self._turn() as turn:
+            done = _done(turn, once)
+            if done is not None:
+                return done
             lines: list[Line] = []
             for number, wish in enumerate(wishes, 1):
                 product = self._products.find(turn.reader, wish.product)
@@ -442,6 +471,7 @@ class Till:
                 other_store=other_store,
             )
             turn.enter(act)
+            turn.views.extend(once_view(once, act.number))
         return act
 
     def _expected(self, reader: Reader, state: TillState, product: int) -> int:
@@ -475,6 +505,11 @@ def _movements(terms: Terms, act: Receipt, points: dict[tuple[str, bytes], int])
     return tuple(
         AccountMovement(*key, earned.get(key, 0), redeemed.get(key, 0)) for key in sorted({**earned, **redeemed})
     )
+
+
+def _done(turn: Turn, once: str) -> Receipt | None:
+    # What a request of this id has done on this date.
+    return journal.find_receipt(turn.reader, sold_once(turn.reader, once))
 
 
 def _checked_account(account: bytes) -> None:

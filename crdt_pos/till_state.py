@@ -1,18 +1,19 @@
 """What a till must remember between two acts: one small view, written with every act, so that a restart costs nothing.
 
 Beside it the running fold of the day's goods, one view for each product that moved, so that an act costs its own lines and
-not the products of the day; and one view for each sale whose request had an id, until the date is closed.
+not the products of the day; one view for each act whose request had an id, until the date is closed; and one for each account
+that owes points which this till could not take back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 from crdt_pos.codec import Fields, sparse
 from crdt_pos.day import Day, Goods
-from crdt_pos.receipt import Series
+from crdt_pos.receipt import AccountMovement, Series
 from gossip.log import Reader, View
 from merge_rules import canonical
 from merge_rules.counter_nested import Nested
@@ -20,6 +21,7 @@ from merge_rules.counter_nested import Nested
 STATE_KEY: Final = b"till/state"
 FOLD_PREFIX: Final = b"fold/"
 ONCE_PREFIX: Final = b"till/once/"
+_OWING_PREFIX: Final = b"till/owing/"
 _NUMBER_MAX: Final = 2**64 - 1
 
 
@@ -137,6 +139,24 @@ def once_view(once: str, number: str) -> Iterator[View]:
     """The view that remembers it until the date is closed."""
     if once:
         yield ONCE_PREFIX + once.encode(), number.encode()
+
+
+def owing(reader: Reader, programme: str, account: bytes) -> int:
+    """What an account still owes by this till's own acts."""
+    kept = reader.view(_owing_key(programme, account))
+    return cast("int", canonical.decode(kept)) if kept else 0
+
+
+def owing_views(reader: Reader, movements: Iterable[AccountMovement]) -> Iterator[View]:
+    """The views of what is owing after an act."""
+    for moved in movements:
+        if moved.owing != moved.settled:
+            left = owing(reader, moved.programme, moved.account) + moved.owing - moved.settled
+            yield _owing_key(moved.programme, moved.account), canonical.encode(left) if left else None
+
+
+def _owing_key(programme: str, account: bytes) -> bytes:
+    return _OWING_PREFIX + account + programme.encode()
 
 
 def full_day(reader: Reader, state: TillState) -> Day:

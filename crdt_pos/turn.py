@@ -16,7 +16,7 @@ from crdt_pos.patrons import patron_key, patrons_document
 from crdt_pos.receipt import SERIES_OF, AccountMovement, Receipt, ReceiptType
 from crdt_pos.schema import DAY, SCHEMA
 from crdt_pos.terms import Terms
-from crdt_pos.till_state import TillState, full_day, goods_views
+from crdt_pos.till_state import TillState, full_day, goods_views, owing_views
 from gossip.document import Document, date_of
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Arrival, Reader, View
@@ -69,7 +69,8 @@ class Turn:
         entry = self._sign(journal.journal_document(self.identity.store, state.open_day), act.body())
         for movement in act.movements:
             if movement.earned or movement.redeemed:
-                self.move(movement)
+                self.move(movement, undoing=act.undoes is not None)
+        self.views.extend(owing_views(self.reader, act.movements))
         self.views.extend(journal.index(act, entry.hash))
         self.views.extend(goods_views(self.reader, goods_of(act)))
         self.state = replace(
@@ -81,11 +82,11 @@ class Turn:
         )
         return entry
 
-    def move(self, movement: AccountMovement) -> None:
-        """Sign a movement into an account's balance. Raises ``NotEnoughRights``."""
+    def move(self, movement: AccountMovement, *, undoing: bool = False) -> None:
+        """Sign a movement into an account's balance, as ``Balance.moved`` does. Raises ``NotEnoughRights``."""
         balance = Balance.read(self.reader, movement.programme, movement.account)
         author = self.identity.author
-        self.sign_balance(movement.programme, movement.account, balance.moved(author, movement))
+        self.sign_balance(movement.programme, movement.account, balance.moved(author, movement, undoing=undoing))
 
     def sign_balance(self, programme: str, account: bytes, balance: Balance) -> None:
         """Sign this replica's part of a balance; the account becomes a patron of the store, if it is not one yet."""

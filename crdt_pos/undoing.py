@@ -11,11 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from crdt_pos.basket import bounded, quantity_of
+from crdt_pos.day import line_net_minor
 from crdt_pos.errors import BadQuantity, EmptyReceipt, NotRefundable, NotVoidable, UnknownProduct
 from crdt_pos.journal import Undone
+from crdt_pos.loyalty import Programme
 from crdt_pos.money import share
 from crdt_pos.products import Product
-from crdt_pos.receipt import AccountMovement, Consumed, Discount, Line, Receipt, ReceiptType, TenderLine, TenderState
+from crdt_pos.receipt import (
+    AccountMovement,
+    Consumed,
+    Discount,
+    Line,
+    Receipt,
+    ReceiptType,
+    Tender,
+    TenderLine,
+    TenderState,
+)
 from crdt_pos.requests import RefundLine, RefundRequest
 
 
@@ -129,13 +141,67 @@ def voided(original: Receipt, undone: Undone) -> tuple[tuple[Line, ...], tuple[T
     return lines, tenders
 
 
+def tenders_back(
+    original: Receipt, refunds: Sequence[Receipt], back_minor: int, minor_per_point: int
+) -> tuple[TenderLine, ...]:
+    """How ``back_minor`` goes back as the receipt was paid: in proportion to what earlier refunds have left of each tender.
+
+    What was paid in cash, by cheque or in foreign coin is left to cash, as are the cents that are no whole point.
+    """
+    left: dict[tuple[Tender, bytes, str], int] = {}
+    for tender in (tender for receipt in (original, *refunds) for tender in receipt.tenders):
+        cash = tender.kind in (Tender.CASH, Tender.CHEQUE, Tender.FOREIGN_CASH)
+        key = (Tender.CASH, b"", "") if cash else (tender.kind, tender.account, tender.reference)
+        left[key] = left.get(key, 0) + tender.amount_minor - tender.rounding_minor
+    left = {key: amount for key, amount in left.items() if amount > 0}
+    whole = sum(left.values())
+    back_minor = min(back_minor, whole)
+    backs = {key: amount * back_minor // whole for key, amount in left.items()}
+    odd_minor = back_minor - sum(backs.values())
+    for key, amount in left.items():
+        more = min(amount - backs[key], odd_minor)
+        backs[key] += more
+        odd_minor -= more
+    lines: list[TenderLine] = []
+    for (kind, account, reference), amount in backs.items():
+        back = amount - amount % minor_per_point if kind is Tender.POINTS else amount
+        if back and kind is not Tender.CASH:
+            lines.append(TenderLine(kind, -back, reference=reference, account=account))
+    return tuple(lines)
+
+
+def points_to_take_back(
+    programme: Programme, unit_minor: int, original: Receipt, refunds: Sequence[Receipt], act: Receipt
+) -> int:
+    """The points of a receipt that are earned no more after ``act``, less those that its earlier ``refunds`` took back.
+
+    By what is left of the receipt, not by each refund: so it comes to the same in one refund and in many.
+    """
+    if not act.member:
+        return 0
+    moved = [_movement(receipt, programme.name, act.member) for receipt in (original, *refunds)]
+    earned = moved[0].earned + moved[0].settled
+    stays = min(programme.earned(sum(map(net_minor, (original, *refunds, act))), unit_minor), earned)
+    return max(earned - stays - sum(one.redeemed + one.owing for one in moved[1:]), 0)
+
+
+def net_minor(receipt: Receipt) -> int:
+    """What a receipt counts for points: its goods without tax, and no liabilities; negative for a refund."""
+    lines = (line for line in receipt.lines if not line.liability)
+    return sum(line_net_minor(line, prices_with_tax=receipt.prices_with_tax) for line in lines)
+
+
 def mirrored_movements(original: Receipt) -> tuple[AccountMovement, ...]:
-    """What a void does to the accounts: earned and redeemed change places."""
+    """What a void does to the accounts: earned and redeemed change places, as do what was owing and what was settled."""
     return tuple(
-        AccountMovement(movement.programme, movement.account, movement.redeemed, movement.earned)
-        for movement in original.movements
-        if movement.earned or movement.redeemed
+        AccountMovement(moved.programme, moved.account, moved.redeemed, moved.earned, moved.settled, moved.owing)
+        for moved in original.movements
     )
+
+
+def _movement(receipt: Receipt, programme: str, account: bytes) -> AccountMovement:
+    found = (moved for moved in receipt.movements if (moved.programme, moved.account) == (programme, account))
+    return next(found, AccountMovement(programme, account))
 
 
 def _left(sold: Line, taken: Mapping[int, int]) -> int:

@@ -96,6 +96,58 @@ def test_a_refund_takes_back_the_points_it_earned_as_far_as_they_are_there(place
     assert place.till.redeemable(MEMBER).company == 0
 
 
+def test_points_are_taken_back_in_parts_as_they_are_at_once(place: Place) -> None:
+    number = place.till.sell(SaleRequest((LineRequest(99, 10, total_minor=990),), member=MEMBER)).number
+    assert place.till.redeemable(MEMBER).here == 9
+    for left in range(9, 0, -1):
+        place.till.refund(RefundRequest(number, (RefundLine(1, 1),)))
+        assert place.till.redeemable(MEMBER).here == left * 99 // 100
+    voided = place.till.refund(RefundRequest(number))
+    assert place.till.redeemable(MEMBER).here == 0
+    place.till.void(voided.number)
+    place.till.refund(RefundRequest(number))
+    assert (place.till.redeemable(MEMBER).here, place.rederived().balanced) == (0, True)
+
+
+def test_a_void_takes_what_a_sale_earned_from_the_points_that_it_gives_back(place: Place) -> None:
+    spend(place, 100_000)
+    number = place.till.sell(SaleRequest((LineRequest(99, total_minor=100_000),), member=MEMBER, points=1000)).number
+    neighbour = opened(number=4)
+    assert place.till.grant(MEMBER, neighbour.me.author, 1000) == 1000
+    void = place.till.void(number)
+    assert (void.movements[0].redeemed, void.movements[0].owing) == (1000, 0)
+    assert place.till.redeemable(MEMBER).company == 1000
+
+
+def test_what_could_not_be_taken_back_is_kept_from_what_is_earned_next(place: Place) -> None:
+    number = place.till.sell(SaleRequest((LineRequest(99, total_minor=20_000),), member=MEMBER)).number
+    spend(place, 250, points=150)
+    refund = place.till.refund(RefundRequest(number))
+    assert (refund.movements[0].redeemed, refund.movements[0].owing) == (52, 148)
+    bought = place.restart().sell(SaleRequest((LineRequest(99, total_minor=10_000),), member=MEMBER))
+    assert (bought.movements[0].earned, bought.movements[0].settled) == (0, 100)
+    spend(place, 10_000)
+    assert place.till.redeemable(MEMBER).here == 100 - 48
+    place.till.refund(RefundRequest(bought.number))
+    assert place.till.redeemable(MEMBER).company == 0
+    spend(place, 20_000)
+    assert place.till.redeemable(MEMBER).here == 200 - 48
+    assert place.rederived().balanced
+
+
+@pytest.mark.parametrize("kept", [0, 3_000, 30_000])
+def test_a_refund_that_is_voided_leaves_points_as_they_were(place: Place, kept: int) -> None:
+    number = place.till.sell(SaleRequest((LineRequest(99, total_minor=20_000),), member=MEMBER)).number
+    spend(place, 150, points=150)
+    refund = place.till.refund(RefundRequest(number))
+    spend(place, kept)
+    place.till.void(refund.number)
+    assert place.till.redeemable(MEMBER).here == 200 - 150 + 1 + kept // 100
+    place.till.refund(RefundRequest(number))
+    spend(place, 100_000)
+    assert place.till.redeemable(MEMBER).here == 1000 + kept // 100 + 1 - 150
+
+
 def test_a_void_gives_points_back_that_were_paid_with(place: Place) -> None:
     spend(place, 50_000)
     receipt = place.till.sell(SaleRequest((LineRequest(BREAD, 2),), member=MEMBER, points=500))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from crdt_pos.errors import BadQuantity, EmptyReceipt, NotRefundable, NotVoidable, ReasonMissing, UnknownReceipt
-from crdt_pos.receipt import Receipt, ReceiptType, Tender, Undoes
-from crdt_pos.requests import LineRequest, RefundLine, RefundRequest, SaleRequest, TenderRequest
+from crdt_pos.loyalty import Programme
+from crdt_pos.receipt import DrawerAct, Receipt, ReceiptType, Tender, Undoes
+from crdt_pos.requests import LineRequest, RefundLine, RefundRequest, SaleRequest, StockLine, TenderRequest
+from crdt_pos.terms import Terms
+from crdt_pos.till import Till
 from crdt_pos.till_state import TillState
 from crdt_pos.turn import Turn
 from tests.till.shop import BREAD, CHEESE, CHF, DOUGH, MEMBER, MILK, PIZZA, Place, opened
@@ -80,6 +84,73 @@ def test_a_refund_can_go_back_to_a_card(place: Place) -> None:
     refund = place.till.refund(RefundRequest(number, tenders=(TenderRequest("card", 250, "auth 1"),)))
     assert refund.tenders[0].amount_minor == -250
     assert place.rederived().tenders[Tender.CARD].gone_out == 250
+
+
+def test_a_refund_goes_back_as_the_receipt_was_paid_in_proportion(place: Place) -> None:
+    place.till.sell(SaleRequest((LineRequest(99, total_minor=50_000),), member=MEMBER))
+    paid = (
+        TenderRequest("card", 301, "auth 1"),
+        TenderRequest("voucher", 200, "V1"),
+        TenderRequest("points", 100),
+        TenderRequest("cash", 1_000),
+    )
+    sale = place.till.sell(SaleRequest((LineRequest(99, 3, total_minor=1_000),), paid, member=MEMBER))
+    before = place.till.redeemable(MEMBER).here
+    parts = [place.till.refund(RefundRequest(sale.number, (RefundLine(1, 1),))) for _ in range(3)]
+    back: dict[tuple[Tender, str], int] = {}
+    for tender in (tender for part in parts for tender in part.tenders):
+        assert tender.amount_minor < 0
+        key = tender.kind, tender.reference
+        back[key] = back.get(key, 0) - tender.amount_minor
+    assert back == {
+        (Tender.CARD, "auth 1"): 301,
+        (Tender.VOUCHER, "V1"): 200,
+        (Tender.POINTS, ""): 100,
+        (Tender.CASH, ""): 399,
+    }
+    assert [tender.amount_minor for tender in parts[0].tenders] == [-102, -66, -33, -132]
+    assert place.till.redeemable(MEMBER).here == before + 100 - sale.movements[0].earned
+    assert place.rederived().balanced
+
+
+def test_a_refund_of_what_a_card_paid_is_no_cash(place: Place) -> None:
+    number = place.till.sell(SaleRequest((LineRequest(BREAD),), (TenderRequest("card", 250, "auth 1"),))).number
+    refund = place.till.refund(RefundRequest(number))
+    assert [(tender.kind, tender.amount_minor, tender.reference) for tender in refund.tenders] == [
+        (Tender.CARD, -250, "auth 1")
+    ]
+
+
+def test_cents_that_are_no_whole_point_go_back_in_cash() -> None:
+    place = opened(terms=Terms(programme=Programme("stars", minor_per_point=7)))
+    place.till.sell(SaleRequest((LineRequest(99, total_minor=5_000),), member=MEMBER))
+    number = place.till.sell(SaleRequest((LineRequest(99, 2, total_minor=49),), member=MEMBER, points=7)).number
+    refund = place.till.refund(RefundRequest(number, (RefundLine(1, 1),)))
+    assert [(tender.kind, tender.amount_minor) for tender in refund.tenders] == [
+        (Tender.POINTS, -21),
+        (Tender.CASH, -4),
+    ]
+
+
+def test_an_act_that_is_asked_for_again_is_done_once(place: Place) -> None:
+    number = sold(place, LineRequest(MILK, 3))
+    shelf = (StockLine(MILK, 1),)
+    acts: list[Callable[[Till, str], Receipt]] = [
+        lambda till, once: till.drawer(DrawerAct.PICK_UP, 100, once=once),
+        lambda till, once: till.refund(RefundRequest(number, (RefundLine(1, 1),), once=once)),
+        lambda till, once: till.replenish(shelf, once=once),
+        lambda till, once: till.write_off(shelf, "broken", once=once),
+        lambda till, once: till.count(shelf, once=once),
+        lambda till, once: till.transfer_out(shelf, 13, once=once),
+        lambda till, once: till.transfer_in(shelf, 13, once=once),
+    ]
+    for at, act in enumerate(acts):
+        first = act(place.till, f"act {at}")
+        assert act(place.restart(), f"act {at}") == first
+    assert act(place.till, "").number != first.number
+    other = sold(place, LineRequest(MILK))
+    assert place.till.void(other, "void") == place.till.void(other, "void")
+    assert place.rederived().drawer[DrawerAct.PICK_UP] == 100
 
 
 def test_what_is_discarded_does_not_go_back_on_the_shelf(place: Place) -> None:
