@@ -86,8 +86,13 @@ def add_store(office: Folder, record: StoreRecord, now_ms: int) -> None:
         _append(log, office, COMPANY_ROSTER, bodies, now_ms)
 
 
-def enrol_till(office: Folder, store: int, till: int, path: Path, settings: Settings, now_ms: int) -> Folder:
-    """A till's next life, in the new folder ``path``. Raises ``EnrolmentRefused`` for a store that is not in the roster."""
+def enrol_till(
+    office: Folder, store: int, till: int, path: Path, settings: Settings, now_ms: int, *, again: bool = False
+) -> Folder:
+    """A till's next life, in the new folder ``path``.
+
+    Raises ``EnrolmentRefused`` for a store that is not in the roster, and unless ``again`` for a till that takes part already.
+    """
     if not 1 <= till <= NUMBER_MAX:
         raise EnrolmentRefused(f"A till's number is from 1 to {NUMBER_MAX}.")
     folders.refuse_used(path)
@@ -95,6 +100,12 @@ def enrol_till(office: Folder, store: int, till: int, path: Path, settings: Sett
     with _at_office(office) as (log, directory):
         if store not in directory.stores:
             raise EnrolmentRefused(f"There is no store {store} in the roster: add it with 'crdt-pos store add' first.")
+        lives = [one.incarnation for one in directory.tills(store) if one.till == till]
+        if lives and not again:
+            name = certificates.till_name(store, till)
+            raise EnrolmentRefused(
+                f"{name} is enrolled already ({', '.join(lives)}): give --again if that disk is lost."
+            )
         issuer = office.certificate
         life = directory.next_incarnation(issuer.letter, certificates.till_name(store, till))
         issued = certificates.issue_till(office.root, issuer, office.key, key.public, store, till, life)

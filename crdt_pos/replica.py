@@ -74,9 +74,10 @@ class RunningReplica:
             self.log.adopt()  # a folder may be carried to its machine once: nobody has spoken in its name so far
         elif self.log.copied:
             self.log.close()
+            afresh = "crdt-pos office add" if self.certificate.role is Role.OFFICE else "crdt-pos till enrol"
             raise FolderError(
                 f"{folder.path} is a copy of another folder of {folder.certificate.name}, and two with one key would contradict "
-                f"each other: run the original, or give this machine a life of its own with 'crdt-pos till enrol'."
+                f"each other: run the original, or give this machine a life of its own with '{afresh}'."
             )
         self.trust = RosterTrust(folder, self.log)
         self.safety = Safety(self.log, self.certificate.author)
@@ -121,7 +122,7 @@ class RunningReplica:
                 for address in settings.peers:
                     self.node.want(address)
                 nursery.start_soon(self._prove_forks)
-                if self.till is not None and settings.wan == "live":
+                if self.till is not None:
                     nursery.start_soon(self._checkpoints, self.till)
                 if settings.multicast:
                     nursery.start_soon(self._discover, self.listening)
@@ -140,11 +141,14 @@ class RunningReplica:
         if views:
             with contextlib.suppress(LogFull):
                 self.log.append([], views)
+                self.safety.saved()
 
     async def _checkpoints(self, till: Till) -> None:
         while True:
             await trio.sleep(CHECKPOINT_S)
-            await self._wrote(till.publish)
+            if self.folder.settings.wan == "live":
+                await self._wrote(till.publish)
+            await self._wrote(self._save)
 
     async def _discover(self, listening: Address) -> None:
         """Find neighbours by multicast. Where that is blocked, say so and go on with the addresses in the settings."""

@@ -226,6 +226,8 @@ async def _shake_hands(
         server_side=server_side,
         https_compatible=False,
     )
+    # Whoever is told of a refused connection is told its address beside the reason.
+    refused = "" if server_side else f"{address} is refused: "
     finished = False
     try:
         await tls.do_handshake()
@@ -234,11 +236,11 @@ async def _shake_hands(
     except trio.BrokenResourceError as error:
         cause = error.__cause__
         if not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError):
-            raise PeerUnreachable(f"{address} hung up during the handshake") from error
+            raise PeerUnreachable(f"{'it' if server_side else address} hung up during the handshake") from error
         await _say_why(tls)
-        raise PeerRefused(f"{address} is refused: {_reason(cause)}") from error
+        raise PeerRefused(f"{refused}{_reason(cause)}") from error
     except CertificateError as error:
-        raise PeerRefused(f"{address} is refused: {error.fault}") from error
+        raise PeerRefused(f"{refused}{error.fault}") from error
     finally:
         if not finished:
             await trio.aclose_forcefully(stream)

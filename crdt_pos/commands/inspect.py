@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.pretty import Pretty
 
 from crdt_pos import inspection
+from crdt_pos.cli import Refused
 from crdt_pos.columns import Column, listing, number, plural, table
 from crdt_pos.inspection import AuthorPart, Difference, EntryRow, Trail
 from crdt_pos.looking import Looked, look
@@ -192,6 +193,7 @@ def diff(path: Path, other: Path, everything: bool, as_json: bool) -> None:
       [number, hash] of the newest entries), same_value, expected
     """
     with look(path) as here, look(other) as there, here.log.read() as ours, there.log.read() as theirs:
+        _refuse_strangers(here, there)
         name_of = _either(here, there).name_of
         rows = inspection.diff(ours, theirs, SCHEMA, name_of, (_readable(here), _readable(there)))
         names = here.folder.certificate.name, there.folder.certificate.name
@@ -209,6 +211,15 @@ def diff(path: Path, other: Path, everything: bool, as_json: bool) -> None:
         _print([click.style(f"{names[0]} and {names[1]} hold the same of what both may read.", fg="green")])
     if left:
         _print([f"{plural(left, 'feed')} that only one of the two may read: --all lists them."])
+
+
+def _refuse_strangers(here: Looked, there: Looked) -> None:
+    ours, theirs = here.folder.root, there.folder.root
+    if ours.company != theirs.company:
+        raise Refused(
+            f"{here.folder.path} belongs to {ours.name} and {there.folder.path} to {theirs.name}, another company "
+            f"(its id begins {theirs.company.hex()[:8]}): they have nothing in common."
+        )
 
 
 def _difference(row: Difference, names: tuple[str, str]) -> str:

@@ -95,6 +95,8 @@ def _sell_once(
             exponent = till.call("product", code=code)["product"]["quantity_exponent"]
             typed = quantities[place] if place < len(quantities) else "1"
             quantity = read_decimal(typed, exponent, "quantity")
+            if not quantity:
+                raise NotUnderstood(f"The quantity of {code} is 0: leave it out.")
             lines.append({"code": code, "quantity": quantity, "quantity_exponent": exponent})
         tenders = [
             {"kind": kind, "amount_minor": read_decimal(amount, status["exponent"], "amount")}

@@ -129,6 +129,15 @@ def test_inspect_diff_says_which_feeds_differ(folders: Path) -> None:
     assert [row["same_value"] for row in rows if row["document"] == f"day/12/{DATE}"] == [False]
 
 
+def test_folders_of_two_companies_are_not_compared(folders: Path, tmp_path: Path) -> None:
+    (tmp_path / "apart").mkdir()
+    other = Company.found(tmp_path / "apart")
+    other.close_logs()
+    refused = called("inspect", "--at", folders / "office", "diff", tmp_path / "apart" / "office")
+    assert refused.exit_code == 2
+    assert "another company" in refused.output
+
+
 def test_inspect_sale_follows_a_receipt_and_checks_its_signature(folders: Path) -> None:
     trail = answer("inspect", "--at", folders / "12-1", "sale", "12-1-a1-1")
     assert (trail["signed"], trail["covered"], trail["due_minor"]) == (True, True, 369)

@@ -48,7 +48,7 @@ def test_a_till_of_another_company_is_refused_with_a_reason_on_both_sides_and_le
             assert "belongs to another company" in why or "we belong to another company" in why
         for name in ("12-1", "office"):
             shops.until(lambda name=name: "refused a connection" in shops.said(name), f"{name} says so")
-            assert "refused: it belongs to another company" in shops.said(name) or (
+            assert ": it belongs to another company" in shops.said(name) or (
                 "we belong to another company" in shops.said(name)
             )
         # Everyone goes on, each with their own.
@@ -125,6 +125,12 @@ def test_a_copied_folder_does_not_run(shops: Shops, tmp_path: Path) -> None:
     assert "crdt-pos till enrol" in said
     # To look at it is no harm.
     assert run("verify", "--at", tmp_path / "copy").returncode == 0
+
+
+def test_a_copied_office_says_how_to_make_a_further_one(tmp_path: Path) -> None:
+    town = Town.found(tmp_path, "Corner Shops", records(12), 0, alone())
+    shutil.copytree(town.office.path, tmp_path / "copy")
+    assert "crdt-pos office add" in refusal("office", "run", "--at", tmp_path / "copy")
 
 
 def test_a_new_tills_folder_can_be_carried_to_its_machine_once(tmp_path: Path) -> None:

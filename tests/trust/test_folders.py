@@ -99,7 +99,9 @@ def test_the_roster_that_a_till_starts_with_is_signed_by_the_office(office: Path
 
 
 def test_enrolling_a_till_again_gives_it_another_life(office: Path, till: Path) -> None:
-    enrol(office, 3, till.parent / "second")
+    with pytest.raises(EnrolmentRefused, match=r"12-3 is enrolled already \(a1\): give --again if that disk is lost"):
+        enrol(office, 3, till.parent / "second")
+    enrol(office, 3, till.parent / "second", "--again")
     first, second = open_folder(till).certificate, open_folder(till.parent / "second").certificate
     assert (first.incarnation, second.incarnation) == ("a1", "a2")
     assert first.author != second.author
@@ -109,7 +111,7 @@ def test_a_second_office_counts_lives_of_its_own(office: Path, till: Path) -> No
     second = office.parent / "second"
     run("office", "add", "--office", office, "--at", second, "--listen", ":7421")
     assert open_folder(second).certificate.name == "office-b"
-    enrol(second, 3, office.parent / "till-b")
+    enrol(second, 3, office.parent / "till-b", "--again")
     assert open_folder(office.parent / "till-b").certificate.incarnation == "b1"
     with pytest.raises(FolderError, match="does not hold the company's root key"):
         run("office", "add", "--office", second, "--at", office.parent / "third")
