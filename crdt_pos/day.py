@@ -32,13 +32,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
 from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, Series, StockAct
+from merge_rules.counter_covers import CLOSED
 from merge_rules.counter_nested import Nested
 from merge_rules.errors import InvalidBody
 
 PREVIOUS_HASH_BYTES: Final = 8
 
 _PREVIOUS, _TAXES, _TENDERS, _SALES, _PERPETUAL, _GOODS = range(1, 7)
-_ROUNDING, _LIABILITIES, _DRAWER, _WITHOUT_TAX, _CLOSED, _TRAINING = range(7, 13)
+_ROUNDING, _LIABILITIES, _DRAWER, _WITHOUT_TAX, _CLOSED, _TRAINING = 7, 8, 9, 10, CLOSED, 12
 _SERIES_KEYS: Final = {Series.SALES: _SALES, Series.TRAINING: _TRAINING}
 
 

@@ -14,7 +14,7 @@ publisher's part; which summary counts is decided when reading. So a publisher's
 entry in which money shrank is a fork, however far it says it covers.
 
 Two summaries that cover equally much and differ are a conflict: shown, and until a person decides the subject's own counts,
-else the one with the larger encoding.
+else the one with the larger encoding. To be closed is no difference: of those that say the same otherwise, the closed counts.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from merge_rules.lattice import Author
 
 COVERS: Final = 0
 PROXIES: Final = 23
+CLOSED: Final = 11
+"""The key of a counter that says no more than that the subject's journal ends there."""
 COVERS_HASH_BYTES: Final = 16
 
 
@@ -197,12 +199,17 @@ def _proxies(part: Mapping[Key, Nested]) -> dict[Author, Part]:
 
 
 def _content(summary: Summary) -> bytes:
-    return canonical.encode([summary.covers.hash, summary.counters])
+    counters = {key: value for key, value in summary.counters.items() if key != CLOSED}
+    return canonical.encode([summary.covers.hash, counters])
 
 
 def _preferred(candidates: list[Summary]) -> Summary:
     # Nearly always there is one, and encoding it is what costs.
-    return candidates[0] if len(candidates) == 1 else max(candidates, key=_preference)
+    if len(candidates) == 1:
+        return candidates[0]
+    content = _content(max(candidates, key=_preference))
+    agreeing = (summary for summary in candidates if _content(summary) == content)
+    return max(agreeing, key=lambda summary: (CLOSED in summary.counters, _preference(summary)))
 
 
 def _preference(summary: Summary) -> tuple[bool, bytes, Author]:

@@ -125,6 +125,19 @@ def test_a_summary_of_acts_that_are_not_in_the_journal_is_found(sold: Company) -
     assert checks(verified(one)) == {"day"}
 
 
+def test_a_summary_by_proxy_that_reaches_beyond_the_journal_is_found_where_the_journal_is(sold: Company) -> None:
+    one, two = sold.tills["12-1"], sold.tills["12-2"]
+    entry = a_day(two)
+    summary = {key: value for key, value in a_day(one).body.items() if key != 23}
+    lie = a_lie(two, entry, {**entry.body, 23: {one.identity.author: {**summary, 0: [2**40, bytes(16)]}}})
+    for replica in (one, sold.office):
+        replica.receive([lie], two)
+    assert [(finding.check, finding.author, finding.detail) for finding in verified(one).findings] == [
+        ("day", "12-2", f"it covers act {2**40}, which is not in the journal here")
+    ]
+    assert verified(sold.office).findings == []
+
+
 def test_a_receipt_that_was_paid_with_another_amount_is_found(sold: Company) -> None:
     one = sold.tills["12-1"]
     acts = [

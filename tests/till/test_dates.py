@@ -222,8 +222,26 @@ def test_a_neighbour_closes_the_date_of_a_dead_till_and_nothing_counts_twice() -
         assert store_total(reader) == 2 * 119 + 250
 
 
-def store_total(reader: Reader) -> int:
+def test_a_date_whose_every_act_was_published_is_closed_by_a_neighbour_once_and_for_all() -> None:
+    dead, mine = opened(), opened(number=4)
+    dead.till.sell(MILK_SALE)
+    dead.till.publish()
+    dead.tell(mine)
+    assert mine.till.proxy_close(dead.me.author, DATE) is True
+    assert mine.till.proxy_close(dead.me.author, DATE) is False
+    with mine.log.read() as reader:
+        known = store_days(reader)
+        assert store_total(reader) == 119
+    assert known.conflicts() == {}
+    assert Day.from_counters(known.summaries()[dead.me.author].counters).closed
+
+
+def store_days(reader: Reader) -> CounterCovers:
     known = CounterCovers.bottom()
     for stored in reader.head_entries(day_document(12, day_number(DATE))):
         known = known.join(CounterCovers.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-    return sum(Day.from_counters(summary.counters).takings_minor for summary in known.summaries().values())
+    return known
+
+
+def store_total(reader: Reader) -> int:
+    return sum(Day.from_counters(one.counters).takings_minor for one in store_days(reader).summaries().values())
