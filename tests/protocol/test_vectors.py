@@ -5,13 +5,16 @@ After a deliberate change, ``python -m tests.protocol.test_vectors`` writes diag
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import re
 from pathlib import Path
 
 import pytest
 
+from crdt_pos.schema import SCHEMA
 from gossip import frames, messages, patch, reconcile
-from gossip.document import COMPANY, Document, FeedType, Scope, ScopeClass
+from gossip.document import COMPANY, EPOCH, Document, FeedType, Scope, ScopeClass
 from gossip.entry import ENTRY_BYTES_MAX, FeedId, Hash, sign
 from gossip.entry import decode as decode_entry
 from gossip.limits import Limits
@@ -42,7 +45,11 @@ from gossip.messages import (
 )
 from gossip.reasons import Reason
 from gossip.transitions import diagram
+from merge_rules import canonical
+from merge_rules.set_grow import SetGrow
+from peers import certificates
 from peers.keys import SecretKey, author_of
+from peers.roster import _TYPES, BalanceKind, RosterSet, StoreRecord, Why, element
 
 SPECIFICATION = Path(__file__).parents[2] / "PROTOCOL.md"
 SECRET = SecretKey((1).to_bytes(32, "big"))
@@ -57,6 +64,11 @@ SECOND = sign(SECRET, AUTHOR, ROSTER, FeedType.WHOLE, ScopeClass.COMPANY, 2, STA
 KEY = feed_key(FeedId(DAY, AUTHOR))
 PRINT = feed_fingerprint(FeedId(DAY, AUTHOR), [LATEST.head])
 DATABASE = bytes(range(16))
+OFFICE_KEY, TILL_KEY = (SecretKey(number.to_bytes(32, "big")) for number in (2, 3))
+ROOT = certificates.create_root(SECRET, "Acme")
+OFFICE = certificates.issue_office(ROOT, SECRET, OFFICE_KEY.public, "a")
+TILL = certificates.issue_till(ROOT, OFFICE, OFFICE_KEY, TILL_KEY.public, 12, 3, "a1")
+STORE = RosterSet.bottom().add_body(element(StoreRecord(12, name="North")))
 
 FRAMES: dict[str, Message] = {
     "BYE": Bye(Reason.COMPANY, "you belong to another company"),
@@ -88,12 +100,72 @@ VALUES: dict[str, bytes] = {
     "the change from one to the next": patch.diff(LATEST, NEXT) or b"",
     'entry `roster`, whole, seq 1, body [1, "store"]': FIRST.raw,
     "entry `roster`, whole, seq 2, body null": SECOND.raw,
+    "company's id": ROOT.company,
+    "root": ROOT.der,
+    "certificate of office-a": OFFICE.der,
+    "certificate of till 12-3, life a1": TILL.der,
+    "its author": TILL.author,
+    "body of `patrons`, account 0001020304050607": canonical.encode(SetGrow.add_body(bytes(range(8)))),
+    'body of `roster`, store 12 named "North"': canonical.encode(STORE),
     **{f"frame {name}": frames.encode(message) for name, message in FRAMES.items()},
 }
 
 
 def vectors() -> str:
     return "\n".join(f"- {name}:\n  `{value.hex()}`" for name, value in VALUES.items())
+
+
+def kinds() -> str:
+    rows = ["| kind | keys | day | feed | scope | rule | who writes |", "|---|---|---|---|---|---|---|"]
+    for kind in SCHEMA.values():
+        keys = ", ".join(key.value for key in kind.keys) or "–"
+        authors = ", ".join(sorted(kind.authors.roles)) + (
+            "; tills in their own store" if kind.authors.own_store else ""
+        )
+        day, feed, scope = "yes" if kind.dated else "–", kind.feed.name.lower(), kind.scope.name.lower()
+        rows.append(f"| `{kind.name}` | {keys} | {day} | {feed} | {scope} | {kind.rule.__name__} | {authors} |")
+    return "\n".join(rows)
+
+
+def elements() -> str:
+    rows = ["| tag | element | fields |", "|---|---|---|"]
+    for tag, record in _TYPES.items():
+        fields: list[str] = []
+        for number, one in enumerate(dataclasses.fields(record)):
+            default = "" if one.default is dataclasses.MISSING else f" = {plain(one.default)}"
+            fields.append(f"{number} {one.name}: {TYPES[str(one.type)]}{default}")
+        rows.append(f"| {int(tag)} | {tag.name.lower().replace('_', ' ')} | {', '.join(fields)} |")
+    return "\n".join(rows)
+
+
+TYPES = {
+    "str": "text",
+    "int": "integer",
+    "bool": "bool",
+    "datetime.date": "date",
+    "bytes": "bytes",
+    "tuple[bytes, ...]": "[bytes]",
+    "Author": "bytes 8",
+    "Author | None": "bytes 8",
+    "Why": " / ".join(f"{int(one)} {one.name.lower()}" for one in Why),
+    "BalanceKind": " / ".join(f"{int(one)} {one.name.lower().replace('_', ' ')}" for one in BalanceKind),
+}
+
+
+def plain(default: object) -> str:
+    match default:
+        case None:
+            return "none"
+        case datetime.date():
+            return str((default - EPOCH).days)
+        case bool():
+            return str(default).lower()
+        case int():
+            return str(int(default))
+        case ():
+            return "[]"
+        case _:
+            return f'"{default}"'
 
 
 def section(name: str) -> str:
@@ -104,6 +176,24 @@ def section(name: str) -> str:
 
 def test_the_diagram_is_the_table() -> None:
     assert section("diagram") == f"```mermaid\n{diagram()}\n```"
+
+
+def test_the_kinds_are_those_of_the_schema() -> None:
+    assert section("kinds") == kinds()
+
+
+def test_every_rule_of_the_schema_has_its_body_and_that_of_a_latest_feed_its_order_in_the_specification() -> None:
+    orders, bodies = (
+        part.split("\n\n")[0]
+        for part in SPECIFICATION.read_text().split("| rule | ⊑", 1)[1].split("| body | shape |", 1)
+    )
+    for kind in SCHEMA.values():
+        assert kind.rule.__name__ in bodies or f"`{kind.name}`" in bodies
+        assert (f"| {kind.rule.__name__} |" in orders) is (kind.feed is FeedType.LATEST) or kind.feed is FeedType.WHOLE
+
+
+def test_the_elements_of_the_roster_are_those_of_the_code() -> None:
+    assert section("elements") == elements()
 
 
 def test_the_vectors_are_what_the_code_writes() -> None:
@@ -160,7 +250,12 @@ def test_every_message_is_in_the_specification_with_its_code() -> None:
 
 if __name__ == "__main__":
     written = SPECIFICATION.read_text()
-    for name, new in (("diagram", f"```mermaid\n{diagram()}\n```"), ("vectors", vectors())):
+    for name, new in (
+        ("diagram", f"```mermaid\n{diagram()}\n```"),
+        ("kinds", kinds()),
+        ("elements", elements()),
+        ("vectors", vectors()),
+    ):
         marks = f"<!-- {name} -->", f"<!-- /{name} -->"
         before, rest = written.split(marks[0])
         written = f"{before}{marks[0]}\n{new}\n{marks[1]}{rest.split(marks[1])[1]}"
