@@ -22,7 +22,7 @@ from crdt_pos.errors import (
     UnknownTender,
 )
 from crdt_pos.money import AMOUNT_MAX, RATE_ONE_PPM, Currency, round_half_up, round_to_step, tax_upon, tax_within
-from crdt_pos.products import Price, Product
+from crdt_pos.products import OPEN_PRICE, Price, Product
 from crdt_pos.receipt import (
     ACCOUNT_BYTES,
     EXPONENT_MAX,
@@ -76,7 +76,7 @@ def sold_line(number: int, request: LineRequest, product: Product | None, now_ms
             quantity,
             exponent,
             product.unit if product is not None else "",
-            product.name if product is not None else "",
+            product.name if product is not None and (product.id != OPEN_PRICE or not request.name) else request.name,
             request.code,
             price.amount_minor,
             price.exponent,

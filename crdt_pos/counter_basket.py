@@ -12,8 +12,14 @@ from typing import Final
 
 from crdt_pos.local import Message
 from crdt_pos.money import decimal_text, parse_decimal, round_half_up
+from crdt_pos.products import OPEN_PRICE
 
 _QUANTITY_FIRST: Final = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*\*\s*(.*)")
+_PRICE_FIRST: Final = re.compile(r"(\d+(?:[.,]\d+)?)(?:\s+(\S.*))?")
+CASH_TIMES_MAX: Final = 10
+CASH_UNITS_MAX: Final = 1_000
+UNNAMED: Final = "Sundries"
+_NAME_CHARACTERS_MAX: Final = 80
 _PERCENT: Final = re.compile(r"(\d{1,3})\s*%\s*(.*)")
 
 
@@ -63,6 +69,8 @@ class BasketLine:
         }
         if self.code:
             asked["code"] = self.code
+        if self.product == OPEN_PRICE:
+            asked["name"] = self.name
         if self.typed_price:
             asked |= {"unit_price_minor": self.unit_price_minor, "unit_price_exponent": self.unit_price_exponent}
         if self.discount_minor:
@@ -134,6 +142,33 @@ def line_of(product: Message, quantity: int, code: str = "", price_minor: int | 
     )
 
 
+def open_price(typed: str, exponent: int) -> Message | None:
+    """Goods that nobody has listed, as a product of ``lookup``, if ``typed`` begins with a price; else ``None``.
+
+    >>> goods = open_price("2.50 daisies", 2)
+    >>> goods["name"], goods["unit_price_minor"]
+    ('Daisies', 250)
+
+    A number without decimals is a code or a product's number; in a currency without decimals, unless words follow it.
+    """
+    found = _PRICE_FIRST.fullmatch(typed)
+    if found is None or not (re.search("[.,]", found[1]) if exponent else found[2]):
+        return None
+    try:
+        price_minor = read_decimal(found[1], exponent)
+    except NotUnderstood:
+        return None
+    words = (found[2] or UNNAMED)[:_NAME_CHARACTERS_MAX]
+    return {
+        "product": OPEN_PRICE,
+        "name": words[:1].upper() + words[1:],
+        "unit": "",
+        "quantity_exponent": 0,
+        "unit_price_minor": price_minor,
+        "unit_price_exponent": 0,
+    }
+
+
 def split_quantity(typed: str) -> tuple[str, str]:
     """Quantity and words of what was typed.
 
@@ -158,6 +193,15 @@ def read_decimal(typed: str, exponent: int, what: str = "number") -> int:
     if value < 0:
         raise NotUnderstood(f"'{typed}' is no {what}: it must not be negative.")
     return value
+
+
+def checked_cash(amount_minor: int, due_minor: int, exponent: int) -> int:
+    """The cash itself. Raises ``NotUnderstood`` for more than ten times what is due and more than 1000 whole units: that is
+    a code that was scanned into the amount."""
+    if amount_minor > max(CASH_TIMES_MAX * due_minor, CASH_UNITS_MAX * 10**exponent):
+        given, due = decimal_text(amount_minor, exponent), decimal_text(due_minor, exponent)
+        raise NotUnderstood(f"{given} in cash for {due}? If it is no scanned code, take it in smaller payments.")
+    return amount_minor
 
 
 def read_discount(typed: str, line: BasketLine, exponent: int) -> BasketLine:

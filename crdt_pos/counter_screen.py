@@ -23,7 +23,9 @@ from crdt_pos.counter_basket import (
     Basket,
     BasketLine,
     NotUnderstood,
+    checked_cash,
     line_of,
+    open_price,
     read_decimal,
     read_discount,
     split_quantity,
@@ -32,6 +34,7 @@ from crdt_pos.counter_dialogs import Menu, Shown
 from crdt_pos.counter_link import Bar, LinkedScreen
 from crdt_pos.local import ConnectionLost, LocalRefused, Message, NotRunning
 from crdt_pos.money import decimal_text, round_to_step
+from crdt_pos.products import OPEN_PRICE
 
 SEARCH_AFTER_S: Final = 0.06
 FOUND_MAX: Final = 30
@@ -101,7 +104,7 @@ class CounterScreen(LinkedScreen):
         yield Bar()
         with Horizontal(id="desk"):
             with Vertical(id="left"):
-                yield Input(placeholder="Code or words; 3*… three", id="search")
+                yield Input(placeholder="Code, words, or a price; 3*…", id="search")
                 yield OptionList(id="found")
             with Vertical(id="right"):
                 yield DataTable[str](id="basket", cursor_type="row", zebra_stripes=True)
@@ -149,6 +152,8 @@ class CounterScreen(LinkedScreen):
         found: list[Message] = []
         if words:
             found = (await self.call("lookup", text=words, limit=FOUND_MAX))["products"]
+            typed = open_price(words, self.exponent)
+            found += [typed] if typed else []
         if self.gone:
             return
         listed = self.query_one("#found", OptionList)
@@ -163,6 +168,8 @@ class CounterScreen(LinkedScreen):
 
     def _offer(self, product: Message) -> str:
         price = product["unit_price_minor"]
+        if product["product"] == OPEN_PRICE and price is not None:
+            return f"Sell at {self.money(price)}: {product['name']}".replace("[", "\\[")
         shown = "no price" if price is None else decimal_text(price, self.exponent + product["unit_price_exponent"])
         per = f"/{product['unit']}" if product["unit"] else ""
         return f"{(shown + per):>9}  {product['name']}".replace("[", "\\[")
@@ -207,8 +214,8 @@ class CounterScreen(LinkedScreen):
         elif words.isascii() and words.isdigit() and int(words) < 2**64:
             product = _unknown_product(int(words))
         else:
-            raise NotUnderstood(f"Nothing is called '{words}' here.")
-        price = None
+            raise NotUnderstood(f"Nothing is called '{words}' here; with a price it can be sold: 2.50 {words}")
+        price = product["unit_price_minor"] if product["product"] == OPEN_PRICE else None
         if product["unit_price_minor"] is None:
             answer = await self.ask(f"{product['name']} has no price here. Price?")
             if answer is None:
@@ -391,6 +398,8 @@ class CounterScreen(LinkedScreen):
         amount = read_decimal(typed, self.exponent, "amount")
         if kind != "cash" and amount > due_minor:
             raise NotUnderstood("Only cash gives change: the amount is more than what is due.")
+        if kind == "cash":
+            checked_cash(amount, due_minor, self.exponent)
         if kind == "cash" and amount == due_minor and not basket.tenders and not basket.points:
             return True  # the till itself knows what exact cash is, with tax on top and rounded to coins
         reference = (await self.ask("Number of the voucher") or "") if kind == "voucher" else ""

@@ -16,12 +16,14 @@ from crdt_pos.money import AMOUNT_MAX
 from crdt_pos.products import Product
 from crdt_pos.receipt import ACCOUNT_BYTES, PRODUCT_MAX, Line, Receipt, TenderLine
 from crdt_pos.reports import XReport, ZReport
-from crdt_pos.requests import LineRequest, RefundLine, StockLine, TenderRequest
+from crdt_pos.requests import ONCE_CHARACTERS_MAX, LineRequest, RefundLine, StockLine, TenderRequest
 
 T = TypeVar("T")
 
 ITEMS_MAX: Final = 5_000
 TEXT_CHARACTERS_MAX: Final = 400
+NAME_CHARACTERS_MAX: Final = 80
+"""Of goods whose name is typed in."""
 
 
 class Asked:
@@ -51,7 +53,13 @@ class Asked:
             return default
         if not isinstance(value, str) or len(value) > characters_max:
             raise _bad(f"'{name}' is not text of at most {characters_max} characters")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise _bad(f"'{name}' is not text: it has half a character")
         return value
+
+    def once(self) -> str:
+        """The id of the request, under which it is done once; empty where absent."""
+        return self.text("once", characters_max=ONCE_CHARACTERS_MAX)
 
     def anything(self, name: str) -> object:
         """Whatever JSON stands there; ``None`` where absent. It holds no float."""
@@ -129,6 +137,7 @@ def line_request(asked: Asked) -> LineRequest:
         unit_price_exponent=asked.integer("unit_price_exponent", 0, high=9),
         tax_code=asked.maybe_integer("tax_code"),
         code=asked.text("code"),
+        name=asked.text("name", characters_max=NAME_CHARACTERS_MAX),
         account=asked.account("account"),
     )
 

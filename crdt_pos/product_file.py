@@ -2,12 +2,13 @@
 
 The first line names the columns, in any order; commas or semicolons part them, numbers have a point or a comma:
 
-    product      its number, from 1                     unit         kg, l; empty: pieces
+    product      its number                               unit         kg, l; empty: pieces
     name         what people call it                    decimals     of its quantities, 0 to 3, for ever: 3 sells 0.250 kg
     price        of one whole unit; empty: no change    department   where it stands in the shop
     tax          in percent, like 8.1; empty: none      components   of a dish: 133:4 134:0.2, in whole units of each
     code         barcodes, with spaces between
 
+Product 0 is what the till sells when a price is typed in for goods that nobody has listed: say how it is taxed.
 ``product`` and ``name`` must be there; of a column that is not there, nothing changes. A product that is not in the file stays.
 A percentage becomes a tax code of its own, the same at every office: tenths of a percent, or what is finer beyond 10,000.
 Nothing is written here, and no float appears.
@@ -240,8 +241,8 @@ def _once(row: _Row, what: str, found: Iterable[K], lines: dict[K, int]) -> None
 
 
 def _product(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 20 and 0 < int(text) <= PRODUCT_MAX):
-        raise ValueError(f"'{text}' is no product number: a whole number from 1")
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) <= PRODUCT_MAX):
+        raise ValueError(f"'{text}' is no product number: a whole number")
     return int(text)
 
 

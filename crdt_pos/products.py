@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from crdt_pos.money import round_half_up
 from gossip.log import Reader
+
+OPEN_PRICE: Final = 0
+"""The product of goods that nobody has listed, sold at a price that is typed in. The catalogue may say how it is taxed."""
 
 
 @dataclass(frozen=True, slots=True)

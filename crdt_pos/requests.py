@@ -32,6 +32,8 @@ class LineRequest:
     """``None``: the catalogue's."""
     code: str = ""
     """The code that was scanned."""
+    name: str = ""
+    """What was typed for goods that the catalogue does not have; for a product that it has, its own name stands."""
     account: bytes = b""
     """The account to top up, for a product that is a liability (a gift card)."""
 

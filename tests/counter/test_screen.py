@@ -118,6 +118,19 @@ def at_the_counter(folder: Path, scene: Callable[[Cashier], Awaitable[None]]) ->
 
 
 @pytest.mark.usefixtures("serving")
+def test_a_code_scanned_into_the_cash_is_asked_about_and_sells_nothing(shop: PracticeShop, tmp_path: Path) -> None:
+    async def scene(cashier: Cashier) -> None:
+        await cashier.scan(MILK)
+        await cashier.keys("f7")
+        await cashier.answer(MILK)
+        await cashier.until(lambda: "no scanned code" in cashier.wrong())
+        assert (cashier.due(), cashier.basket()) == ("1.29", [["1", "Whole milk 1 l", "1.29"]])
+
+    at_the_counter(tmp_path, scene)
+    assert shop.till.x_report().sales_minor == 0
+
+
+@pytest.mark.usefixtures("serving")
 def test_words_find_products_and_the_chosen_one_is_sold_for_cash_with_change(
     shop: PracticeShop, tmp_path: Path
 ) -> None:
@@ -187,6 +200,26 @@ def test_quantity_discount_and_removal_change_the_chosen_line(tmp_path: Path) ->
         await cashier.until(lambda: cashier.due() == "11.61")
 
     at_the_counter(tmp_path, scene)
+
+
+@pytest.mark.usefixtures("serving")
+def test_goods_that_nobody_has_listed_are_sold_at_a_typed_price(shop: PracticeShop, tmp_path: Path) -> None:
+    async def scene(cashier: Cashier) -> None:
+        await cashier.scan("2.50 daisies")
+        await cashier.until(lambda: cashier.due() == "2.50")
+        await cashier.scan("3*0,40")
+        await cashier.until(lambda: cashier.due() == "3.70")
+        await cashier.scan("daisies")
+        assert "2.50 daisies" in cashier.wrong()
+        await cashier.keys("f7")
+        await cashier.answer("3.70")
+        assert "Daisies" in await cashier.paper()
+
+    at_the_counter(tmp_path, scene)
+    receipt = shop.till.receipt("12-3-a1-1")
+    assert receipt is not None
+    sold = [(line.product, line.name, line.quantity, line.total_minor) for line in receipt.lines]
+    assert sold == [(0, "Daisies", 1, 250), (0, "Sundries", 3, 120)]
 
 
 @pytest.mark.usefixtures("serving")
