@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,9 +17,10 @@ from typing import Final, Protocol, TypeVar, cast
 import trio
 
 from gossip import tls
+from gossip.dialling import Dialling
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
-from gossip.errors import LogFull, PeerRefused, PeerUnreachable
+from gossip.errors import LogFull
 from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello, Position
 from gossip.in_flight import InFlight
 from gossip.ingest import AuthorRecord, Checked, check, same_order
@@ -42,11 +42,6 @@ CERTIFICATE_TIMEOUT_MS: Final = 5_000
 CERTIFICATES_AT_ONCE: Final = 16
 STRANGERS_MAX: Final = 64
 """Authors that are asked for because of one batch; entries of more are refused, and come again with a later session."""
-BACKOFF_MIN_S: Final = 0.25
-BACKOFF_MAX_S: Final = 30.0
-STEADY_S: Final = 5.0
-"""A session that lasted as long is dialled again at once; after shorter ones the pauses grow, up to ``SHORT_MAX`` doublings."""
-SHORT_MAX: Final = 4
 CROSSED_MS_MAX: Final = 5_000
 """Two sessions of one pair within this time are two dials that crossed; a later one replaces the older."""
 CHUNK_ENTRIES_MIN: Final = 32
@@ -116,19 +111,6 @@ class Hooks:
 
 
 @dataclass(slots=True)
-class _Wanted:
-    """An address where a session is wanted."""
-
-    address: Address
-    author: Author | None
-    patience_s: float
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    trouble: str = ""
-    talking: bool = False
-    """A session that was dialled here goes on."""
-
-
-@dataclass(slots=True)
 class _Commit:
     """A link's checked entries on their way to the disk."""
 
@@ -166,10 +148,9 @@ class Node:
         self._in_flight = InFlight()
         self._writing = trio.Lock()
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
-        self._wanted: dict[Address, _Wanted] = {}
+        self._dialling = Dialling(me.author, contexts, self.links, partial(self._run_link, dialled=True))
         self._live: set[Link] = set()
         """Every session that runs, also those not admitted yet."""
-        self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -183,7 +164,7 @@ class Node:
         """
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
+                self._dialling.nursery = nursery
                 nursery.start_soon(self._commit_loop)
                 in_use = None
                 if address is not None:
@@ -191,31 +172,19 @@ class Node:
                     in_use = cast("Address", await nursery.start(serve))
                 task_status.started(in_use)
         finally:
-            self._nursery = None  # whoever is found from now on is not dialled
+            self._dialling.nursery = None  # whoever is found from now on is not dialled
 
     def want(self, address: Address, author: Author | None = None, patience_s: float = 0.0) -> None:
-        """Keep a session with whoever listens at ``address``, dialling again for ever; ``patience_s`` lets it dial first.
-
-        ``author``: who is said to be there; if that is another than before, the address has changed hands.
-        """
-        known = self._wanted.get(address)
-        if known is not None and author is not None and known.author not in (None, author):
-            self.unwant(address)
-            known = None
-        if known is None and self._nursery is not None and author != self._me.author:
-            wanted = _Wanted(address, author, patience_s)
-            self._wanted[address] = wanted
-            self._nursery.start_soon(self._keep, wanted)
+        """Keep a session with whoever listens at ``address``: ``Dialling.want``."""
+        self._dialling.want(address, author, patience_s)
 
     def unwant(self, address: Address) -> None:
         """Stop dialling ``address``; a session that is there goes on."""
-        wanted = self._wanted.pop(address, None)
-        if wanted is not None and not wanted.talking:
-            wanted.scope.cancel()
+        self._dialling.unwant(address)
 
     def troubles(self) -> dict[str, str]:
         """Addresses that are wanted and cannot be reached now, with the reason."""
-        return {str(w.address): w.trouble for w in self._wanted.values() if w.trouble and w.author not in self.links}
+        return self._dialling.troubles()
 
     def may_read(self, scopes: frozenset[Scope]) -> None:
         """What this replica may read has changed (the roster grew): say so in new sessions, and begin them."""
@@ -399,53 +368,6 @@ class Node:
 
     def _refused(self, address: Address, reason: str) -> None:
         _log.warning("refused a connection from %s: %s", address, reason)
-
-    async def _keep(self, wanted: _Wanted) -> None:
-        attempt = 0
-        jitter = random.SystemRandom()
-        with wanted.scope:
-            await trio.sleep(wanted.patience_s)
-            while self._wanted.get(wanted.address) is wanted:
-                if wanted.author is not None and wanted.author in self.links:
-                    await self.links[wanted.author].over.wait()
-                    attempt = 0
-                else:
-                    began_s = trio.current_time()
-                    shared = await self._dial(wanted)
-                    if wanted.author == self._me.author:
-                        return
-                    if not shared:
-                        attempt += 1
-                    elif trio.current_time() - began_s < STEADY_S:
-                        attempt = min(attempt + 1, SHORT_MAX)
-                    else:
-                        attempt = 0
-                pause_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(attempt, 10))
-                await trio.sleep(pause_s * jitter.uniform(0.5, 1.5))
-
-    async def _dial(self, wanted: _Wanted) -> bool:
-        try:
-            stream = await tls.dial(wanted.address, self._contexts)
-        except (PeerUnreachable, PeerRefused) as error:
-            if wanted.trouble != str(error):
-                _log.info("%s", error)
-            wanted.trouble = str(error)
-            return False
-        wanted.author = stream.peer.author
-        try:
-            if stream.peer.author in self.links or stream.peer.author == self._me.author:
-                return True
-            wanted.talking = True
-            link = await self._run_link(stream, dialled=True)
-        finally:
-            wanted.talking = False
-            with trio.CancelScope(shield=True):
-                await stream.aclose()
-        ended = link.facts.ended
-        wanted.trouble = (
-            "" if link.session.shared or ended is None else f"{wanted.address}: {ended.why or ended.reason.name}"
-        )
-        return bool(link.session.shared)
 
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
         link = Link(

@@ -245,7 +245,7 @@ async def test_an_announcement_that_lapses_does_not_forget_an_address_of_the_set
             await until(till, lambda: in_touch(till, named) and in_touch(till, heard))
             for other in (named, heard):
                 till._on_gone(author(other))
-            assert set(till.node._wanted) == {address(named)}
+            assert set(till.node._dialling.wanted) == {address(named)}
 
 
 async def test_two_neighbours_that_swapped_their_addresses_are_both_dialled(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ async def test_two_neighbours_that_swapped_their_addresses_are_both_dialled(tmp_
         one, other = company.tills["12-2"], company.tills["12-3"]
         for folder, at in ((one, here), (other, there), (one, there), (other, here)):
             till._on_found(announced(folder, at))
-        assert {at: wanted.author for at, wanted in till.node._wanted.items()} == {
+        assert {at: wanted.author for at, wanted in till.node._dialling.wanted.items()} == {
             there: one.certificate.author,
             here: other.certificate.author,
         }

@@ -194,7 +194,7 @@ async def test_a_copy_of_the_replica_is_refused_and_its_own_address_is_dialled_o
             assert (await copy.until_ended()).reason is Reason.SELF
         async with lying.at(till):
             assert (await lying.until_ended()).reason is Reason.IDENTITY
-        nursery = till.node._nursery
+        nursery = till.node._dialling.nursery
         assert nursery is not None
         idle = len(nursery.child_tasks)
         till.node.want(address(till))
@@ -267,7 +267,7 @@ async def test_what_a_peer_has_sent_before_its_goodbye_is_kept(tmp_path: Path) -
 async def test_an_address_that_is_not_wanted_any_more_is_not_dialled_when_its_session_ends(tmp_path: Path) -> None:
     company = Company.found(tmp_path, "12-1")
     async with running(company.office, company.tills["12-1"]) as (office, till):
-        nursery = till.node._nursery
+        nursery = till.node._dialling.nursery
         assert nursery is not None
         idle = len(nursery.child_tasks)
         await introduce(till, office)
