@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import textwrap
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,10 @@ from crdt_pos.products import OPEN_PRICE
 SEARCH_AFTER_S: Final = 0.06
 FOUND_MAX: Final = 30
 _ONCE_BYTES: Final = 8
+_PRICE_COLUMNS: Final = 7
+_NAME_COLUMNS_MIN: Final = 8
+_FOUND_PADDING: Final = 4
+"""Columns between the price and the name, and beside the list."""
 
 MENU: Final = (
     ("v", "voucher", "Pay with a voucher"),
@@ -66,7 +71,7 @@ class CounterScreen(LinkedScreen):
         Binding("enter", "add", "Add", show=True),
         Binding("up", "move(-1)", "", show=False, priority=True),
         Binding("down", "move(1)", "", show=False, priority=True),
-        Binding("escape", "clear_search", "Clear"),
+        Binding("escape", "clear_search", "", show=False),
         Binding("f2", "quantity", "Quantity"),
         Binding("f3", "member", "Member"),
         Binding("f4", "discount", "Discount"),
@@ -104,7 +109,7 @@ class CounterScreen(LinkedScreen):
         yield Bar()
         with Horizontal(id="desk"):
             with Vertical(id="left"):
-                yield Input(placeholder="Code, words, or a price; 3*…", id="search")
+                yield Input(placeholder="Code, words or price", id="search")
                 yield OptionList(id="found")
             with Vertical(id="right"):
                 yield DataTable[str](id="basket", cursor_type="row", zebra_stripes=True)
@@ -172,7 +177,14 @@ class CounterScreen(LinkedScreen):
             return f"Sell at {self.money(price)}: {product['name']}".replace("[", "\\[")
         shown = "no price" if price is None else decimal_text(price, self.exponent + product["unit_price_exponent"])
         per = f"/{product['unit']}" if product["unit"] else ""
-        return f"{(shown + per):>9}  {product['name']}".replace("[", "\\[")
+        return self._hanging(f"{(shown + per):>{_PRICE_COLUMNS}}", product["name"])
+
+    def _hanging(self, price: str, name: str) -> str:
+        """A name beside its price, on as many lines as it needs: a narrow terminal cuts nothing off."""
+        room = self.query_one("#found", OptionList).scrollable_content_region.width - len(price) - _FOUND_PADDING
+        rows = textwrap.wrap(name, max(room, _NAME_COLUMNS_MIN)) or [""]
+        under = "\n" + " " * (len(price) + 2)
+        return f"{price}  {under.join(rows)}".replace("[", "\\[")
 
     def action_move(self, step: int) -> None:
         if self.screen is not self.screen_stack[0]:
@@ -289,10 +301,9 @@ class CounterScreen(LinkedScreen):
             answer = await self.ask(f"{line.name}: how many?", answer=line.quantity_text.split()[0])
             if answer:
                 quantity = read_decimal(answer, line.quantity_exponent, "quantity")
-                if quantity:
-                    self._basket.lines[row] = replace(line, quantity=quantity)
-                else:
-                    del self._basket.lines[row]
+                if not quantity:
+                    raise NotUnderstood("The quantity is 0: F6 removes the line.")
+                self._basket.lines[row] = replace(line, quantity=quantity)
                 await self._changed(row)
 
         await self.attempt(act)

@@ -30,7 +30,7 @@ from crdt_pos.products import Product, Products
 from crdt_pos.receipt import PRODUCT_MAX, DrawerAct, Receipt
 from crdt_pos.receipt_text import receipt_text, report_text
 from crdt_pos.reports import XReport
-from crdt_pos.requests import ONCE_CHARACTERS_MAX, LineRequest, RefundRequest, SaleRequest
+from crdt_pos.requests import LineRequest, RefundRequest, SaleRequest
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from gossip.log import Reader
@@ -266,7 +266,7 @@ class TillCommands:
             cashier=asked.text("cashier"),
             training=asked.flag("training"),
             reference=asked.text("reference"),
-            once=asked.text("once", characters_max=ONCE_CHARACTERS_MAX),
+            once=asked.once(),
         )
 
     async def _ask_peers(self, request: SaleRequest, short: NotEnoughRights, deadline_ms: int) -> None:
@@ -302,46 +302,47 @@ class TillCommands:
             reason=asked.text("reason"),
             cashier=asked.text("cashier"),
             member=asked.account("member") or None,
+            once=asked.once(),
         )
         asked.end()
         return await self._acted(lambda: self._till.refund(request))
 
     async def _void(self, asked: Asked) -> Message:
-        number = asked.text("number")
+        number, once = asked.text("number"), asked.once()
         asked.end()
-        return await self._acted(lambda: self._till.void(number))
+        return await self._acted(lambda: self._till.void(number, once))
 
     async def _drawer(self, asked: Asked) -> Message:
         name = asked.text("act", "no_sale").upper()
-        amount, reason = asked.integer("amount_minor", 0), asked.text("reason")
+        amount, reason, once = asked.integer("amount_minor", 0), asked.text("reason"), asked.once()
         asked.end()
         if name not in DrawerAct.__members__:
             raise Declined(f"A drawer act is one of {', '.join(act.name.lower() for act in DrawerAct)}.", "BadRequest")
-        return await self._acted(lambda: self._till.drawer(DrawerAct[name], amount, reason))
+        return await self._acted(lambda: self._till.drawer(DrawerAct[name], amount, reason, once))
 
     async def _replenish(self, asked: Asked) -> Message:
-        lines, reference = asked.each("lines", stock_line), asked.text("reference")
+        lines, reference, once = asked.each("lines", stock_line), asked.text("reference"), asked.once()
         asked.end()
-        return await self._acted(lambda: self._till.replenish(lines, reference))
+        return await self._acted(lambda: self._till.replenish(lines, reference, once))
 
     async def _write_off(self, asked: Asked) -> Message:
-        lines, reason = asked.each("lines", stock_line), asked.text("reason")
+        lines, reason, once = asked.each("lines", stock_line), asked.text("reason"), asked.once()
         asked.end()
-        return await self._acted(lambda: self._till.write_off(lines, reason))
+        return await self._acted(lambda: self._till.write_off(lines, reason, once))
 
     async def _count(self, asked: Asked) -> Message:
-        lines = asked.each("lines", stock_line)
+        lines, once = asked.each("lines", stock_line), asked.once()
         asked.end()
-        return await self._acted(lambda: self._till.count(lines))
+        return await self._acted(lambda: self._till.count(lines, once))
 
     async def _transfer(self, asked: Asked) -> Message:
-        lines, reference = asked.each("lines", stock_line), asked.text("reference")
+        lines, reference, once = asked.each("lines", stock_line), asked.text("reference"), asked.once()
         to_store, from_store = asked.maybe_integer("to_store", low=1), asked.maybe_integer("from_store", low=1)
         asked.end()
         if to_store is not None and from_store is None:
-            return await self._acted(lambda: self._till.transfer_out(lines, to_store, reference))
+            return await self._acted(lambda: self._till.transfer_out(lines, to_store, reference, once))
         if from_store is not None and to_store is None:
-            return await self._acted(lambda: self._till.transfer_in(lines, from_store, reference))
+            return await self._acted(lambda: self._till.transfer_in(lines, from_store, reference, once))
         raise Declined("Say either 'to_store' or 'from_store'.", "BadRequest")
 
     async def _open(self, asked: Asked) -> Message:

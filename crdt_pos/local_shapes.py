@@ -53,8 +53,6 @@ class Asked:
             return default
         if not isinstance(value, str) or len(value) > characters_max:
             raise _bad(f"'{name}' is not text of at most {characters_max} characters")
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            raise _bad(f"'{name}' is not text: it has half a character")
         return value
 
     def once(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from crdt_pos.cli import Refused
-from crdt_pos.counter_basket import NotUnderstood, read_decimal
+from crdt_pos.counter_basket import NotUnderstood, checked_cash, read_decimal
 from crdt_pos.local import LocalClient, Message
 from crdt_pos.money import decimal_text
 
@@ -98,15 +98,19 @@ def _sell_once(
             if not quantity:
                 raise NotUnderstood(f"The quantity of {code} is 0: leave it out.")
             lines.append({"code": code, "quantity": quantity, "quantity_exponent": exponent})
-        tenders = [
+        tenders: list[Message] = [
             {"kind": kind, "amount_minor": read_decimal(amount, status["exponent"], "amount")}
             for kind, amount in payments.items()
             if amount is not None
         ]
+        asked: Message = {"lines": lines, "tenders": tenders, "points": points, "training": training}
+        asked |= {"member": member} if member else {}
+        for tender in tenders:
+            if tender["kind"] == "cash":
+                checked_cash(tender["amount_minor"], till.call("quote", **asked)["due_minor"], status["exponent"])
     except NotUnderstood as typed_wrong:
         raise Refused(str(typed_wrong)) from typed_wrong
-    asked: Message = {"lines": lines, "tenders": tenders, "points": points, "training": training}
-    answer = till.call("sell", **asked, **({"member": member} if member else {}))
+    answer = till.call("sell", **asked)
     if as_json:
         click.echo(json.dumps(answer["receipt"], ensure_ascii=False, indent=2))
         return

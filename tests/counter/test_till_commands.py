@@ -128,6 +128,27 @@ def test_a_sale_asked_for_again_under_its_id_is_the_same_sale(till: LocalClient,
     assert till.call("x_report")["report"]["sales_minor"] == 3 * 129
 
 
+def test_an_act_asked_for_again_under_its_id_is_the_same_act(till: LocalClient) -> None:
+    till.call("open")
+    number = till.call("sell", lines=[{"product": 101}, {"product": 102}])["receipt"]["number"]
+    lines = [{"product": 101, "quantity": 2}]
+    for at, (do, fields) in enumerate(
+        [
+            ("drawer", {"act": "paid_out", "amount_minor": 500, "reason": "milk"}),
+            ("refund", {"number": number, "lines": [{"line": 1}]}),
+            ("replenish", {"lines": lines}),
+            ("write_off", {"lines": lines, "reason": "broken"}),
+            ("count", {"lines": lines}),
+            ("transfer", {"lines": lines, "to_store": 13}),
+        ]
+    ):
+        first = till.call(do, **fields, once=f"act {at}")
+        assert till.call(do, **fields, once=f"act {at}") == first
+    assert till.call("x_report")["report"]["paid_out_minor"] == 500
+    other = till.call("sell", lines=[{"product": 101}])["receipt"]["number"]
+    assert till.call("void", number=other, once="v") == till.call("void", number=other, once="v")
+
+
 def test_a_quote_says_what_is_due_and_books_nothing(tmp_path: Path) -> None:
     shop = PracticeShop(Terms("Shop", Currency("USD", 2), prices_with_tax=False))
     with shop.served(tmp_path), LocalClient(tmp_path) as till:
@@ -153,6 +174,13 @@ def test_a_quote_says_what_is_due_and_books_nothing(tmp_path: Path) -> None:
         ("sell", {"lines": [{"product": 101}], "tenders": [{"kind": "shells", "amount_minor": 129}]}, "choose another"),
         ("sell", {"lines": []}, "add a line"),
         ("sell", {"lines": [{"product": 101}], "once": "x" * 41}, "at most 40 characters"),
+        ("sell", {"lines": [{"product": 101, "quantity": -1}]}, "goods that come back are a refund"),
+        ("sell", {"lines": [{"product": 101, "discount_minor": 130}]}, "no discount is more than its line"),
+        (
+            "sell",
+            {"lines": [{"product": 101}], "tenders": [{"kind": "cash", "amount_minor": 4_000_000_000_081}]},
+            "more cash than anyone gives",
+        ),
         ("quote", {"lines": []}, "add a line"),
         ("quote", {"lines": [{"product": 101}], "deadline_ms": 5}, "'deadline_ms' is not known here"),
         ("open", {"date": "22.11.2026"}, "is no date"),
@@ -215,6 +243,15 @@ def test_one_sale_on_the_command_line_prints_the_receipt_and_its_qr(tmp_path: Pa
     assert "0.500 kg × 19.90" in done.output
     assert "Change: 7.47" in done.output
     assert "█▀▀▀▀▀█" in done.output
+
+
+def test_a_code_as_the_cash_is_asked_about_on_the_command_line(tmp_path: Path, till: LocalClient) -> None:
+    till.call("open")
+    asked = ["--at", str(tmp_path), "--code", MILK, "--cash"]
+    done = CliRunner().invoke(sell, [*asked, "1000.01"], standalone_mode=False)
+    assert isinstance(done.exception, Refused)
+    assert "1000.01 in cash for 1.29?" in done.exception.message
+    assert CliRunner().invoke(sell, [*asked, "1000"]).exit_code == 0
 
 
 @pytest.mark.usefixtures("till")
