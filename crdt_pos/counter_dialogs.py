@@ -24,6 +24,7 @@ class Ask(ModalScreen[str | None]):
     DEFAULT_CSS = """
     Ask { align: center middle; }
     Ask > Vertical { width: 60; height: auto; border: round $primary; padding: 1 2; background: $surface; }
+    Ask Label { width: 100%; }
     Ask Input { margin: 1 0 0 0; }
     Ask .hint { color: $text-muted; }
     """
