@@ -6,6 +6,8 @@ import asyncio
 import json
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -259,3 +261,34 @@ async def test_a_cancelled_call_of_the_screen_does_not_shift_the_answers(tmp_pat
     async with serving(tmp_path, {**COMMANDS, "slow": slow}):
         answer = await trio.to_thread.run_sync(lambda: asyncio.run(screen(release)))
     assert answer["heard"] == {"n": 2}
+
+
+SLOW_START = """
+import os, sys
+from pathlib import Path
+import trio
+from crdt_pos.local import RUNNING, serve
+folder = Path(sys.argv[1])
+(folder / RUNNING).write_text(f"{os.getpid()}\\n")
+print("held", flush=True)
+sys.stdin.readline()
+async def heard(request): return {"heard": request}
+trio.run(serve, folder, {"echo": heard})
+"""
+
+
+def test_a_replica_that_only_begins_to_start_is_waited_for(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", SLOW_START, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(words, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starting:
+        assert starting.stdin is not None
+        assert starting.stdout is not None
+        assert starting.stdout.readline() == "held\n"
+        starting.stdin.write("\n")
+        starting.stdin.flush()
+        with LocalClient(tmp_path) as client:
+            assert client.call("echo", a=1)["heard"] == {"a": 1}
+        starting.kill()
+    # Whoever held the folder has ended: there is nobody to wait for.
+    with pytest.raises(NotRunning):
+        LocalClient(tmp_path)

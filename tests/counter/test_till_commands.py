@@ -270,6 +270,7 @@ def test_one_sale_as_json_can_be_read_by_a_script(tmp_path: Path, shop: Practice
         (["--code", MILK], "open the till first"),
         (["--code", MILK, "--cash", "much"], "'much' is no amount"),
         (["--code", MILK, "--quantity", "1.5"], "'1.5' is no quantity"),
+        (["--code", MILK, "--quantity", "0"], "is 0"),
         (["--code", MILK, "--quantity", "1", "--quantity", "2"], "more --quantity than --code"),
         (["--cash", "5"], "Say with --code what to sell"),
         ([], "needs a terminal"),
