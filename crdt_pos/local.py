@@ -110,9 +110,7 @@ def decode_line(line: bytes) -> Message:
     try:
         message: object = json.loads(line.decode(), parse_float=_no_float, parse_constant=_no_float)
         if b"\\u" in line:
-            encode_line(
-                cast("Message", message)
-            )  # a surrogate alone is half a character, which could not be said again
+            encode_line(cast("Message", message))  # refuses a surrogate alone, half a character: no answer could say it
     except (ValueError, RecursionError) as error:
         raise Declined("The line is not JSON with integers.", "BadRequest") from error
     if not isinstance(message, dict):
