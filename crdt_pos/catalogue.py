@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
+from crdt_pos.money import RATE_PPM_MAX
 from crdt_pos.products import Price, Product
 from crdt_pos.schema import CATALOGUE, SCHEMA
 from gossip.document import Document
@@ -87,7 +88,9 @@ def price_change(product: int, price: Price, currency: str = "") -> Change:
 
 
 def tax_change(code: int, rate_ppm: int, valid_from_ms: int = 0) -> Change:
-    """The rate of a tax code from a moment on, in millionths."""
+    """The rate of a tax code from a moment on, in millionths. Raises ``NotAllowed`` above 1,000 %."""
+    if not 0 <= rate_ppm <= RATE_PPM_MAX:
+        raise NotAllowed(f"tax {code}: a rate of {rate_ppm} millionths")
     return Change(None, f"tax/{code}/{valid_from_ms}", rate_ppm)
 
 

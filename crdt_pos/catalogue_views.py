@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 from crdt_pos import catalogue, words
 from crdt_pos.catalogue import Change
+from crdt_pos.money import RATE_PPM_MAX
 from crdt_pos.products import Component, Price, Product
 from crdt_pos.schema import CATALOGUE
 from gossip.document import Document
@@ -248,12 +249,16 @@ class CatalogueProducts:
         return self.product(product, facts) if facts else None
 
     def tax_rate_ppm(self, reader: Reader, code: int, ms: int) -> int:
-        """The rate of a tax code at ``ms``, in millionths; 0 for an unknown code."""
+        """The rate of a tax code at ``ms``, in millionths, from 0 to ``RATE_PPM_MAX``; 0 for an unknown code.
+
+        A rate outside these bounds, whoever signed it, does not exist here: the one before it goes on.
+        """
         rate = 0
         for key, value in reader.views(TAX + code.to_bytes(8, "big")):
             if int.from_bytes(key[-8:], "big") > ms:
                 break
-            rate = _integer(_value(value))
+            stated = _integer(_value(value))
+            rate = stated if 0 <= stated <= RATE_PPM_MAX else rate
         return rate
 
     def by_code(self, reader: Reader, code: str) -> list[Product]:

@@ -12,6 +12,8 @@ from typing import Final
 AMOUNT_MAX: Final = 2**53
 """The largest amount or quantity, either sign: the largest that JSON readers everywhere keep exact."""
 RATE_ONE_PPM: Final = 1_000_000
+RATE_PPM_MAX: Final = 10 * RATE_ONE_PPM
+"""1,000 %: a catalogue that says more is not believed."""
 
 
 @dataclass(frozen=True, slots=True)

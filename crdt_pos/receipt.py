@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from crdt_pos.codec import Extra, Fields, sparse
-from crdt_pos.money import RATE_ONE_PPM
+from crdt_pos.money import RATE_PPM_MAX
 from gossip.document import date_of, day_number
 
 ACCOUNT_BYTES = 8
@@ -318,7 +318,7 @@ class TaxLine:
         fields = Fields(body, "tax")
         return cls(
             fields.integer(0),
-            fields.integer(1, high=10 * RATE_ONE_PPM),
+            fields.integer(1, high=RATE_PPM_MAX),
             fields.amount(2),
             fields.amount(3),
             fields.rest(),

@@ -305,3 +305,12 @@ def test_lookups_are_quick(full_shelf: Log) -> None:
 def test_tokens_are_bounded_and_plain() -> None:
     assert words.tokens("Crème-brûlée 20er_Pack") == ["creme", "brulee", "20er", "pack"]
     assert len(words.tokens("x" * 500)[0].encode()) == words.TOKEN_BYTES_MAX
+
+
+def test_a_tax_rate_beyond_all_bounds_is_not_believed_whoever_signed_it() -> None:
+    office = Office()
+    office.write(tax_change(1, 70_000, 1_000), Change(None, "tax/1/2000", 10**9))
+    with office.log.read() as reader:
+        assert PRODUCTS.tax_rate_ppm(reader, 1, 3_000) == 70_000
+    with pytest.raises(NotAllowed):
+        tax_change(1, 10**9)
