@@ -58,7 +58,7 @@ lint: $(VENV)/dev
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/pyright --pythonpath $(BIN)/python $(PACKAGES)
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports
 
 bench: $(VENV)/demo
 	@$(BIN)/crdt-pos bench
