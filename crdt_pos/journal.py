@@ -112,14 +112,22 @@ def index(receipt: Receipt, entry_hash: Hash) -> Iterator[View]:
     """The views that find a receipt, and what it undoes."""
     number = receipt.number
     yield _NUMBER_PREFIX + number.encode(), bytes(entry_hash)
-    if receipt.undoes is not None and receipt.undoes.number and receipt.type is not ReceiptType.SETTLEMENT:
+    undone = "" if receipt.undoes is None or receipt.type is ReceiptType.SETTLEMENT else receipt.undoes.number
+    if receipt.type is ReceiptType.VOID and _life(undone) != _life(number):
+        return  # only the till that gave a receipt voids it: a neighbour's void must not block its refunds
+    if undone:
         lines: dict[int, int] = {}
         for line in receipt.lines:
             if line.undoes_line:
                 lines[line.undoes_line] = lines.get(line.undoes_line, 0) + max(-line.quantity, 0)
         whole = receipt.type is ReceiptType.VOID
-        key = _UNDONE_PREFIX + receipt.undoes.number.encode() + b"/" + entry_hash[:8]
+        key = _UNDONE_PREFIX + undone.encode() + b"/" + entry_hash[:8]
         yield key, canonical.encode([number, {_WHOLE: 1} if whole else lines])
+
+
+def _life(number: str) -> str:
+    """Store, till and incarnation of a receipt's number."""
+    return number.rpartition("-")[0]
 
 
 def derive(reader: Reader, arrivals: Sequence[Arrival], numbered_as: NumberedAs) -> list[View]:

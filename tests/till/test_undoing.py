@@ -211,6 +211,18 @@ def test_no_till_gives_a_receipt_in_another_tills_name() -> None:
     assert mine.till.refund(RefundRequest(number)).total_minor == -100
 
 
+def test_a_neighbours_void_does_not_take_a_receipts_refund_away() -> None:
+    mine, liar = opened(), opened(number=4)
+    number = sold(mine, LineRequest(99, total_minor=100))
+    mine.tell(liar)
+    own = liar.till.sell(SaleRequest((LineRequest(99, total_minor=100),)))
+    void = liar.till.void(own.number)
+    assert void.undoes is not None
+    enter(liar, replace(void, n=void.n + 1, undoes=Undoes(number, void.undoes.hash)))
+    liar.tell(mine)
+    assert mine.till.refund(RefundRequest(number)).total_minor == -100
+
+
 def test_of_two_receipts_of_one_number_the_one_that_came_first_keeps_it() -> None:
     mine, liar = opened(), opened(number=4)
     cheap = liar.till.sell(SaleRequest((LineRequest(99, total_minor=100),)))
