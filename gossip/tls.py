@@ -16,7 +16,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, TypeGuard, cast
 
 import trio
 
@@ -235,7 +235,7 @@ async def _shake_hands(
         finished = True
     except trio.BrokenResourceError as error:
         cause = error.__cause__
-        if not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError):
+        if not _peer_said(cause):
             raise PeerUnreachable(f"{'it' if server_side else address} hung up during the handshake") from error
         await _say_why(tls)
         raise PeerRefused(f"{refused}{_reason(cause)}") from error
@@ -263,9 +263,15 @@ async def _say_why(tls: trio.SSLStream[_CountedStream]) -> None:
 
 def _cut(error: trio.BrokenResourceError | trio.ClosedResourceError) -> PeerRefused | SessionCut:
     cause = error.__cause__
-    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+    if _peer_said(cause):
         return PeerRefused(f"the peer refuses us: {_reason(cause)}")
     return SessionCut("the connection broke")
+
+
+def _peer_said(cause: BaseException | None) -> TypeGuard[ssl.SSLError]:
+    # An end without goodbye is no word of the peer's. Python before 3.11.3 tells it by the reason only.
+    cut = isinstance(cause, ssl.SSLEOFError) or getattr(cause, "reason", "") == "UNEXPECTED_EOF_WHILE_READING"
+    return isinstance(cause, ssl.SSLError) and not cut
 
 
 def _reason(error: ssl.SSLError) -> str:

@@ -358,6 +358,8 @@ def tls_contexts(company: Company, key_file: Path, chain_file: Path, root_file: 
         context.verify_mode = ssl.CERT_REQUIRED
         context.verify_flags = ssl.VerifyFlags(context.verify_flags | ssl.VERIFY_X509_STRICT | _NO_CHECK_TIME)
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
+        # Python before 3.11.3 sets this: a connection that was cut would pass for one that said goodbye.
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         try:
             context.load_cert_chain(chain_file, key_file)
             context.load_verify_locations(root_file)
