@@ -28,7 +28,7 @@ from crdt_pos.products import Price, Product
 from gossip.log import Reader
 from gossip.tls import Address
 from peers.roster import StoreRecord
-from tests.system.cable import LOOPBACK, Cable
+from tools.cable import LOOPBACK, Cable
 from tools.town import Process, Town, TownError
 
 DATE = "2026-11-20"

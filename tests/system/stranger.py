@@ -16,7 +16,7 @@ from gossip.log_memory import MemoryLog
 from gossip.session import Me, Session
 from gossip.tls import Address
 from peers.permissions import readable_scopes
-from tests.system.cable import LOOPBACK
+from tools.cable import LOOPBACK
 
 
 async def offer(folder: Folder, port: int, entries: Iterable[Entry], patience_s: float = 20.0) -> Ended | None:

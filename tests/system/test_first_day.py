@@ -14,7 +14,7 @@ import pytest
 
 from crdt_pos.cli import child_command
 from crdt_pos.local import LocalClient, LocalRefused, NotRunning
-from tests.system.cable import LOOPBACK
+from tools.cable import LOOPBACK
 from tests.system.shops import PATIENCE_S
 from tests.system.single import until
 

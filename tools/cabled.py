@@ -1,0 +1,218 @@
+"""A town whose every path is a cable that can be pulled: processes by name, started, killed, burnt and brought back.
+
+Each replica listens on the loopback interface and only dials, through cables of its own: every till the head offices, and the
+tills of its store that stand before it. So any pair can be severed for real, without privileges, and nobody is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crdt_pos import enrolment
+from crdt_pos.clock import system_ms
+from crdt_pos.folder import Folder, Settings
+from gossip.tls import Address
+from peers.permissions import Role
+from peers.roster import StoreRecord
+from tools.cable import LOOPBACK, Cable
+from tools.town import Process, Town
+
+OFFICE = "office-a"
+
+Ends = tuple[str, str]
+"""The names of who dials and of who is dialled."""
+
+
+@dataclass(slots=True)
+class Cabled:
+    """The replicas of a town by name (``office-a``, ``12-3``), and the cables between them."""
+
+    town: Town
+    folders: dict[str, Folder] = field(default_factory=dict[str, Folder])
+    """Where each lives now; whoever was burnt has none."""
+    cables: dict[Ends, Cable] = field(default_factory=dict[Ends, Cable])
+    cut: set[Ends] = field(default_factory=set[Ends])
+    processes: dict[str, Process] = field(default_factory=dict[str, Process])
+    lives: int = 0
+
+    @classmethod
+    def found(cls, at: Path, company: str, records: Iterable[StoreRecord], tills: int, wan: str = "live") -> Cabled:
+        """Create a company with these stores and so many tills in each. Nothing runs."""
+        made = cls(Town.found(at, company, [], 0, _settings([], wan)))
+        made.folders[OFFICE] = made.town.office
+        for record in records:
+            enrolment.add_store(made.town.office, record, system_ms())
+            for till in range(1, tills + 1):
+                made.enrol(record.store, till, wan=wan)
+        return made
+
+    # --- who is there ------------------------------------------------------------------------------------------------
+
+    def enrol(self, store: int, till: int, *, again: bool = False, wan: str = "live") -> Folder:
+        """Enrol a till (``again``: another life), with a cable to every office and to the tills before it in its store.
+
+        The head office must not be running.
+        """
+        name = f"{store}-{till}"
+        before = [other for other in self.tills(store) if int(other.partition("-")[2]) < till]
+        offices = [other for other in self.folders if _is_office(other)]
+        path = self.town.at / (f"till-{name}" if not again else f"till-{name}-{self._next()}")
+        settings = _settings([self._cable(name, other) for other in (*offices, *before)], wan)
+        office = self.folders[offices[-1]]
+        made = enrolment.enrol_till(office, store, till, path, settings, system_ms(), again=again)
+        self.folders[name] = self.town.tills[store, till] = made
+        return made
+
+    def tills(self, store: int | None = None) -> list[str]:
+        """Names of tills that have a folder, ascending."""
+        found = [name for name in self.folders if not _is_office(name)]
+        return sorted((name for name in found if store in (None, _store(name))), key=_place)
+
+    def running(self) -> list[str]:
+        """Names of those whose process runs."""
+        return [name for name, process in self.processes.items() if process.running is not None]
+
+    def _next(self) -> int:
+        self.lives += 1
+        return self.lives + 1
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def start(self, *names: str, timeout_s: float = 120.0) -> None:
+        """Start these and wait until they answer; their cables are plugged in where they are not cut."""
+        for name in names:
+            process = self.processes[name] = Process(str(self.folders[name].certificate.role), [self.folders[name]])
+            process.start()
+        self.town.processes = list(self.processes.values())
+        for name in names:
+            self.town.wait(partial(self.town.is_up, self.folders[name]), f"Starting {name}", timeout_s)
+            for ends, cable in self.cables.items():
+                if ends[1] == name and ends not in self.cut:
+                    cable.plug(self.port(name))
+
+    def stop(self, name: str) -> int:
+        """SIGTERM, and wait; the exit code."""
+        self.town.hang_up(self.folders[name])
+        return self.processes[name].stop()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and wait."""
+        self.town.hang_up(self.folders[name])
+        self.processes[name].kill()
+
+    def burn(self, name: str) -> None:
+        """SIGKILL, and its folder is gone."""
+        if name in self.running():
+            self.kill(name)
+        shutil.rmtree(self.folders.pop(name).path)
+        self.processes.pop(name, None)
+        if not _is_office(name):
+            self.town.tills.pop(_place(name))
+        self.town.processes = list(self.processes.values())
+
+    def close(self) -> None:
+        """Stop every process and take the cables away."""
+        self.town.processes = list(self.processes.values())
+        self.town.stop()
+        for cable in self.cables.values():
+            cable.close()
+
+    # --- cables ------------------------------------------------------------------------------------------------------
+
+    def sever(self, one: str, other: str) -> None:
+        """Pull the cable between two."""
+        for ends in self._between(one, other):
+            self.cut.add(ends)
+            self.cables[ends].pull()
+
+    def mend(self, one: str, other: str) -> None:
+        """Plug it in again."""
+        for ends in self._between(one, other):
+            self.cut.discard(ends)
+            if ends[1] in self.running():
+                self.cables[ends].plug(self.port(ends[1]))
+
+    def sever_wan(self, store: int) -> None:
+        """Cut a store off from every head office."""
+        for till, office in self._wan(store):
+            self.sever(till, office)
+
+    def mend_wan(self, store: int) -> None:
+        """Connect it again."""
+        for till, office in self._wan(store):
+            self.mend(till, office)
+
+    def _wan(self, store: int) -> list[Ends]:
+        offices = [name for name in self.folders if _is_office(name)]
+        return [(till, office) for till in self.tills(store) for office in offices]
+
+    def _between(self, one: str, other: str) -> list[Ends]:
+        return [ends for ends in ((one, other), (other, one)) if ends in self.cables]
+
+    def _cable(self, dialler: str, dialled: str) -> Address:
+        cable = self.cables.setdefault((dialler, dialled), Cable())
+        if dialled in self.running() and (dialler, dialled) not in self.cut:
+            cable.plug(self.port(dialled))
+        return Address(LOOPBACK, cable.port)
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    def call(self, name: str, do: str, **fields: object) -> dict[str, Any]:
+        """Ask a running replica over its local socket."""
+        return self.town.client(self.folders[name]).call(do, **fields)
+
+    def connections(self, name: str) -> dict[str, Any]:
+        """What a replica says of its sessions."""
+        return self.call(name, "status" if _is_office(name) else "connections")
+
+    def port(self, name: str) -> int:
+        """Where it listens."""
+        return int(self.connections(name)["listening"].rpartition(":")[2])
+
+    def peers(self, name: str) -> set[str]:
+        """With whom it has a session."""
+        return {session["peer"] for session in self.connections(name)["sessions"]}
+
+    def until(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+        """Wait for a condition. Raises ``TownError`` after ``timeout_s``, or when a process stops by itself."""
+        self.town.wait(condition, what, timeout_s)
+
+    def together(self, *names: str) -> None:
+        """Wait until each of these (none: every one that runs) has a session wherever a cable is plugged."""
+        up = set(names or self.running())
+        for dialler, dialled in self.cables:
+            if {dialler, dialled} <= up and (dialler, dialled) not in self.cut:
+                self.until(partial(self._meets, dialler, dialled), f"Connecting {dialler} to {dialled}")
+
+    def _meets(self, one: str, other: str) -> bool:
+        return other in self.peers(one)
+
+    def __enter__(self) -> Cabled:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self.close()
+
+
+def _settings(peers: list[Address], wan: str) -> Settings:
+    return Settings(Address(LOOPBACK, 0), tuple(peers), wan=wan, multicast=False)
+
+
+def _is_office(name: str) -> bool:
+    return name.startswith(str(Role.OFFICE))
+
+
+def _place(name: str) -> tuple[int, int]:
+    store, _, till = name.partition("-")
+    return int(store), int(till)
+
+
+def _store(name: str) -> int:
+    return _place(name)[0]
