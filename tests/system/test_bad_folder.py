@@ -17,8 +17,8 @@ from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.schema import SCHEMA
 from crdt_pos.till import Till
 from gossip.log_lmdb import LmdbLog
-from tools.cable import LOOPBACK
 from tests.system.shops import alone, records, refusal, refused, run, run_apart
+from tools.cable import LOOPBACK
 from tools.town import Town
 
 Spoil = Callable[[Path, Path], None]

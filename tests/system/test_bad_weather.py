@@ -22,9 +22,9 @@ from crdt_pos.folder import Folder, Settings
 from crdt_pos.journal import find
 from crdt_pos.local import LocalRefused
 from gossip.tls import Address
-from tools.cable import LOOPBACK
 from tests.system.shops import DATE, reading, records, run
 from tests.system.single import Single, single, until
+from tools.cable import LOOPBACK
 from tools.town import Town
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from crdt_pos.cli import child_command
 from crdt_pos.local import LocalClient, LocalRefused, NotRunning
-from tools.cable import LOOPBACK
 from tests.system.shops import PATIENCE_S
 from tests.system.single import until
+from tools.cable import LOOPBACK
 
 ROOT = Path(__file__).resolve().parents[2]
 SAFE_HERE = ("--listen", f"{LOOPBACK}:0", "--interface", LOOPBACK)

@@ -24,10 +24,10 @@ from gossip.entry import Entry, FeedId, sign
 from gossip.reasons import Reason
 from gossip.tls import Address
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
-from tools.cable import LOOPBACK
 from tests.system.shops import DATE, MILK, ON_LOOPBACK, Shops, alone, reading, records, refusal, refused, run, run_apart
 from tests.system.single import single
 from tests.system.stranger import offer
+from tools.cable import LOOPBACK
 from tools.town import Town
 
 
