@@ -16,6 +16,8 @@ class Cable:
         self._lock = threading.Lock()
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
+        self.passed_bytes = 0
+        """In both directions, for as long as there is this cable."""
         self._target: int | None = None
         self._ends: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -50,7 +52,7 @@ class Cable:
                     near.close()
                     continue
                 for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+                    threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
 
     def _connected(self) -> socket.socket | None:
         if self._target is None:
@@ -60,13 +62,14 @@ class Cable:
         except OSError:
             return None
 
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while received := source.recv(1 << 16):
-            sink.sendall(received)
-    _close(source)
-    _close(sink)
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while received := source.recv(1 << 16):
+                sink.sendall(received)
+                with self._lock:
+                    self.passed_bytes += len(received)
+        _close(source)
+        _close(sink)
 
 
 def _close(end: socket.socket) -> None:
