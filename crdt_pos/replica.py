@@ -40,7 +40,7 @@ from gossip.entry import Entry, FeedId, Hash
 from gossip.errors import LogFull
 from gossip.log import Arrival, Outcome, Reader
 from gossip.log_lmdb import LmdbLog
-from gossip.node import Batch, Derived, Hooks, Node
+from gossip.node import Batch, Derived, Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
 from gossip.session import VERSION_MAX, Me
 from gossip.tls import Address
@@ -66,7 +66,7 @@ _log = logging.getLogger("crdt_pos.replica")
 class RunningReplica:
     """One replica of this process. Implements ``local_commands.Replica``."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, new_session: NewSession = orderly_session) -> None:
         self.folder = folder
         self.certificate = folder.certificate
         self.log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company)
@@ -87,7 +87,7 @@ class RunningReplica:
         """What does not work and is no reason to stop, in a sentence."""
         me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
         hooks = Hooks(self._derive, self._appended, self.safety.acknowledged, self._asked)
-        self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks)
+        self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self._found: dict[Author, list[Address]] = {}
         self.till: Till | None = None

@@ -48,6 +48,8 @@ CHUNK_ENTRIES_MIN: Final = 32
 """From this many entries on, a batch is checked on two threads."""
 
 Result = TypeVar("Result")
+NewSession = Callable[[Log, Me, int, InFlight], Session]
+"""Makes the machine of a new session: our log, what we say of ourselves, the time, and what other sessions are fetching."""
 _log = logging.getLogger("crdt_pos.node")
 
 
@@ -92,6 +94,11 @@ class Derived:
     """Entries of its own."""
 
 
+def orderly_session(log: Log, me: Me, now_ms: int, in_flight: InFlight) -> Session:
+    """The session that every replica runs."""
+    return Session(log, me, now_ms, in_flight=in_flight)
+
+
 async def _knows_nothing(_peer: Certificate, _topic: str, _content: bytes) -> bytes | None:
     return None
 
@@ -134,6 +141,7 @@ class Node:
         trust: Trust,
         now_ms: Callable[[], int],
         hooks: Hooks | None = None,
+        new_session: NewSession = orderly_session,
     ) -> None:
         self.log = log
         self.links: dict[Author, Link] = {}
@@ -145,6 +153,7 @@ class Node:
         self._trust = trust
         self._now_ms = now_ms
         self._hooks = hooks or Hooks()
+        self._new_session = new_session
         self._in_flight = InFlight()
         self._writing = trio.Lock()
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
@@ -372,7 +381,7 @@ class Node:
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
         link = Link(
             stream,
-            Session(self.log, self._me, _ticks_ms(), in_flight=self._in_flight),
+            self._new_session(self.log, self._me, _ticks_ms(), self._in_flight),
             self,
             _ticks_ms,
             since_ms=self._now_ms(),

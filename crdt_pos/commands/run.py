@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import trio
@@ -13,6 +15,9 @@ import trio
 from crdt_pos.cli import Refused
 from crdt_pos.folder import Folder, open_folder
 from peers.permissions import Role
+
+if TYPE_CHECKING:
+    from crdt_pos.replica import RunningReplica
 
 _AT = click.option(
     "--at",
@@ -34,7 +39,7 @@ def run_office(folders: tuple[Path, ...], verbose: bool) -> None:
     It takes in what the tills say, and gives them the catalogue, prices and members' balances. See the books at any time
     from another terminal: crdt-pos books --at DIR
     """
-    _run(folders, Role.OFFICE, verbose)
+    run_replicas(folders, Role.OFFICE, verbose=verbose)
 
 
 @click.command("run")
@@ -46,10 +51,13 @@ def run_till(folders: tuple[Path, ...], verbose: bool) -> None:
     It finds the other tills of its store by itself, and calls the addresses in its replica.toml. Whether any answers or not:
     it sells. Open its screen in another terminal: crdt-pos sell --at DIR
     """
-    _run(folders, Role.TILL, verbose)
+    run_replicas(folders, Role.TILL, verbose=verbose)
 
 
-def _run(paths: tuple[Path, ...], role: Role, verbose: bool) -> None:
+def run_replicas(
+    paths: Sequence[Path], role: Role, *, verbose: bool, made: Callable[[Folder], RunningReplica] | None = None
+) -> None:
+    """Run the replicas of these folders until SIGTERM or SIGINT. ``made`` makes one of its folder; else it is an ordinary one."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
@@ -64,16 +72,16 @@ def _run(paths: tuple[Path, ...], role: Role, verbose: bool) -> None:
                 raise Refused(f"{path} is the folder of {name}: run it with 'crdt-pos {asked} run --at {path}'.")
             held.enter_context(folder.held())
             opened.append(folder)
-        trio.run(_serve, opened, strict_exception_groups=True)
+        trio.run(_serve, opened, made, strict_exception_groups=True)
 
 
-async def _serve(folders: list[Folder]) -> None:
+async def _serve(folders: list[Folder], made: Callable[[Folder], RunningReplica] | None) -> None:
     from crdt_pos.replica import RunningReplica
 
     with contextlib.ExitStack() as logs, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         replicas: list[RunningReplica] = []
         for folder in folders:
-            replicas.append(RunningReplica(folder))
+            replicas.append((made or RunningReplica)(folder))
             logs.callback(replicas[-1].close)
         async with trio.open_nursery() as nursery:
             for replica in replicas:
