@@ -47,13 +47,15 @@ class Process:
     role: str
     folders: list[Folder]
     running: subprocess.Popen[bytes] | None = None
+    prefix: Sequence[str] = ()
+    """Words before the command, such as those that run it somewhere else."""
 
     def start(self) -> None:
         """Start it; what it says goes to ``run.log`` in its first folder."""
         at = [argument for folder in self.folders for argument in ("--at", str(folder.path))]
         with (self.folders[0].path / RUN_LOG).open("ab") as said:
             self.running = subprocess.Popen(
-                [*child_command(), self.role, "run", "--verbose", *at],
+                [*self.prefix, *child_command(), self.role, "run", "--verbose", *at],
                 stdout=said,
                 stderr=said,
                 stdin=subprocess.DEVNULL,
