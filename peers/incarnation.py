@@ -12,6 +12,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+PASSING: Final = "zzz"
+"""What a head office calls itself while it learns which letters were used. It never issues and never signs an entry."""
+
 _SHAPE: Final = re.compile(r"([a-z]{1,3})(0|[1-9][0-9]{0,8})")
 
 
@@ -35,12 +38,18 @@ def next_incarnation(letter: str, lives: Iterable[str]) -> str:
 
 
 def next_letter(letters: Iterable[str]) -> str:
-    """The letter after all of ``letters``: ``a`` for the first office."""
-    taken = set(letters)
+    """The letter after all of ``letters``: ``a`` for the first office.
+
+    A gap is not filled: the office that had it may be one of which only its successors are still known.
+    """
+    return _letter(max((_index(letter) for letter in letters), default=-1) + 1)
+
+
+def _index(letter: str) -> int:
     index = 0
-    while (letter := _letter(index)) in taken:
-        index += 1
-    return letter
+    for one in letter:
+        index = index * 26 + ord(one) - ord("a") + 1
+    return index - 1
 
 
 def _letter(index: int) -> str:

@@ -145,13 +145,15 @@ class Readmission:
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """Nothing more is expected of a store, or of one till, after a date. It never touches takings."""
+    """Nothing more is expected of a store, of one till, or of one of its lives, after a date. It never touches takings."""
 
     store: int
     till: int = 0
     """0: the whole store."""
     last_day: datetime.date = _FIRST_DAY
     note: str = ""
+    life: str = ""
+    """The incarnation; empty: every life of the till."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +393,13 @@ class Directory:
             key=lambda one: (one.till or 0, incarnations.split(one.incarnation)),
         )
 
+    def expects(self, store: int, till: int, life: str, date: datetime.date) -> bool:
+        """Whether more may still come of a life of a till for a date: no closure says otherwise."""
+        return not any(
+            one.store == store and one.till in (0, till) and one.life in ("", life) and one.last_day < date
+            for one in self.closures
+        )
+
     def next_incarnation(self, letter: str, name: str) -> str:
         """The life that the office ``letter`` would give replica ``name`` next."""
         lives = (chain[0].incarnation for chain in self.chains.values() if chain[0].name == name)
@@ -398,7 +407,16 @@ class Directory:
 
     def next_letter(self) -> str:
         """The letter for a further head office; letters of offices that are gone are never used again."""
-        return incarnations.next_letter(chain[-1].letter for chain in self.chains.values())
+        return incarnations.next_letter(self.letters())
+
+    def letters(self) -> frozenset[str]:
+        """The letters of every head office that is known here, whether it still takes part or not."""
+        return frozenset(chain[-1].letter for chain in self.chains.values())
+
+    def offices(self) -> list[Certificate]:
+        """The head offices that take part, by letter."""
+        found = [chain[0] for author, chain in self.chains.items() if self.takes_part(author)]
+        return sorted((one for one in found if one.role is Role.OFFICE), key=lambda one: (len(one.letter), one.letter))
 
     def refuse_taken(self, certificate: Certificate) -> None:
         """Raise ``RosterError`` if this author's id, or this life of this replica, is another's already."""

@@ -48,7 +48,7 @@ records: st.SearchStrategy[Record] = st.one_of(
     st.builds(ProgrammeRecord, texts, days, st.sampled_from(BalanceKind), numbers, numbers, numbers, texts, numbers),
     st.builds(Revocation, authors, st.sampled_from(Why), blobs, st.none() | authors, texts),
     st.builds(Readmission, authors, blobs, texts),
-    st.builds(Closure, numbers, numbers, days, texts),
+    st.builds(Closure, numbers, numbers, days, texts, texts),
     st.builds(SealedKey, texts, st.binary(max_size=32), st.binary(max_size=100)),
 )
 
@@ -194,6 +194,27 @@ def test_a_letter_is_never_used_again_even_if_its_office_is_gone() -> None:
     directory = Directory.build(OURS.root, [element(OFFICE)], [gone])
     assert not directory.takes_part(office_b.author)
     assert directory.next_letter() == "c"
+
+
+def test_a_letter_that_nobody_remembers_is_not_used_again_where_a_later_one_is_known() -> None:
+    office_c = certificates.issue_office(OURS.root, OURS.root_key, key(71).public, "c")
+    directory = Directory.build(OURS.root, [element(OFFICE), element(Enrolment((office_c.der,)))])
+    assert directory.letters() == {"a", "c"}
+    assert directory.next_letter() == "d"
+
+
+def test_a_closure_ends_what_is_expected_of_a_store_of_a_till_or_of_one_of_its_lives() -> None:
+    on = datetime.date(2026, 11, 20)
+    before, after = on - datetime.timedelta(days=1), on + datetime.timedelta(days=1)
+    closures = [Closure(12, 3, on, life="a1"), Closure(12, 4, on), Closure(13, last_day=on)]
+    directory = Directory.build(OURS.root, map(element, closures))
+    silent = {
+        (store, till, life)
+        for store, till, life in [(12, 3, "a1"), (12, 3, "a2"), (12, 4, "b7"), (12, 5, "a1"), (13, 1, "a1")]
+        if not directory.expects(store, till, life, after)
+    }
+    assert silent == {(12, 3, "a1"), (12, 4, "b7"), (13, 1, "a1")}
+    assert all(directory.expects(*one, date) for one in silent for date in (before, on))
 
 
 def test_a_stores_terms_hold_from_their_date_on() -> None:
