@@ -1,12 +1,11 @@
 """The catalogue at a till: projected into views, so that nothing of it has to stay in memory.
 
     b"product/" ‖ product: 8 bytes                        →  CBOR map of its facts: {"name": "Milk 1 l", "price//0": [119, 0], …}
-    b"code/" ‖ code ‖ b"/" ‖ source                       →  ids of the products that it means (8 bytes each, ascending)
+    b"code/" …                                            →  see ``crdt_pos.code_views``
     b"word/" …                                            →  see ``crdt_pos.words``
     b"tax/" ‖ code: 8 bytes ‖ from ms: 8 bytes            →  millionths, as CBOR
 
-A source is ``c`` and the shard's two bytes: several may say what one code means, and each takes back only what it said.
-The smallest id answers; the others are shown as a conflict. Only products that a batch changes are projected again.
+Only products that a batch changes are projected again. What stores claim is projected with it: ``crdt_pos.claims_views``.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from crdt_pos import catalogue, words
+from crdt_pos import catalogue, claims_views, code_views, words
 from crdt_pos.catalogue import Change
 from crdt_pos.money import RATE_PPM_MAX
 from crdt_pos.products import Component, Price, Product
 from crdt_pos.schema import CATALOGUE
 from gossip.document import Document
-from gossip.entry import Entry, FeedId
+from gossip.entry import Entry
 from gossip.log import Arrival, Log, Reader, View
 from merge_rules import canonical
 from merge_rules.document_yjs import OpenDocument
@@ -30,7 +29,6 @@ from merge_rules.lattice import Author
 from peers.keys import SecretKey
 
 PRODUCT: Final = b"product/"
-CODE: Final = b"code/"
 TAX: Final = b"tax/"
 _ID_BYTES: Final = 8
 _FEW_KEYS: Final = 200
@@ -41,7 +39,7 @@ Facts = dict[str, Any]
 
 
 def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
-    """The views that the ``catalogue`` entries of a batch change, to be appended with it in one transaction.
+    """The views that the ``catalogue`` and ``claims`` entries of a batch change, to be appended with it in one transaction.
 
     Entries that will wait for a missing one before them count when they are appended, not now.
     """
@@ -52,7 +50,7 @@ def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
             views.update(_tax_views(changed))
         else:
             views.update(_product_views(reader, shard, changed, index))
-    return [*views.items(), *index.views()]
+    return [*views.items(), *index.views(), *claims_views.derive(reader, arrivals)]
 
 
 def append(log: Log, key: SecretKey, author: Author, changes: Iterable[Change], now_ms: int) -> int:
@@ -95,21 +93,7 @@ def _changes(reader: Reader, arrivals: Sequence[Arrival]) -> Iterator[tuple[int,
     for document, entries in fresh.items():
         shard = document.keys[0] if document.keys else None
         if isinstance(shard, int) and 0 <= shard <= catalogue.PRODUCT_SHARDS:
-            yield shard, _changed(reader, shard, _connected(reader, entries))
-
-
-def _connected(reader: Reader, entries: Iterable[Entry]) -> list[Entry]:
-    """Those whose predecessors are all here or in the batch."""
-    heads: dict[Author, int] = {}
-    connected: list[Entry] = []
-    for entry in sorted(entries, key=lambda entry: (entry.author, entry.seq)):
-        feed = FeedId(entry.document, entry.author)
-        if entry.author not in heads:
-            heads[entry.author] = max((head.seq for head in reader.heads(feed)), default=0)
-        if entry.seq <= heads[entry.author] + 1:
-            heads[entry.author] = max(heads[entry.author], entry.seq)
-            connected.append(entry)
-    return connected
+            yield shard, _changed(reader, shard, claims_views.connected(reader, entries))
 
 
 def _changed(reader: Reader, shard: int, entries: Sequence[Entry]) -> Keys:
@@ -155,7 +139,7 @@ def _product_views(reader: Reader, shard: int, changed: Keys, index: words.Chang
         index.replace(shard, product, _weights(old), _weights(new))
         _move_codes(reader, shard, product, _codes(old), _codes(new), codes)
     for code, products in codes.items():
-        yield _code_key(code, shard), b"".join(p.to_bytes(_ID_BYTES, "big") for p in sorted(products)) or None
+        yield code_views.view(code, code_views.shard_source(shard), products)
 
 
 def _by_product(changed: Keys) -> dict[int, dict[str, bytes | None]]:
@@ -184,7 +168,7 @@ def _move_codes(
 ) -> None:
     for code in old ^ new:
         if code not in codes:
-            codes[code] = set(_ids(reader.view(_code_key(code, shard)) or b""))
+            codes[code] = set(code_views.said_by(reader, code, code_views.shard_source(shard)))
         if code in new:
             codes[code].add(product)
         else:
@@ -218,14 +202,6 @@ def read_facts(reader: Reader, product: int) -> Facts:
     return {} if held is None else cast("Facts", canonical.decode(held))
 
 
-def find_code(reader: Reader, code: str) -> list[int]:
-    """The products that ``code`` means, smallest id first; more than one is a conflict for a person."""
-    if not catalogue.is_code(code):
-        return []
-    found = {product for _, value in reader.views(CODE + code.encode() + b"/") for product in _ids(value)}
-    return sorted(found)
-
-
 def products(reader: Reader) -> Iterator[int]:
     """Every product that is known here, ascending."""
     for key, _ in reader.views(PRODUCT):
@@ -236,10 +212,12 @@ def products(reader: Reader) -> Iterator[int]:
 class CatalogueProducts:
     """The catalogue's views as the till reads them; keeps nothing in memory.
 
-    ``currency`` is the store's: prices in another do not exist here.
+    ``currency`` is the store's: prices in another do not exist here. ``store`` is where the till stands: of a code that is
+    claimed for several products its own store's comes first.
     """
 
     currency: str = ""
+    store: int | None = None
 
     def find(self, reader: Reader, product: int) -> Product | None:
         """The product, or ``None``."""
@@ -262,8 +240,18 @@ class CatalogueProducts:
         return rate
 
     def by_code(self, reader: Reader, code: str) -> list[Product]:
-        """The products of a scanned code, smallest id first; empty for an unknown code."""
-        return [found for product in find_code(reader, code) if (found := self.find(reader, product))]
+        """The products of a scanned code; empty for an unknown code.
+
+        The first is what the code sells: what the own store claims, else the smallest id. Those without a price here
+        come last, since a code that several stores claim need not be sold in every currency.
+        """
+        found = [one for product in code_views.find(reader, code, self.store) if (one := self._sold(reader, product))]
+        return sorted(found, key=lambda product: not product.prices) if len(found) > 1 else found
+
+    def _sold(self, reader: Reader, product: int) -> Product | None:
+        # The catalogue gives a retired product no code; a claim of it may still stand.
+        facts = read_facts(reader, product)
+        return self.product(product, facts) if facts and "retired" not in facts else None
 
     def by_words(self, reader: Reader, text: str, limit: int = 20) -> list[Product]:
         """The best ``limit`` products that have every word of ``text``, or a word that begins with it."""
@@ -324,12 +312,3 @@ def _value(encoded: bytes | None) -> object:
         return None if encoded is None else cast("list[object]", canonical.decode(_ARRAY_OF_ONE + encoded))[0]
     except NotCanonical:
         return None
-
-
-def _ids(encoded: bytes) -> Iterator[int]:
-    for at in range(0, len(encoded), _ID_BYTES):
-        yield int.from_bytes(encoded[at : at + _ID_BYTES], "big")
-
-
-def _code_key(code: str, shard: int) -> bytes:
-    return CODE + code.encode() + b"/c" + shard.to_bytes(2, "big")
