@@ -1,0 +1,289 @@
+"""A company whose replicas each live on a machine of their own, in a network of real cables.
+
+    1-1 ─┐                            ┌─ 2-1
+    1-2 ─┼─ switch-1 ─┐          ┌─ switch-2 ─┼─ 2-2
+    1-3 ─┘            └─ world ──┘            └─ 2-3
+                           │
+                        office-a
+
+Each is a place of ``Wires``: the tills of a store share a switch and find each other by multicast, as they do anywhere; the
+world is a router that every store's uplink and the head office's line end at. Store 3's till 2 is 10.12.3.2, the head office
+10.12.0.1; tills know nobody's address but the head office's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crdt_pos import catalogue, cli, enrolment
+from crdt_pos.clock import system_ms
+from crdt_pos.folder import OFFICE_PORT, Folder, Settings, open_folder
+from crdt_pos.local import SOCKET_NAME
+from crdt_pos.looking import Looked, look
+from crdt_pos.products import Price, Product
+from gossip.log import Reader
+from gossip.tls import Address
+from peers.permissions import Role
+from peers.roster import StoreRecord
+from tests.town.wires import Wires
+from tools.town import Process, Town
+
+OFFICE = "office-a"
+WORLD = "world"
+CARD = "eth0"
+"""The network card of every till and office."""
+UP = "up"
+"""A switch's port of the store's uplink."""
+OFFICE_HOST = "10.12.0.1"
+PRICES = {1: 119, 2: 250, 3: 1999}
+POLL_S = 0.05
+
+
+class TownFailed(AssertionError):
+    """Something did not come about in time; the text says what, and what was there instead."""
+
+
+def host(store: int, till: int) -> str:
+    return f"10.12.{store}.{till}"
+
+
+def settings(**fields: Any) -> Settings:
+    """A till's as a shopkeeper leaves them: any free port, the head office's address, multicast."""
+    return Settings(**{"listen": Address("", 0), "peers": (Address(OFFICE_HOST, OFFICE_PORT),), **fields})
+
+
+@dataclass
+class Wired:
+    """The replicas by name (``office-a``, ``1-3``), their processes, and what of their network is cut."""
+
+    wires: Wires
+    town: Town
+    folders: dict[str, Folder] = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+    """Tills whose cable is pulled."""
+    cut_off: set[int] = field(default_factory=set)
+    """Stores whose uplink is pulled."""
+    lives: int = 0
+
+    @classmethod
+    def found(cls, wires: Wires, at: Path, stores: int, tills: int, company: str = "Corner Shops") -> Wired:
+        """Stores 1, 2, … with so many tills each. Nothing runs."""
+        town = Town.found(at, company, [], 0, Settings(Address("", OFFICE_PORT)))
+        made = cls(wires, town, {OFFICE: town.office})
+        wires.router(WORLD)
+        made._machine(OFFICE, (WORLD, OFFICE), OFFICE_HOST)
+        wires.do(WORLD, f"ip address add 10.12.0.254/24 dev {OFFICE}")
+        changes = [catalogue.tax_change(1, 70_000)]
+        for number, cents in PRICES.items():
+            product = Product(number, f"Product {number}", prices=(Price(cents),), tax_code=1)
+            changes += catalogue.product_changes(product)
+        town.write_catalogue(changes)
+        for store in range(1, stores + 1):
+            record = StoreRecord(store, legal_entity="Corner Shops Ltd", currency="EUR")
+            enrolment.add_store(town.office, record, system_ms())
+            wires.bridge(switch(store))
+            wires.cable((WORLD, f"store-{store}"), (switch(store), UP))
+            wires.do(WORLD, f"ip address add {host(store, 254)}/24 dev store-{store}")
+            for till in range(1, tills + 1):
+                made.enrol(store, till)
+        return made
+
+    def enrol(self, store: int, till: int, **fields: Any) -> None:
+        """A new till, on a machine at its store's switch."""
+        name, path = f"{store}-{till}", self.town.at / f"till-{store}-{till}"
+        made = enrolment.enrol_till(self.town.office, store, till, path, settings(**fields), system_ms())
+        self.folders[name] = made
+        self._machine(name, (switch(store), name), host(store, till))
+
+    def enrol_again(self, name: str) -> None:
+        """Give a till another life, as its shopkeeper does: by the command, at the head office."""
+        self.lives += 1
+        store, till = name.split("-")
+        path = self.town.at / f"till-{name}-life-{self.lives + 1}"
+        words = ["till", "enrol", "--again", "--office", self.town.office.path, "--store", store, "--till", till]
+        words += ["--at", path, "--peer", f"{OFFICE_HOST}:{OFFICE_PORT}"]
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = cli.run([str(word) for word in words])
+        if code:
+            raise TownFailed(f"{name} is not enrolled again: {said.getvalue()}")
+        self.folders[name] = open_folder(path)
+
+    def _machine(self, name: str, port: tuple[str, str], its_host: str) -> None:
+        self.wires.place(name)
+        self.wires.cable(port, (name, CARD))
+        self.address(name, its_host)
+
+    def address(self, name: str, its_host: str) -> None:
+        """Give a machine this address, and no other; its way into the world is its network's .254."""
+        gate = its_host.rpartition(".")[0] + ".254"
+        self.wires.do(
+            name,
+            f"ip address flush dev {CARD}",
+            f"ip address add {its_host}/24 dev {CARD}",
+            f"ip route add default via {gate} dev {CARD}",
+        )
+
+    def tills(self, store: int | None = None) -> list[str]:
+        """Names of the tills, ascending."""
+        return sorted(name for name in self.folders if name != OFFICE and store in (None, store_of(name)))
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def start(self, *names: str) -> None:
+        """Start these; nobody waits for them."""
+        for name in names:
+            role = str(self.folders[name].certificate.role)
+            process = Process(role, [self.folders[name]], prefix=self.wires.at(name))
+            process.start()
+            self.processes[name] = process
+        self.town.processes = list(self.processes.values())
+
+    def runs(self, name: str) -> bool:
+        """Whether its process has been started and not stopped."""
+        return name in self.processes and self.processes[name].running is not None
+
+    def is_up(self, name: str) -> bool:
+        """Whether it answers."""
+        if not self.runs(name):
+            return False
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.folders[name].path / SOCKET_NAME))
+            except OSError:
+                return False
+        return True
+
+    def stop(self, name: str) -> int:
+        """SIGTERM, and wait; the exit code."""
+        self.town.hang_up(self.folders[name])
+        return self.processes[name].stop()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and wait."""
+        self.town.hang_up(self.folders[name])
+        self.processes[name].kill()
+
+    def destroy(self, name: str) -> None:
+        """SIGKILL, and its folder is gone."""
+        self.kill(name)
+        shutil.rmtree(self.folders[name].path)
+
+    def close(self) -> None:
+        """Stop every process."""
+        for name in self.folders:
+            self.town.hang_up(self.folders[name])
+        for process in self.processes.values():
+            process.kill()
+
+    # --- cables ------------------------------------------------------------------------------------------------------
+
+    def pull(self, till: str) -> None:
+        """Pull a till's cable at its switch."""
+        self.wires.pull(switch(store_of(till)), till)
+        self.cut.add(till)
+
+    def plug(self, till: str) -> None:
+        """Plug it in again."""
+        self.wires.plug(switch(store_of(till)), till)
+        self.cut.discard(till)
+
+    def pull_uplink(self, store: int) -> None:
+        """Cut a store off from the world."""
+        self.wires.pull(switch(store), UP)
+        self.cut_off.add(store)
+
+    def plug_uplink(self, store: int) -> None:
+        """Connect it again."""
+        self.wires.plug(switch(store), UP)
+        self.cut_off.discard(store)
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    def call(self, name: str, do: str, **fields: object) -> dict[str, Any]:
+        """Ask a running replica over its local socket."""
+        return self.town.client(self.folders[name]).call(do, **fields)
+
+    def connections(self, name: str) -> dict[str, Any]:
+        """What a replica says of its sessions."""
+        return self.call(name, "status" if name == OFFICE else "connections")
+
+    def peers(self, name: str) -> set[str]:
+        """With whom it has a session."""
+        return {session["peer"] for session in self.connections(name)["sessions"]}
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[tuple[Looked, Reader]]:
+        """What is on its disk now."""
+        with look(self.folders[name].path) as looked, looked.log.read() as reader:
+            yield looked, reader
+
+    # --- waiting -----------------------------------------------------------------------------------------------------
+
+    def until(
+        self,
+        missing: Callable[[], Iterable[str]],
+        what: str,
+        timeout_s: float = 60.0,
+        meanwhile: Callable[[], object] = lambda: time.sleep(POLL_S),
+    ) -> None:
+        """Wait until nothing is missing. Raises ``TownFailed`` with what still is, and how everybody is connected."""
+        deadline = time.monotonic() + timeout_s
+        while left := list(missing()):
+            for process in self.processes.values():
+                process.check()
+            if time.monotonic() > deadline:
+                raise TownFailed("\n".join([f"{what} took longer than {timeout_s:g} s:", *left, *self.state()]))
+            meanwhile()
+
+    def until_up(self, *names: str, meanwhile: Callable[[], object] = lambda: time.sleep(POLL_S)) -> None:
+        """Wait until these answer."""
+        self.until(
+            lambda: [f"{name} does not answer" for name in names if not self.is_up(name)], "Starting", 60.0, meanwhile
+        )
+
+    def until_sessions(self, *pairs: tuple[str, str], timeout_s: float = 60.0) -> None:
+        """Wait until the first of each pair has a session with the second."""
+
+        def missing() -> Iterator[str]:
+            for one, other in pairs:
+                if other not in self.peers(one):
+                    yield f"{one} has no session with {other}"
+
+        self.until(missing, "Connecting", timeout_s)
+
+    def state(self) -> Iterator[str]:
+        """How everybody is connected, a line each, and the last words of their logs."""
+        yield f"cables pulled: {sorted(self.cut) or 'none'}, stores cut off: {sorted(self.cut_off) or 'none'}"
+        for name, folder in sorted(self.folders.items()):
+            if not self.is_up(name):
+                yield f"{name}: {'does not answer' if self.runs(name) else 'is stopped'}"
+                continue
+            said = self.connections(name)
+            sessions = ", ".join(one["peer"] + ("" if one["caught_up"] else "…") for one in said["sessions"])
+            yield f"{name} at {said['listening']}: {sessions or 'nobody'}; {said['trouble']} {said['unreachable'] or ''}"
+            log = (folder.path / "run.log").read_text(errors="replace").splitlines()
+            yield from (f"    {line}" for line in log[-6:])
+
+
+def switch(store: int) -> str:
+    """The place that is a store's switch."""
+    return f"switch-{store}"
+
+
+def store_of(till: str) -> int:
+    return int(till.partition("-")[0])
+
+
+def is_office(folder: Folder) -> bool:
+    return folder.certificate.role is Role.OFFICE
