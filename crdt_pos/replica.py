@@ -371,6 +371,12 @@ class RunningReplica:
         """Run an act that may append, off the event loop, one at a time."""
         return await self.node.write(act)
 
+    async def state(self, act: Callable[[], T]) -> T:
+        """Run an act that may write in the roster, and let the sessions follow from it."""
+        result = await self.node.write(act)
+        self._roster_changed()
+        return result
+
     async def look(self, read: Callable[[Reader], T]) -> T:
         """Run a read on a snapshot, off the event loop."""
 
