@@ -196,6 +196,12 @@ def tax_key(code: int, valid_from_ms: int) -> bytes:
     return TAX + code.to_bytes(8, "big") + valid_from_ms.to_bytes(8, "big")
 
 
+def tax_rates_ppm(reader: Reader, ms: int) -> dict[int, int]:
+    """Every tax code with its rate at ``ms``, in millionths."""
+    codes = dict.fromkeys(int.from_bytes(key[len(TAX) : -8], "big") for key, _ in reader.views(TAX))
+    return {code: CatalogueProducts().tax_rate_ppm(reader, code, ms) for code in codes}
+
+
 def read_facts(reader: Reader, product: int) -> Facts:
     """What the catalogue says of a product; empty for an unknown one."""
     held = reader.view(product_key(product))

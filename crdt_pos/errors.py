@@ -11,6 +11,7 @@ CrdtPosError
 ├── FolderError          a replica's folder that cannot be used as it is
 ├── EnrolmentRefused     a company, office, store or till that cannot be enrolled like this
 ├── ProductFileWrong     a list of products that cannot be read; the sentence names the line
+├── ProductRefused       a product or a claim that cannot be made or taken back like this
 └── NothingHere          what was asked for is not in this replica's log; the sentence says what is
 """
 
@@ -117,6 +118,10 @@ class EnrolmentRefused(CrdtPosError):
 
 class ProductFileWrong(CrdtPosError):
     """A list of products cannot be read: one sentence with the line. Nothing was written."""
+
+
+class ProductRefused(CrdtPosError):
+    """A product or a claim cannot be made or taken back like this: one sentence that says why. Nothing was written."""
 
 
 class NothingHere(CrdtPosError):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from crdt_pos import journal, undoing
+from crdt_pos import claiming, journal, new_product, undoing
 from crdt_pos.balance import Balance
 from crdt_pos.basket import PROGRAMME_OF, checked_sum, settle, sold_line, tax_lines, tender_line, with_taxes
 from crdt_pos.day import Day, fold
@@ -28,7 +28,8 @@ from crdt_pos.errors import (
 )
 from crdt_pos.identity import Identity, Now
 from crdt_pos.money import AMOUNT_MAX
-from crdt_pos.products import Products, ProductTable
+from crdt_pos.new_product import NewProduct
+from crdt_pos.products import Product, Products, ProductTable
 from crdt_pos.receipt import (
     ACCOUNT_BYTES,
     AccountMovement,
@@ -338,6 +339,30 @@ class Till:
         """Goods arrive from another store."""
         return self._move_stock(StockAct.TRANSFERRED_IN, lines, once, reference=reference, other_store=from_store)
 
+    # ---- products and their codes ---------------------------------------------------------------------------------------
+
+    def new_product(self, wanted: NewProduct) -> Product:
+        """Make a product that nobody has listed, sold here at once. Raises ``ProductRefused``. No date need be open."""
+        with self._turn(open_date=False) as turn:
+            who, currency = self._identity, turn.terms.currency.code
+            product, batch = new_product.make(turn.reader, self._writer, who.store, wanted, currency, turn.now.ms)
+            turn.take(batch.arrivals, batch.views)
+        return product
+
+    def claim(self, code: str, product: int) -> int:
+        """This store says that a code means a product; how many entries were signed. Raises ``ProductRefused``."""
+        with self._turn(open_date=False) as turn:
+            batch = claiming.claim(turn.reader, self._writer, self._identity.store, code, product, turn.now.ms)
+            turn.take(batch.arrivals, batch.views)
+        return len(batch.arrivals)
+
+    def retract(self, code: str, product: int) -> int:
+        """This store takes that back, whichever of its tills said so. Raises ``ProductRefused``."""
+        with self._turn(open_date=False) as turn:
+            batch = claiming.retract(turn.reader, self._writer, [self._identity.store], code, product, turn.now.ms)
+            turn.take(batch.arrivals, batch.views)
+        return len(batch.arrivals)
+
     # ---- reading, and rights --------------------------------------------------------------------------------------------
 
     def receipt(self, number: str) -> Receipt | None:
@@ -400,6 +425,10 @@ class Till:
             taxes=taxes,
             member=member,
         )
+
+    @property
+    def _writer(self) -> claiming.Writer:
+        return claiming.Writer(self._identity.key, self._identity.author)
 
     def _current_terms(self) -> Terms:
         return self._terms() if callable(self._terms) else self._terms

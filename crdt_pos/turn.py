@@ -119,6 +119,11 @@ class Turn:
         self.state = replace(self.state, published=state.seq)
         return entry
 
+    def take(self, arrivals: Sequence[Arrival], views: Sequence[View]) -> None:
+        """Append these, too: entries that are signed already, of documents that no other act of a till signs in."""
+        self.arrivals.extend(arrivals)
+        self.views.extend(views)
+
     def batch(self) -> tuple[Sequence[Arrival], Sequence[View]]:
         """What to append."""
         return self.arrivals, [*self.views, self.state.view()]
