@@ -148,6 +148,11 @@ class Cabled:
         for till, office in self._wan(store):
             self.mend(till, office)
 
+    @staticmethod
+    def is_wan(ends: Ends) -> bool:
+        """Whether a cable leads to a head office."""
+        return any(_is_office(name) for name in ends)
+
     def _wan(self, store: int) -> list[Ends]:
         offices = [name for name in self.folders if _is_office(name)]
         return [(till, office) for till in self.tills(store) for office in offices]

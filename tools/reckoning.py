@@ -16,23 +16,8 @@ from crdt_pos.schema import SCHEMA
 from gossip.log_lmdb import LmdbLog
 from tools.selling import Ledger
 from tools.town import Town
+from tools.traffic import Traffic
 from tools.truth import Truth
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Between one till and head offices, TLS records of both directions counted."""
-
-    sent_bytes: int = 0
-    received_bytes: int = 0
-    messages: int = 0
-
-    def minus(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.sent_bytes - other.sent_bytes,
-            self.received_bytes - other.received_bytes,
-            self.messages - other.messages,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +27,22 @@ class StoreResult:
     store: int
     baskets: int
     data_minor: int
+    extra_minor: int
+    """Sold beside the data."""
     office_minor: int
     tills_minor: Mapping[str, int]
     stock_drift: int
     """Sum over products of the difference between the books' stock and received − sold of the data."""
     final: bool
     wan_bytes_per_till_day: int
-    wan_messages_per_till_day: int
+    wan_messages_per_till_day: int | None
 
     @property
     def right(self) -> bool:
         """Whether every figure is what it must be."""
-        right = self.final and not self.stock_drift and self.office_minor == self.data_minor
-        return right and all(minor == self.data_minor for minor in self.tills_minor.values())
+        due_minor = self.data_minor + self.extra_minor
+        right = self.final and not self.stock_drift and self.office_minor == due_minor
+        return right and all(minor == due_minor for minor in self.tills_minor.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +104,25 @@ def reckon(
     for store, at_office in by_store.items():
         own = {place: folder for place, folder in town.tills.items() if place[0] == store}
         query = Query(*period, store=store)
-        bytes_wan = sum(traffic[place].sent_bytes + traffic[place].received_bytes for place in own)
+        messages = [traffic[place].messages for place in own]
         rows.append(
             StoreResult(
                 store,
                 sum(count for (number, _), count in truth.baskets.items() if number == store),
                 sum(minor for (number, _), minor in truth.takings_minor.items() if number == store),
+                sum(extra.total_minor for extra in ledger.extras if extra.store == store),
                 _takings(at_office),
                 {folder.certificate.name: _takings(read_books(folder, query)) for folder in own.values()},
                 _drift(at_office, truth, ledger, store),
                 not any(account.waiting for account in at_office.accounts),
-                bytes_wan // (len(own) * days),
-                sum(traffic[place].messages for place in own) // (len(own) * days),
+                sum(traffic[place].bytes for place in own) // (len(own) * days),
+                None if None in messages else sum(one or 0 for one in messages) // (len(own) * days),
             )
         )
     points = next((owed for owed in whole.owed if owed.programme == "points"), None)
     return Result(
         tuple(rows),
-        sum(truth.points.values()),
+        sum(truth.points.values()) + sum(extra.points for extra in ledger.extras),
         points.earned if points else 0,
         ledger.redeemed,
         points.redeemed if points else 0,
@@ -153,4 +142,7 @@ def _drift(found: Books, truth: Truth, ledger: Ledger, store: int) -> int:
     stock = Counter({row.product: row.stock for account in found.accounts for row in account.goods})
     due = Counter({product: amount for (number, product), amount in ledger.received.items() if number == store})
     due.subtract({product: sold for (number, product), sold in truth.quantity.items() if number == store})
+    for extra in ledger.extras:
+        if extra.store == store:
+            due[extra.product] -= extra.quantity
     return sum(abs(stock[product] - due[product]) for product in set(stock) | set(due))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -27,6 +27,17 @@ Place = tuple[int, int]
 """Store and till."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A sale that is not in the data: somebody bought something in the course of what happened to the shops."""
+
+    store: int
+    product: int
+    quantity: int
+    total_minor: int
+    points: int
+
+
 @dataclass(slots=True)
 class Ledger:
     """What the driver knows of the acts that it asked for and that were acknowledged."""
@@ -41,6 +52,23 @@ class Ledger:
     """Per store and product."""
     visits: Counter[int] = field(default_factory=Counter[int])
     """Baskets per household."""
+    extras: list[Extra] = field(default_factory=list[Extra])
+    numbers: list[str] = field(default_factory=list[str])
+    """Of every receipt that a till gave."""
+
+    def note_extra(self, store: int, row: ProductRow, quantity: int, receipt: Mapping[str, Any], member: bytes) -> None:
+        """Note a sale of one product of the catalogue beside the data."""
+        total_minor = cast("int", receipt["due_minor"])
+        rate_ppm = data.TAX_RATES_PPM[row.tax_code]
+        tax_minor = (2 * total_minor * rate_ppm + 1_000_000 + rate_ppm) // (2 * (1_000_000 + rate_ppm))
+        points = (total_minor - tax_minor) // 100 if member else 0
+        self.extras.append(Extra(store, row.product, quantity, total_minor, points))
+        self.note(receipt)
+
+    def note(self, receipt: Mapping[str, Any]) -> None:
+        """Note a receipt: its number, and the points that it redeemed."""
+        self.numbers.append(receipt["number"])
+        self.redeemed += sum(movement["redeemed"] for movement in receipt["movements"])
 
 
 def account_of(household: int) -> bytes:
@@ -146,8 +174,7 @@ def _sell(client: LocalClient, basket: Basket, ledger: Ledger) -> None:
         ledger.redemptions_short += 1
         points = min(points, cast("int", refusal.answer["here"]))
         answer = _call(client, basket, lines, member, points)
-    movements = cast("list[dict[str, Any]]", answer["receipt"]["movements"])
-    ledger.redeemed += sum(movement["redeemed"] for movement in movements)
+    ledger.note(answer["receipt"])
 
 
 def _call(

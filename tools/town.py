@@ -212,9 +212,9 @@ class Town:
             self.stop()
 
 
-def loopback_settings() -> Settings:
+def loopback_settings(wan: str = "live") -> Settings:
     """Any free port on the loopback interface, found by multicast there."""
-    return Settings(Address(LOOPBACK, 0), interfaces=(LOOPBACK,))
+    return Settings(Address(LOOPBACK, 0), wan=wan, interfaces=(LOOPBACK,))
 
 
 def cores() -> int:
