@@ -42,7 +42,7 @@ RANGES := 2017-01-01,2017-01-01,5,2 2018-01-01,2018-01-01,3,1 2017-12-31,2018-01
 	2017-11-05,2017-11-06,5,2 2017-11-22,2017-11-24,4,2 2017-04-15,2017-04-28,1,1 2017-12-23,2017-12-23,457,1
 ranges: $(VENV)/demo
 	@for range in $(RANGES); do IFS=,; set -- $$range; unset IFS; \
-		$(BIN)/crdt-pos demo --from $$1 --to $$2 --stores $$3 --tills $$4 --at $(DEMO_AT) >$(DEMO_AT).log 2>&1 \
+		$(BIN)/crdt-pos demo --calm --from $$1 --to $$2 --stores $$3 --tills $$4 --at $(DEMO_AT) >$(DEMO_AT).log 2>&1 \
 		&& echo "$$1 to $$2, $$3 stores, $$4 tills: to the cent" || { tail -n 30 $(DEMO_AT).log; exit 1; }; done; rm -f $(DEMO_AT).log
 
 # strace records what a till writes and syncs, for the power-cut test; faketime gives a till another clock.
