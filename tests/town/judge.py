@@ -1,0 +1,186 @@
+"""Whether every disk says what was acknowledged, read folder by folder: money, goods, points, and equal heads in every scope.
+
+``complaints`` names who says what instead; none means that all agree with the cashiers and with each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from crdt_pos import books
+from crdt_pos.books import Books, Query, TillDay
+from crdt_pos.errors import NothingHere
+from crdt_pos.looking import Looked, identities
+from crdt_pos.schema import BALANCE, FORKS
+from gossip.document import Document
+from gossip.entry import Hash
+from gossip.log import Reader
+from merge_rules.counter_bounded import CounterBounded
+from merge_rules.lattice import Author
+from peers.permissions import readable_scopes
+from tests.town.ledger import Ledger, Life, Place, Sum
+from tests.town.wired import OFFICE, Wired, store_of
+
+Heads = dict[str, tuple[Hash, ...]]
+"""Of one scope: feed, as a person reads it → the hashes of its heads."""
+
+
+@dataclass
+class Said:
+    """What one folder says."""
+
+    name: str
+    books: Books | None
+    points: dict[Place, tuple[Counter[str], Counter[str]]]
+    """By life: points earned and redeemed, by account."""
+    heads: dict[str, Heads]
+    """By scope that this replica may read."""
+    proofs: int
+    """Of authors that contradict themselves."""
+
+    @property
+    def days(self) -> dict[Place, TillDay]:
+        accounts = self.books.accounts if self.books else ()
+        return {(day.name, day.incarnation): day for account in accounts for day in account.days}
+
+    def stock(self) -> dict[int, int]:
+        """By product, over everything this replica knows."""
+        accounts = self.books.accounts if self.books else ()
+        return {row.product: row.stock for account in accounts for row in account.goods}
+
+
+def complaints(town: Wired, ledger: Ledger) -> list[str]:
+    """What is wrong in these folders. Reads them all."""
+    said = [_read(town, name) for name in sorted(town.folders)]
+    found = [text for one in said for text in (*_money(one, ledger), *_points(one, ledger))]
+    return found + [text for store in _stores(town) for text in _same_days(said, ledger, store)] + list(_heads(said))
+
+
+def _read(town: Wired, name: str) -> Said:
+    with town.reading(name) as (looked, reader):
+        try:
+            found = books.read(reader, looked.directory, Query(), identities(reader))
+        except NothingHere:
+            found = None
+        certificate = looked.folder.certificate
+        scopes = readable_scopes(certificate.role, certificate.store, frozenset(_stores(town)))
+        heads = {str(scope): _scope(looked, reader, scope) for scope in sorted(scopes)}
+        proofs = sum(len(reader.heads(reader.feed_at(key))) for key, _ in reader.feeds("company") if _is_proof(reader, key))
+        return Said(name, found, _points_of(looked, reader), heads, proofs)
+
+
+def _is_proof(reader: Reader, key: bytes) -> bool:
+    return reader.feed_at(key).document == Document(FORKS, 0, ())
+
+
+def _scope(looked: Looked, reader: Reader, scope: str) -> Heads:
+    found: Heads = {}
+    for key, heads in reader.feeds(scope):
+        feed = reader.feed_at(key)
+        found[f"{feed.document} of {looked.name_of(feed.author)}"] = tuple(sorted(head.hash for head in heads))
+    return found
+
+
+def _points_of(looked: Looked, reader: Reader) -> dict[Place, tuple[Counter[str], Counter[str]]]:
+    found: dict[Place, tuple[Counter[str], Counter[str]]] = {}
+    for document in reader.documents(BALANCE):
+        account = document.keys[1]
+        assert isinstance(account, bytes)
+        state = CounterBounded.bottom()
+        for stored in reader.head_entries(document):
+            state = state.join(CounterBounded.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+        for author in state.authors:
+            earned, redeemed = found.setdefault(_place(looked, author), (Counter(), Counter()))
+            earned[account.hex()] += state.earned(author)
+            redeemed[account.hex()] += state.redeemed(author)
+    return found
+
+
+def _place(looked: Looked, author: Author) -> Place:
+    name, _, incarnation = looked.name_of(author).partition(" ")
+    return name, incarnation
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def _money(said: Said, ledger: Ledger) -> Iterator[str]:
+    due = ledger.lives if said.name == OFFICE else ledger.store(store_of(said.name))
+    stock: Counter[int] = Counter()
+    for place, life in sorted(due.items()):
+        day = said.days.get(place)
+        acts = day.covers if day else 0
+        net_minor = day.day.takings_minor - day.day.refunds_minor if day else 0
+        of = f"{said.name} of {' '.join(place)}"
+        if not life.least <= acts <= len(life.acts):
+            yield f"{of}: {acts} acts, acknowledged were {len(life.acts)}, {life.least} of them safe"
+        right = Sum.of(life.acts[:acts])
+        stock.update(right.goods)
+        if net_minor != right.net_minor:
+            yield f"{of}: {net_minor} for {acts} acts, acknowledged was {right.net_minor}"
+        if day and day.disputed:
+            yield f"{of}: disputed"
+    if said.books and not all(account.money.balanced for account in said.books.accounts):
+        yield f"{said.name}: the books do not balance"
+    if said.stock() != stock:
+        yield f"{said.name}: the stock is {said.stock()}, the acts come to {dict(stock)}"
+    if said.proofs:
+        yield f"{said.name}: somebody contradicts itself ({said.proofs} proofs)"
+
+
+def _points(said: Said, ledger: Ledger) -> Iterator[str]:
+    nothing: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    due = ledger.lives if said.name == OFFICE else ledger.store(store_of(said.name))
+    for place, life in sorted(due.items()):
+        for account in ledger.accounts:
+            earned, redeemed = (counts[account] for counts in said.points.get(place, nothing))
+            if (earned, redeemed) not in _possible(life, account):
+                yield (
+                    f"{said.name} of {' '.join(place)}: {earned} points earned and {redeemed} redeemed by {account}, "
+                    f"acknowledged was one of {sorted(_possible(life, account))}"
+                )
+
+
+def _possible(life: Life, account: str) -> set[tuple[int, int]]:
+    """What the points of one life may be: all of them, or of a life that is over those of a beginning of it."""
+    sums = [Sum.of(life.acts[:acts]) for acts in range(life.least, len(life.acts) + 1)]
+    return {(each.earned[account], each.redeemed[account]) for each in sums}
+
+
+def _same_days(said: list[Said], ledger: Ledger, store: int) -> Iterator[str]:
+    """Everybody who may read a store says the same of each of its lives."""
+    for place in sorted(ledger.store(store)):
+        acts = {
+            one.name: (one.days[place].covers if place in one.days else 0)
+            for one in said
+            if one.name == OFFICE or store_of(one.name) == store
+        }
+        if len(set(acts.values())) > 1:
+            yield f"{' '.join(place)}: not everybody has as many of its acts: {acts}"
+
+
+def _heads(said: list[Said]) -> Iterator[str]:
+    holders: dict[str, list[Said]] = {}
+    for one in said:
+        for scope in one.heads:
+            holders.setdefault(scope, []).append(one)
+    for scope, readers in sorted(holders.items()):
+        for one in readers[1:]:
+            yield from _unequal(scope, readers[0], one)
+
+
+def _unequal(scope: str, one: Said, other: Said) -> Iterator[str]:
+    ours, theirs = one.heads[scope], other.heads[scope]
+    for feed in sorted({*ours, *theirs}):
+        if ours.get(feed) != theirs.get(feed):
+            yield f"{scope}: {feed}: {one.name} has {_short(ours, feed)}, {other.name} has {_short(theirs, feed)}"
+
+
+def _short(heads: Mapping[str, tuple[Hash, ...]], feed: str) -> str:
+    return ", ".join(head.hex()[:8] for head in heads.get(feed, ())) or "nothing"
+
+
+def _stores(town: Wired) -> list[int]:
+    return sorted({store_of(name) for name in town.tills()})

@@ -1,0 +1,184 @@
+"""Three stores with three tills each and a head office, every one on a machine of its own, and everything happens to them.
+
+Cables and uplinks are pulled, processes killed, disks destroyed, in an order that follows from a seed; the cashiers go on. In
+the end every disk that is left says the same, and what was acknowledged, to the cent.
+
+``CRDT_POS_TOWN_SEEDS=7,8,9`` (or ``100-120``) runs others.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.system.shops import run
+from tests.town.cashiers import Cashiers
+from tests.town.judge import complaints
+from tests.town.ledger import Ledger
+from tests.town.wired import OFFICE, Wired, store_of
+from tests.town.wires import Wires
+
+STORES, TILLS = 3, 3
+BLOWS = 16
+ACTS_BETWEEN = 5
+LOST_MAX = 2
+
+
+def seeds() -> list[int]:
+    """Which are run."""
+    found: list[int] = []
+    for part in os.environ.get("CRDT_POS_TOWN_SEEDS", "1").split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+@dataclass
+class Weather:
+    """What happens to a town, at random by a seed; ``log`` tells it."""
+
+    town: Wired
+    cashiers: Cashiers
+    chance: random.Random
+    log: list[str] = field(default_factory=list)
+    lost: int = 0
+
+    def blow(self) -> None:
+        """One thing happens."""
+        happen = self.chance.choice(
+            [
+                self.cable,
+                self.cable,
+                self.uplink,
+                self.loose_contact,
+                self.kill,
+                self.kill,
+                self.stop,
+                self.lose,
+                self.price,
+            ]
+        )
+        happen()
+
+    def cable(self) -> None:
+        till = self.chance.choice(self.town.tills())
+        if till in self.town.cut:
+            self.tell(f"{till} is plugged in", self.town.plug, till)
+        else:
+            self.tell(f"{till}'s cable is pulled", self.town.pull, till)
+
+    def uplink(self) -> None:
+        store = self.chance.randint(1, STORES)
+        if store in self.town.cut_off:
+            self.tell(f"store {store} is connected", self.town.plug_uplink, store)
+        else:
+            self.tell(f"store {store} is cut off", self.town.pull_uplink, store)
+
+    def loose_contact(self) -> None:
+        till = self.chance.choice(self.town.tills())
+        if till not in self.town.cut:
+            self.log.append(f"{till} has a loose contact")
+            for _ in range(5):
+                self.town.pull(till)
+                self.cashiers.act()
+                self.town.plug(till)
+                self.cashiers.act()
+
+    def kill(self) -> None:
+        name = self.chance.choice(sorted(self.town.folders))
+        if not self.town.is_up(name):
+            self.restart(name)
+        elif name == OFFICE:
+            self.tell("the head office is killed", self.town.kill, name)
+        else:
+            self.tell(f"{name} is killed amid a sale", self.cashiers.sell_while_killed, name)
+
+    def stop(self) -> None:
+        name = self.chance.choice(sorted(self.town.folders))
+        if self.town.is_up(name):
+            self.tell(f"{name} is switched off", self.town.stop, name)
+        else:
+            self.restart(name)
+
+    def restart(self, name: str) -> None:
+        if not self.town.runs(name):
+            self.tell(f"{name} is started again", self.town.start, name)
+
+    def lose(self) -> None:
+        up = [name for name in self.cashiers.at if self.town.is_up(name)]
+        if not up or self.lost == LOST_MAX:
+            return self.cable()
+        self.lost += 1
+        till = self.chance.choice(sorted(up))
+        self.tell(f"{till}'s disk is destroyed", self.cashiers.lose, till)
+        if self.town.runs(OFFICE):
+            self.town.until_up(OFFICE)
+            self.town.stop(OFFICE)
+        self.town.enrol_again(till)
+        self.log.append(f"    {till} is enrolled again")
+        self.town.start(till, OFFICE)
+        self.town.until_up(till, OFFICE, meanwhile=self.cashiers.act)
+        self.cashiers.open(till)
+        return None
+
+    def price(self) -> None:
+        if self.town.is_up(OFFICE):
+            product, cents = self.chance.randint(1, 3), self.chance.randint(100, 3000)
+            change = partial(self.town.call, OFFICE, "price", product=product, amount_minor=cents)
+            self.tell(f"product {product} costs {cents} from now on", change)
+
+    def end(self) -> None:
+        """Everything is mended and started."""
+        self.log.append("everything is mended")
+        for till in list(self.town.cut):
+            self.town.plug(till)
+        for store in list(self.town.cut_off):
+            self.town.plug_uplink(store)
+        self.town.start(*(name for name in self.town.folders if not self.town.runs(name)))
+        self.town.until_up(*self.town.folders, meanwhile=self.cashiers.act)
+
+    def tell(self, what: str, do: Callable[..., object], *arguments: object) -> None:
+        self.log.append(what)
+        do(*arguments)
+
+
+@pytest.fixture
+def town(wires: Wires, tmp_path: Path) -> Iterator[Wired]:
+    made = Wired.found(wires, tmp_path, STORES, TILLS)
+    try:
+        made.start(*made.folders)
+        made.until_up(*made.folders)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", seeds())
+def test_whatever_happens_to_a_town_all_survivors_agree_to_the_cent(town: Wired, seed: int) -> None:
+    ledger = Ledger()
+    cashiers = Cashiers(town, ledger, random.Random(f"cashiers {seed}"))
+    weather = Weather(town, cashiers, random.Random(f"weather {seed}"))
+    try:
+        cashiers.open(*town.tills())
+        for _ in range(BLOWS):
+            weather.blow()
+            for _ in range(ACTS_BETWEEN):
+                cashiers.act()
+        weather.end()
+        cashiers.close(*town.tills())
+        town.until(lambda: complaints(town, ledger), "Agreeing", 90.0)
+        for name, folder in town.folders.items():
+            verified = run("verify", "--at", folder.path)
+            assert verified.returncode == 0, f"{name}: {verified.stdout}{verified.stderr}"
+        assert cashiers.sold > BLOWS
+    finally:
+        print(f"seed {seed}:", *weather.log, sep="\n")
+        for (name, life), acts in sorted(ledger.lives.items()):
+            print(f"{name} {life}: {len(acts.acts)} acts", f"({acts.safe} of them safe)" if acts.safe is not None else "")
