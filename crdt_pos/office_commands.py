@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from crdt_pos import catalogue, catalogue_views
 from crdt_pos.catalogue import Change
+from crdt_pos.claim_commands import ClaimCommands
 from crdt_pos.clock import system_ms
 from crdt_pos.local import Command, Declined, Message
 from crdt_pos.local_shapes import Asked
@@ -47,6 +48,7 @@ class OfficeCommands:
             "status": self._status,
             "price": self._price,
             "catalogue": self._catalogue,
+            **ClaimCommands(self._replica).answers(),
         }
 
         def reading(answer: Callable[[Asked], Awaitable[Message]]) -> Command:

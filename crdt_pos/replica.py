@@ -32,7 +32,7 @@ from crdt_pos.money import Currency
 from crdt_pos.office_commands import OfficeCommands
 from crdt_pos.rights import TOPIC, RightsQuestion, decode_granted, donors, encode_granted
 from crdt_pos.safety import Safety
-from crdt_pos.schema import CATALOGUE, SCHEMA
+from crdt_pos.schema import CATALOGUE, CLAIMS, SCHEMA
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
@@ -93,7 +93,7 @@ class RunningReplica:
         self.till: Till | None = None
         self._commands: Mapping[str, Command]
         if self.certificate.role is Role.TILL:
-            products = CatalogueProducts(self.terms().currency.code)
+            products = CatalogueProducts(self.terms().currency.code, self.certificate.store)
             identity = self._identity()
             self.till = Till(self.log, identity, self.now, products=products, terms=self.terms)
             till_commands = TillCommands(self.till, identity, products, self, self.now, self.terms).commands()
@@ -257,15 +257,15 @@ class RunningReplica:
 
     def _derive(self, reader: Reader, arrivals: Sequence[Arrival]) -> Derived:
         views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
-        prices = [arrival for arrival in arrivals if arrival.entry.document.kind == CATALOGUE]
-        if not prices:
+        goods = [arrival for arrival in arrivals if arrival.entry.document.kind in (CATALOGUE, CLAIMS)]
+        if not goods:
             return Derived(views)
-        views += catalogue_views.derive(reader, prices)
+        views += catalogue_views.derive(reader, goods)
         if self.till is None:
             return Derived(views)
         now_ms = system_ms()
         currency = self.terms().currency.code
-        own = variances.derive(reader, prices, self._identity(), currency, now_ms, now_ms << 16)
+        own = variances.derive(reader, goods, self._identity(), currency, now_ms, now_ms << 16)
         return Derived(views, own)
 
     def _appended(self, batch: Batch) -> None:
