@@ -19,6 +19,7 @@ from crdt_pos.local_shapes import (
     UNRESOLVED,
     Asked,
     line_request,
+    new_product,
     product_json,
     receipt_json,
     refund_line,
@@ -142,6 +143,9 @@ class TillCommands:
             "x_report": self._x_report,
             "receipt": self._receipt,
             "publish": self._publish,
+            "new_product": self._new_product,
+            "claim": self._claim,
+            "retract": self._retract,
         }
         return {name: _reading(answer) for name, answer in answers.items()}
 
@@ -365,6 +369,26 @@ class TillCommands:
         if published:
             self._replica.after_commit()
         return {"published": published}
+
+    async def _new_product(self, asked: Asked) -> Message:
+        wanted = new_product(asked)
+        asked.end()
+        product = await self._replica.act(lambda: self._till.new_product(wanted))
+        self._replica.after_commit()
+        return {"product": product_json(product, self._now().ms)}
+
+    async def _claim(self, asked: Asked) -> Message:
+        return await self._said(asked, self._till.claim)
+
+    async def _retract(self, asked: Asked) -> Message:
+        return await self._said(asked, self._till.retract)
+
+    async def _said(self, asked: Asked, say: Callable[[str, int], int]) -> Message:
+        code, product = asked.text("code"), asked.integer("product", high=PRODUCT_MAX)
+        asked.end()
+        entries = await self._replica.act(lambda: say(code, product))
+        self._replica.after_commit()
+        return {"entries": entries}
 
     async def _acted(self, act: Callable[[], Receipt]) -> Message:
         receipt = await self._replica.act(act)

@@ -13,6 +13,7 @@ from typing import Final, TypeVar, cast
 from crdt_pos.journal_mark import Mark
 from crdt_pos.local import Declined, Message
 from crdt_pos.money import AMOUNT_MAX
+from crdt_pos.new_product import NewProduct
 from crdt_pos.products import Product
 from crdt_pos.receipt import ACCOUNT_BYTES, PRODUCT_MAX, Line, Receipt, TenderLine
 from crdt_pos.reports import XReport, ZReport
@@ -24,6 +25,7 @@ ITEMS_MAX: Final = 5_000
 TEXT_CHARACTERS_MAX: Final = 400
 NAME_CHARACTERS_MAX: Final = 80
 """Of goods whose name is typed in."""
+UNIT_CHARACTERS_MAX: Final = 8
 
 
 class Asked:
@@ -137,6 +139,22 @@ def line_request(asked: Asked) -> LineRequest:
         code=asked.text("code"),
         name=asked.text("name", characters_max=NAME_CHARACTERS_MAX),
         account=asked.account("account"),
+    )
+
+
+def new_product(asked: Asked) -> NewProduct:
+    """A product that is to be made."""
+    return NewProduct(
+        name=asked.text("name"),
+        price_minor=asked.integer("unit_price_minor"),
+        price_exponent=asked.integer("unit_price_exponent", 0, high=9),
+        code=asked.text("code"),
+        tax_code=asked.maybe_integer("tax_code"),
+        tax_rate_ppm=asked.maybe_integer("tax_rate_ppm"),
+        unit=asked.text("unit", characters_max=UNIT_CHARACTERS_MAX),
+        quantity_exponent=asked.integer("quantity_exponent", 0, high=9),
+        department=asked.text("department", characters_max=NAME_CHARACTERS_MAX),
+        once=asked.once(),
     )
 
 

@@ -88,7 +88,7 @@ class PracticeShop:
         self.now = Now(int(NOON.timestamp() * 1000), 60)
         self.log = MemoryLog(SCHEMA)
         self.terms = terms or Terms("Corner Shop Ltd", Currency("EUR", 2))
-        self.products = CatalogueProducts(self.terms.currency.code)
+        self.products = CatalogueProducts(self.terms.currency.code, store=12)
         key, office = SecretKey(b"\x0c" * 32), SecretKey(b"\x0a" * 32)
         self.identity = Identity(key, author_of(key.public, "a1"), 12, 3, "a1", b"\0" * 32)
         changes = [catalogue.tax_change(code, rate) for code, rate in RATES_PPM.items()]
