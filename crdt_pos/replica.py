@@ -38,9 +38,10 @@ from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
 from gossip.entry import Entry, FeedId, Hash
 from gossip.errors import LogFull
+from gossip.intake import Batch, Derived
 from gossip.log import Arrival, Outcome, Reader
 from gossip.log_lmdb import LmdbLog
-from gossip.node import Batch, Derived, Hooks, NewSession, Node, orderly_session
+from gossip.node import Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
 from gossip.session import VERSION_MAX, Me
 from gossip.tls import Address

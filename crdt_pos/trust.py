@@ -25,7 +25,7 @@ _SHOWN: Final = b"roster/shown/"
 
 
 class RosterTrust:
-    """Implements ``gossip.node.Trust``. ``reload`` after roster entries were appended."""
+    """Implements ``gossip.intake.Trust``. ``reload`` after roster entries were appended."""
 
     def __init__(self, folder: Folder, log: Log) -> None:
         self._folder = folder

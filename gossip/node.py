@@ -12,38 +12,29 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import trio
 
-from gossip import tls
+from gossip import admission, intake, tls
 from gossip.dialling import Dialling
 from gossip.document import Scope
-from gossip.entry import Entry, FeedId, Hash, Head
+from gossip.entry import Entry, FeedId, Head
 from gossip.errors import LogFull
-from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello, Position
+from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello
 from gossip.in_flight import InFlight
-from gossip.ingest import AuthorRecord, Checked, check, same_order
+from gossip.ingest import Checked, check
+from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Commit, Derive, Derived, Trust, write_group
 from gossip.link import Link
-from gossip.log import Appended, Arrival, Log, Outcome, Reader, View
-from gossip.messages import Refused
+from gossip.log import Appended, Log
 from gossip.reasons import Reason
 from gossip.schema import Schema
 from gossip.session import Me, Session
 from gossip.tls import Address, TlsStream
-from merge_rules import canonical
-from merge_rules.errors import NotCanonical
 from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
-from peers.errors import CertificateError
 
-CERTIFICATE_TOPIC: Final = "certificate"
-CERTIFICATE_TIMEOUT_MS: Final = 5_000
 CERTIFICATES_AT_ONCE: Final = 16
-STRANGERS_MAX: Final = 64
-"""Authors that are asked for because of one batch; entries of more are refused, and come again with a later session."""
-CROSSED_MS_MAX: Final = 5_000
-"""Two sessions of one pair within this time are two dials that crossed; a later one replaces the older."""
 CHUNK_ENTRIES_MIN: Final = 32
 """From this many entries on, a batch is checked on two threads."""
 
@@ -51,47 +42,6 @@ Result = TypeVar("Result")
 NewSession = Callable[[Log, Me, int, InFlight], Session]
 """Makes the machine of a new session: our log, what we say of ourselves, the time, and what other sessions are fetching."""
 _log = logging.getLogger("crdt_pos.node")
-
-
-class Trust(Protocol):
-    """Whom this replica believes: the roster as far as it is here, and certificates that peers have shown."""
-
-    def record(self, author: Author) -> AuthorRecord | None:
-        """What the certificate of ``author`` says; ``None`` if it is not here."""
-        ...
-
-    def objection(self, peer: Certificate) -> Reason | None:
-        """Why a replica with a valid certificate is not admitted all the same."""
-        ...
-
-    def readable(self, peer: Certificate) -> frozenset[Scope]:
-        """The scopes that ``peer`` may read."""
-        ...
-
-    def chain(self, author: Author) -> Sequence[bytes] | None:
-        """The certificates that prove ``author``, its own first."""
-        ...
-
-    def learn(self, chain: Sequence[bytes]) -> Sequence[View]:
-        """Prove and remember a chain; returns what to keep of it. Raises ``CertificateError``."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What was appended in one transaction, and what became of each."""
-
-    arrivals: tuple[Arrival, ...]
-    outcomes: tuple[Appended, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Derived:
-    """What a replica writes of its own accord when entries come in."""
-
-    views: Sequence[View] = ()
-    arrivals: Sequence[Arrival] = ()
-    """Entries of its own."""
 
 
 def orderly_session(log: Log, me: Me, now_ms: int, in_flight: InFlight) -> Session:
@@ -107,8 +57,8 @@ async def _knows_nothing(_peer: Certificate, _topic: str, _content: bytes) -> by
 class Hooks:
     """What the layer above adds. All have a default that does nothing."""
 
-    derive: Callable[[Reader, Sequence[Arrival]], Derived] = lambda _reader, _arrivals: Derived()
-    """What follows from received entries; written in the same transaction. Runs on a worker thread."""
+    derive: Derive = lambda _reader, _arrivals: Derived()
+    """Runs on a worker thread."""
     appended: Callable[[Batch], None] = lambda _batch: None
     """After a commit of received entries, on the event loop."""
     acknowledged: Callable[[Author, Sequence[tuple[FeedId, Head]]], None] = lambda _peer, _heads: None
@@ -118,15 +68,8 @@ class Hooks:
 
 
 @dataclass(slots=True)
-class _Commit:
-    """A link's checked entries on their way to the disk."""
-
-    arrivals: Sequence[Arrival]
-    cursors: Sequence[Position]
-    views: Sequence[View]
+class _Commit(Commit):
     done: trio.Event = field(default_factory=trio.Event)
-    outcomes: Sequence[Appended] | None = None
-    """``None`` after ``done``: the log could not take them."""
 
 
 class Node:
@@ -242,14 +185,11 @@ class Node:
                     group.append(self._commits_out.receive_nowait())
                 except trio.WouldBlock:
                     break
-            arrivals = [arrival for commit in group for arrival in commit.arrivals]
-            cursors = [cursor for commit in group for cursor in commit.cursors]
-            views = [view for commit in group for view in commit.views]
             try:
                 async with self._writing:
-                    outcomes = await trio.to_thread.run_sync(self._append, arrivals, views, cursors)
-                    if any(outcome.outcome is Outcome.GAP for outcome in outcomes):
-                        await trio.to_thread.run_sync(self._append, (), (), _without_gaps(group, outcomes))
+                    batch = await trio.to_thread.run_sync(
+                        write_group, self.log, group, self._hooks.derive, self._now_ms()
+                    )
             except LogFull as error:
                 # For any other failure the log must be opened again: that ends the process.
                 self.trouble = str(error)
@@ -258,80 +198,20 @@ class Node:
                     commit.done.set()
                 continue
             self.trouble = ""
-            taken = 0
-            for commit in group:
-                commit.outcomes = outcomes[taken : taken + len(commit.arrivals)]
-                taken += len(commit.arrivals)
-            self._hooks.appended(Batch(tuple(arrivals), tuple(outcomes)))
+            self._hooks.appended(batch)
             for commit in group:
                 commit.done.set()
-            if any(outcome.outcome in (Outcome.NEW, Outcome.FORK) for outcome in outcomes):
+            if batch.grew:
                 self.wake()
-
-    def _append(
-        self, arrivals: Sequence[Arrival], views: Sequence[View], cursors: Sequence[Position]
-    ) -> list[Appended]:
-        counting = [arrival for arrival in arrivals if arrival.quarantine is None]
-        with self.log.read() as reader:
-            derived = self._hooks.derive(reader, counting) if counting else Derived()
-        every = [*arrivals, *derived.arrivals]
-        return self.log.append(every, [*views, *derived.views], cursors, self._now_ms())[: len(arrivals)]
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 
     async def take_in(self, link: Link, items: list[EntriesReceived | CursorMoved]) -> bool:
         """Check what a session has received, append what passes, and acknowledge it; false if the session had to end."""
-        entries = [entry for item in items if isinstance(item, EntriesReceived) for entry in item.entries]
-        cursors = [item.cursor for item in items if item.cursor is not None]
-        refused: dict[Hash, str] = {}
-        gaps: set[FeedId] = set()
-        asked: set[Author] = set()
-        runs = same_order(entries)
-        for number, run in enumerate(runs or [[]]):
-            checked = await self._checked(link, run, refused, asked)
-            if checked.forged:
-                link.end(Reason.BAD_ENTRY, f"the signature of {checked.forged[0].document} is not its author's")
-                return False
-            last = number == max(len(runs) - 1, 0)
-            # The cursor says that all before it is here, so it goes with the last of the batch and never before, and not if
-            # the peer has left before it could show a certificate.
-            moves = last and not gaps and not (refused and link.session.ended)
-            commit = _Commit(checked.arrivals, cursors[-1:] if moves else (), ())
-            if commit.arrivals or commit.cursors:
-                self._commits_in.send_nowait(commit)
-                await commit.done.wait()
-                if commit.outcomes is None:
-                    link.end(Reason.DONE, "the log cannot be written now")
-                    return False
-                for arrival, outcome in zip(commit.arrivals, commit.outcomes, strict=True):
-                    if outcome.outcome is Outcome.GAP:
-                        gaps.add(arrival.entry.feed_id)
-        for item in items:
-            if isinstance(item, EntriesReceived):
-                said = [Refused(entry.hash, refused[entry.hash]) for entry in item.entries if entry.hash in refused]
-                missing = {entry.feed_id for entry in item.entries} & gaps
-                link.appended(item.batch, said, missing)
-        return True
+        return await intake.take_in(link, items, _Floor(self, link))
 
-    async def _checked(
-        self, link: Link, entries: Sequence[Entry], refused: dict[Hash, str], asked: set[Author]
-    ) -> Checked:
-        checked = await self._check(entries, link.peer.author)
-        if checked.unknown:
-            limiter = trio.CapacityLimiter(CERTIFICATES_AT_ONCE)
-            strangers = [one for one in dict.fromkeys(entry.author for entry in checked.unknown) if one not in asked]
-            strangers = strangers[: STRANGERS_MAX - len(asked)]
-            asked.update(strangers)
-            async with trio.open_nursery() as nursery:
-                for author in strangers:
-                    nursery.start_soon(self._ask_certificate, link, author, limiter)
-            again = await self._check(checked.unknown, link.peer.author)
-            for entry in again.unknown:
-                refused[entry.hash] = "nobody has shown the certificate of its author"
-            checked = Checked(checked.arrivals + again.arrivals, (), checked.forged + again.forged)
-        return checked
-
-    async def _check(self, entries: Sequence[Entry], received_from: Author) -> Checked:
+    async def check(self, entries: Sequence[Entry], received_from: Author) -> Checked:
+        """``gossip.ingest.check`` on worker threads."""
         if not entries:
             return Checked((), (), ())
         chunk = len(entries) if len(entries) < CHUNK_ENTRIES_MIN else (len(entries) + 1) // 2
@@ -353,22 +233,30 @@ class Node:
             tuple(entry for part in results for entry in part.forged),
         )
 
+    async def ask_certificates(self, link: Link, authors: Sequence[Author]) -> None:
+        """Ask a peer for certificates, a bounded number at once, and keep those that prove themselves."""
+        limiter = trio.CapacityLimiter(CERTIFICATES_AT_ONCE)
+        async with trio.open_nursery() as nursery:
+            for author in authors:
+                nursery.start_soon(self._ask_certificate, link, author, limiter)
+
     async def _ask_certificate(self, link: Link, author: Author, limiter: trio.CapacityLimiter) -> None:
         async with limiter:
             shown = await link.ask(CERTIFICATE_TOPIC, author, CERTIFICATE_TIMEOUT_MS)
         if shown is None:
             return
-        try:
-            chain = canonical.decode(shown)
-            if not isinstance(chain, list) or not all(isinstance(der, bytes) for der in cast("list[object]", chain)):
-                return
-            views = self._trust.learn(cast("list[bytes]", chain))
-        except (NotCanonical, CertificateError) as error:
-            _log.warning("%s showed a bad certificate of %s: %s", link.peer.name, author.hex(), error)
+        views = intake.learned(self._trust, shown)
+        if isinstance(views, str):
+            _log.warning("%s showed a bad certificate of %s: %s", link.peer.name, author.hex(), views)
             return
-        commit = _Commit((), (), views)
-        self._commits_in.send_nowait(commit)
-        await commit.done.wait()
+        await self.commit(Commit((), (), views))
+
+    async def commit(self, commit: Commit) -> Sequence[Appended] | None:
+        """Have something written with the next group; ``None`` if the log could not take it."""
+        waiting = _Commit(commit.arrivals, commit.cursors, commit.views)
+        self._commits_in.send_nowait(waiting)
+        await waiting.done.wait()
+        return waiting.outcomes
 
     # --- sessions ----------------------------------------------------------------------------------------------------
 
@@ -407,25 +295,10 @@ class Node:
 
     def decide(self, link: Link, said: PeerSaidHello) -> list[Event]:
         """Admit or refuse a peer that has said HELLO."""
-        peer = link.peer
-        if said.hello.author != peer.author:
-            return link.session.refuse(Reason.IDENTITY, "HELLO names another author than the certificate")
-        if peer.author == self._me.author:
-            return link.session.refuse(Reason.SELF, "this is the same replica, or a copy of its disk")
-        objection = self._trust.objection(peer)
-        if objection is not None:
-            return link.session.refuse(objection)
-        other = self.links.get(peer.author)
-        if other is not None and not other.session.ended:
-            crossed = _ticks_ms() - other.began_ms < CROSSED_MS_MAX
-            mine_wins = self._me.author < peer.author
-            if crossed and link.dialled is not mine_wins:
-                return link.session.refuse(Reason.DUPLICATE, "there is another session already")
-            other.end(Reason.DUPLICATE, "a newer session takes over")
-        self.links[peer.author] = link
-        _log.info("session with %s at %s", peer.name, link.stream.address)
-        same_store = peer.store is not None and any(scope == f"journal/{peer.store}" for scope in self._me.scopes)
-        return link.session.admit(self._trust.readable(peer), announce=same_store)
+        events = admission.decide(link, said, self.links, self._me, self._trust, _ticks_ms())
+        if self.links.get(link.peer.author) is link:
+            _log.info("session with %s at %s", link.peer.name, link.stream.address)
+        return events
 
     def hear(self, link: Link, event: Event) -> None:
         """Note what a session says."""
@@ -437,23 +310,27 @@ class Node:
     async def answer(self, link: Link, question: Asked) -> None:
         """Answer a peer: certificates from what is known here, the rest by the layer above."""
         if question.topic == CERTIFICATE_TOPIC:
-            chain = self._trust.chain(Author(question.content))
-            answer = None if chain is None else canonical.encode(list(chain))
+            answer = intake.shown_chain(self._trust, Author(question.content))
         else:
             answer = await self._hooks.asked(link.peer, question.topic, question.content)
         link.answer(question, answer)
 
 
-def _without_gaps(group: Sequence[_Commit], outcomes: Sequence[Appended]) -> list[Position]:
-    """The cursors of those commits of a group in which nothing is missing."""
-    found: list[Position] = []
-    taken = 0
-    for commit in group:
-        own = outcomes[taken : taken + len(commit.arrivals)]
-        taken += len(commit.arrivals)
-        if all(outcome.outcome is not Outcome.GAP for outcome in own):
-            found += commit.cursors
-    return found
+@dataclass(frozen=True, slots=True)
+class _Floor:
+    """Implements ``intake.Floor`` for one link."""
+
+    node: Node
+    link: Link
+
+    async def check(self, entries: Sequence[Entry], received_from: Author) -> Checked:
+        return await self.node.check(entries, received_from)
+
+    async def ask_certificates(self, authors: Sequence[Author]) -> None:
+        await self.node.ask_certificates(self.link, authors)
+
+    async def commit(self, commit: Commit) -> Sequence[Appended] | None:
+        return await self.node.commit(commit)
 
 
 def _ticks_ms() -> int:

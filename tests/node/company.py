@@ -25,12 +25,13 @@ from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import Entry, FeedId, Hash, sign
 from gossip.errors import TransportError
 from gossip.events import Acknowledged, Answered, Asked, Ended, EntriesReceived, Event, PeerSaidHello, Shared
+from gossip.intake import Batch
 from gossip.link import Link
 from gossip.log import Arrival, Log, Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from gossip.messages import Ask
-from gossip.node import Batch, Hooks, Node
+from gossip.node import Hooks, Node
 from gossip.own_feed import OwnFeed
 from gossip.schema import KeyType, Kind
 from gossip.session import Me, Session

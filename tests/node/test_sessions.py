@@ -11,7 +11,8 @@ import trio
 from crdt_pos.replica import RunningReplica
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import sign
-from gossip.node import CERTIFICATES_AT_ONCE, STRANGERS_MAX
+from gossip.intake import STRANGERS_MAX
+from gossip.node import CERTIFICATES_AT_ONCE
 from gossip.reasons import Reason
 from gossip.session import Me
 from merge_rules import canonical
