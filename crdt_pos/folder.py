@@ -83,14 +83,11 @@ class Folder:
     def root_key(self) -> SecretKey:
         """The company's root key, which only the first office's folder holds. Raises ``FolderError``."""
         if not (self.path / ROOT_KEY).exists():
-            raise FolderError(f"{self.path} does not hold the company's root key: use the first head office's folder.")
-        try:
-            key = certificates.load_key(self.path / ROOT_KEY)
-        except KeyFileError as error:
-            raise FolderError(f"{error}.") from error
-        if key.public != self.root.public_key:
-            raise FolderError(f"{self.path / ROOT_KEY} is not the key of {self.path / ROOT}: put the right one back.")
-        return key
+            raise FolderError(
+                f"{self.path} does not hold the company's root key: use the first head office's folder, or say with "
+                "--root-key where the key is kept."
+            )
+        return load_root_key(self.path / ROOT_KEY, self.root)
 
     @contextlib.contextmanager
     def held(self) -> Generator[None]:
@@ -143,6 +140,25 @@ def _open(path: Path) -> Folder:
     return Folder(path, settings, key, chain, certificate, root)
 
 
+def load_root_key(path: Path, root: Root) -> SecretKey:
+    """The company's root key in a file, proven to be that of ``root``. Raises ``FolderError``."""
+    try:
+        key = certificates.load_key(path)
+    except KeyFileError as error:
+        raise FolderError(f"{error}.") from error
+    if key.public != root.public_key:
+        raise FolderError(f"{path} is not the root key of {root.name}: put the right one back.")
+    return key
+
+
+def load_root(path: Path) -> Root:
+    """A company's root certificate in a file, which stands in every replica's folder. Raises ``FolderError``."""
+    try:
+        return _root(path)
+    except KeyFileError as error:
+        raise FolderError(f"{error}.") from error
+
+
 def create_folder(
     path: Path,
     settings: Settings,
@@ -150,8 +166,12 @@ def create_folder(
     chain: Sequence[bytes],
     root: Root,
     root_key: SecretKey | None = None,
+    log: Path | None = None,
 ) -> Folder:
-    """Write a replica's folder, whole or not at all, and open it. Raises ``FolderError``, also if there is one."""
+    """Write a replica's folder, whole or not at all, and open it. Raises ``FolderError``, also if there is one.
+
+    ``log``: the folder of a log beside ``path`` that nobody has open, and which becomes the replica's.
+    """
     refuse_used(path)
     certificate = _proven(path, tuple(chain), root)
     try:
@@ -167,6 +187,8 @@ def create_folder(
         if root_key is not None:
             (being_made / ROOT_KEY).parent.mkdir(mode=0o700)
             certificates.save_key(being_made / ROOT_KEY, root_key)
+        if log is not None:
+            log.replace(being_made / LOG)
         _sync(being_made)
         being_made.replace(path)
         _sync(path.parent)

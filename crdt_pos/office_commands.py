@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from crdt_pos import catalogue, catalogue_views
 from crdt_pos.catalogue import Change
@@ -13,10 +13,13 @@ from crdt_pos.local import Command, Declined, Message
 from crdt_pos.local_shapes import Asked
 from crdt_pos.products import Price
 from crdt_pos.receipt import PRODUCT_MAX
+from crdt_pos.registrar import NUMBER_MAX, Registrar
+from crdt_pos.registrar_link import chain_asked, public_key_asked, store_asked
 
 if TYPE_CHECKING:
     from crdt_pos.replica import RunningReplica
 
+T = TypeVar("T")
 
 FACTS_MAX: Final = 500
 """In one request, so that it is one short transaction and a line of at most 1 MiB."""
@@ -49,6 +52,11 @@ class OfficeCommands:
             "price": self._price,
             "catalogue": self._catalogue,
             **ClaimCommands(self._replica).answers(),
+            "add_store": self._add_store,
+            "enrol_till": self._enrol_till,
+            "retire_till": self._retire_till,
+            "letter": self._letter,
+            "add_office": self._add_office,
         }
 
         def reading(answer: Callable[[Asked], Awaitable[Message]]) -> Command:
@@ -78,6 +86,40 @@ class OfficeCommands:
         if len(changes) > FACTS_MAX:
             raise Declined(f"At most {FACTS_MAX} facts go into one request.", "BadRequest")
         return {"entries": await self._replica.act(lambda: self._write(changes))}
+
+    async def _add_store(self, asked: Asked) -> Message:
+        record = store_asked(asked)
+        asked.end()
+        await self._decide(lambda registrar: registrar.add_store(record))
+        return {"store": record.store}
+
+    async def _enrol_till(self, asked: Asked) -> Message:
+        store, till = asked.integer("store", high=NUMBER_MAX), asked.integer("till", high=NUMBER_MAX)
+        public, again = public_key_asked(asked), asked.flag("again")
+        asked.end()
+        chain = await self._decide(lambda registrar: registrar.enrol_till(store, till, public, again=again))
+        return {"chain": [der.hex() for der in chain]}
+
+    async def _retire_till(self, asked: Asked) -> Message:
+        store, till = asked.integer("store", high=NUMBER_MAX), asked.integer("till", high=NUMBER_MAX)
+        life = asked.text("life")
+        asked.end()
+        closure = await self._decide(lambda registrar: registrar.retire_till(store, till, life))
+        return {"life": closure.life, "last_day": closure.last_day.isoformat()}
+
+    async def _letter(self, asked: Asked) -> Message:
+        asked.end()
+        return {"letter": self._replica.trust.directory.next_letter()}
+
+    async def _add_office(self, asked: Asked) -> Message:
+        chain = chain_asked(asked)
+        asked.end()
+        await self._decide(lambda registrar: registrar.add_office(chain))
+        return {}
+
+    async def _decide(self, decide: Callable[[Registrar], T]) -> T:
+        replica = self._replica
+        return await replica.state(lambda: decide(Registrar(replica.folder, replica.log, system_ms())))
 
     def _write(self, changes: Iterable[Change]) -> int:
         replica = self._replica

@@ -81,5 +81,5 @@ def office_option(command: _Command) -> _Command:
         "--office",
         type=FOLDER,
         required=True,
-        help="The folder of the head office, which must not be running meanwhile.",
+        help="The folder of the head office; it may run meanwhile.",
     )(command)

@@ -1,0 +1,240 @@
+"""The registrar: what a head office decides about its stores, tills and further offices, on its own open log.
+
+Every act reads the roster as the log has it, decides, and appends what it decided in one synced transaction; the key of whoever
+is enrolled is made elsewhere, only its public half comes here. Lives and letters that were given are never given again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import zoneinfo
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
+
+from crdt_pos.books import till_days
+from crdt_pos.day import days_between
+from crdt_pos.directory import COMPANY_ROSTER, load_directory, roster_state, store_roster
+from crdt_pos.errors import EnrolmentRefused
+from crdt_pos.folder import Folder
+from crdt_pos.schema import DAY, SCHEMA
+from gossip.document import Document
+from gossip.log import Arrival, Log, Reader
+from gossip.own_feed import OwnFeed
+from peers import certificates
+from peers.certificates import Certificate
+from peers.errors import CertificateError, InvalidElement, RosterError
+from peers.keys import PublicKey
+from peers.permissions import Role
+from peers.roster import Closure, Directory, Enrolment, Record, StoreRecord, element, from_element
+
+NUMBER_MAX: Final = 999_999
+"""The largest number of a store or till."""
+
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_ONE_DAY: Final = datetime.timedelta(days=1)
+
+Bodies = tuple[Document, Sequence[object]]
+"""What to sign into one document, in order."""
+
+
+class Registrar:
+    """One office at one moment; the log is used by nobody else meanwhile. All methods raise ``EnrolmentRefused``."""
+
+    def __init__(self, office: Folder, log: Log, now_ms: int) -> None:
+        self._office = office
+        self._log = log
+        self._now_ms = now_ms
+        check_office(office)
+        with log.read() as reader:
+            self._directory = load_directory(reader, office.root, [office.chain])
+        if not self._directory.takes_part(office.certificate.author):
+            raise EnrolmentRefused(
+                f"{office.certificate.name} takes part no more: ask the head office that replaced it."
+            )
+
+    def reading(self) -> AbstractContextManager[Reader]:
+        """A snapshot of the office's log."""
+        return self._log.read()
+
+    def add_store(self, record: StoreRecord) -> None:
+        """State a store, or its record from a later date on."""
+        _check_store(record)
+        known = self._directory.stores.get(record.store, ())
+        same_date = [one for one in known if one.valid_from == record.valid_from]
+        if same_date == [record]:
+            raise EnrolmentRefused(f"Store {record.store} stands in the roster like this already.")
+        with self._log.read() as reader:
+            state = roster_state(reader, COMPANY_ROSTER)
+        bodies: list[object] = [state.remove_body(element(one)) for one in same_date if one != record]
+        if record not in same_date:
+            bodies.append(state.add_body(element(record)))
+        self._append([(COMPANY_ROSTER, bodies)])
+
+    def enrol_till(self, store: int, till: int, public: PublicKey, *, again: bool = False) -> tuple[bytes, ...]:
+        """A till's next life: the chain that proves it.
+
+        Refused for a store that is not in the roster, and unless ``again`` for a till that takes part already. Of its lives
+        before, nothing more is expected after the newest date that is known here.
+        """
+        if not 1 <= till <= NUMBER_MAX:
+            raise EnrolmentRefused(f"A till's number is from 1 to {NUMBER_MAX}.")
+        if store not in self._directory.stores:
+            raise EnrolmentRefused(f"There is no store {store} in the roster: add it with 'crdt-pos store add' first.")
+        name, before = certificates.till_name(store, till), self._lives(store, till)
+        if before and not again:
+            lives = ", ".join(one.incarnation for one in before)
+            raise EnrolmentRefused(f"{name} is enrolled already ({lives}): give --again if that disk is lost.")
+        issuer = self._office.certificate
+        life = self._directory.next_incarnation(issuer.letter, name)
+        issued = certificates.issue_till(self._office.root, issuer, self._office.key, public, store, till, life)
+        self._refuse_taken(issued)
+        chain = (issued.der, *self._office.chain)
+        with self._log.read() as reader:
+            closures = [_closure(one, max(_dates(reader, self._directory, one), default=None)) for one in before]
+            stated = [
+                self._stating(reader, store_roster(store), [Enrolment(chain)]),
+                self._stating(reader, COMPANY_ROSTER, [one for one in closures if self._says_more(one)]),
+            ]
+        self._append(stated)
+        return chain
+
+    def next_letter(self) -> str:
+        """The letter for a further head office."""
+        return self._directory.next_letter()
+
+    def add_office(self, chain: Sequence[bytes], lost: Iterable[Certificate] = ()) -> None:
+        """State a further head office, whose certificate the root key has signed; ``lost`` ones take part no more."""
+        try:
+            issued = certificates.verify_chain(chain, self._office.root)
+        except CertificateError as error:
+            raise EnrolmentRefused(
+                f"This is no certificate of a head office of this company: {error.fault}."
+            ) from error
+        if issued.role is not Role.OFFICE:
+            raise EnrolmentRefused(f"{issued.name} is not a head office.")
+        self._refuse_taken(issued)
+        with self._log.read() as reader:
+            document, added = self._stating(reader, COMPANY_ROSTER, [Enrolment(tuple(chain))])
+            state = roster_state(reader, COMPANY_ROSTER)
+        removed = [state.remove_body(element(Enrolment((one.der,)))) for one in lost]
+        self._append([(document, [*added, *removed])])
+
+    def retire_till(self, store: int, till: int, life: str = "") -> Closure:
+        """State that nothing more is expected of a till's life from its first date on that was not closed.
+
+        ``life`` may be left out of a till that has only one of which more may come.
+        """
+        name, lives = certificates.till_name(store, till), self._lives(store, till)
+        if not lives:
+            raise EnrolmentRefused(f"There is no till {name} in the roster.")
+        with self._log.read() as reader:
+            ends = {one.incarnation: _last_final(reader, self._directory, one) for one in lives}
+            closures = {one.incarnation: _closure(one, ends[one.incarnation]) for one in lives}
+            open_still = [known for known, closure in closures.items() if self._says_more(closure)]
+            if life and life not in closures:
+                raise EnrolmentRefused(f"{name} never lived as {life}: its lives are {', '.join(closures)}.")
+            if not (open_still if not life else self._says_more(closures[life])):
+                raise EnrolmentRefused(f"{name} is retired already: nothing more is expected of it.")
+            if not life and len(open_still) > 1:
+                raise EnrolmentRefused(
+                    f"{name} has lived as {' and '.join(open_still)}: say with --life which will never be heard of again."
+                )
+            closure = closures[life or open_still[0]]
+            stated = self._stating(reader, COMPANY_ROSTER, [closure])
+        self._append([stated])
+        return closure
+
+    def state(self, records: Iterable[Record]) -> None:
+        """State these in the company's roster as they are."""
+        with self._log.read() as reader:
+            stated = self._stating(reader, COMPANY_ROSTER, records)
+        self._append([stated])
+
+    def _lives(self, store: int, till: int) -> list[Certificate]:
+        return [one for one in self._directory.tills(store) if one.till == till]
+
+    def _says_more(self, closure: Closure) -> bool:
+        after = closure.last_day + _ONE_DAY
+        return self._directory.expects(closure.store, closure.till, closure.life, after)
+
+    def _refuse_taken(self, issued: Certificate) -> None:
+        try:
+            self._directory.refuse_taken(issued)
+        except RosterError as error:
+            raise EnrolmentRefused(str(error)) from error
+
+    @staticmethod
+    def _stating(reader: Reader, document: Document, records: Iterable[Record]) -> Bodies:
+        state = roster_state(reader, document)
+        return document, [state.add_body(element(record)) for record in records]
+
+    def _append(self, documents: Iterable[Bodies]) -> None:
+        office, arrivals = self._office, list[Arrival]()
+        with self._log.read() as reader:
+            for document, bodies in documents:
+                kind = SCHEMA[document.kind]
+                feed = OwnFeed.read(reader, office.key, office.certificate.author, document, kind)
+                arrivals += feed.arrivals(bodies, self._now_ms << 16)
+        self._log.append(arrivals, received_ms=self._now_ms)
+
+
+def check_office(office: Folder) -> None:
+    """Raise ``EnrolmentRefused`` for the folder of anything else."""
+    if office.certificate.role is not Role.OFFICE:
+        raise EnrolmentRefused(f"{office.path} is the folder of {office.certificate.name}, not of a head office.")
+
+
+def _closure(till: Certificate, last_day: datetime.date | None) -> Closure:
+    assert till.store is not None
+    assert till.till is not None
+    closure = Closure(till.store, till.till, life=till.incarnation)
+    return closure if last_day is None else Closure(till.store, till.till, last_day, life=till.incarnation)
+
+
+def _dates(reader: Reader, directory: Directory, till: Certificate) -> dict[datetime.date, bool]:
+    """The dates of a till's life that are known here, and whether each is closed, in order."""
+    found: dict[datetime.date, bool] = {}
+    for document in reader.documents(DAY):
+        if document.keys[:1] == (till.store,):
+            for one in till_days(reader, directory, document):
+                if one.author == till.author:
+                    found[one.date] = one.closed
+                    previous = days_between(one.day, one.date)
+                    if previous is not None:
+                        found.setdefault(previous, False)  # it is said to be, and is not here
+    return dict(sorted(found.items()))
+
+
+def _last_final(reader: Reader, directory: Directory, till: Certificate) -> datetime.date | None:
+    """The last date before the first that is not closed."""
+    dates = _dates(reader, directory, till)
+    first_open = next((date for date, closed in dates.items() if not closed), None)
+    if first_open is None:
+        return max(dates, default=None)
+    return max(first_open - _ONE_DAY, Closure(0).last_day)
+
+
+def _check_store(record: StoreRecord) -> None:
+    for refused, said in _objections(record):
+        if refused:
+            raise EnrolmentRefused(said)
+    try:
+        zoneinfo.ZoneInfo(record.time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise EnrolmentRefused(f"{record.time_zone!r} is no time zone: write one like Europe/Zurich.") from error
+    try:
+        from_element(element(record))
+    except InvalidElement as error:
+        raise EnrolmentRefused(f"{error}.") from error
+
+
+def _objections(record: StoreRecord) -> Iterator[tuple[bool, str]]:
+    yield not 1 <= record.store <= NUMBER_MAX, f"A store's number is from 1 to {NUMBER_MAX}."
+    currency = record.currency
+    yield not _CURRENCY.fullmatch(currency), f"{currency!r} is no currency: write its ISO code, like EUR."
+    yield not 0 <= record.exponent <= 4, "A currency has 0 to 4 decimals."
+    yield record.cash_step_minor < 1, "The smallest coin is at least 1."
+    in_range = datetime.date(1970, 1, 1) <= record.valid_from <= datetime.date(2149, 6, 6)
+    yield not in_range, "A date is from 1970-01-01 to 2149-06-06."
