@@ -10,6 +10,7 @@ The newest entry for a line of a document counts; equal prices say that there is
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from crdt_pos import catalogue_views, schema
@@ -72,14 +73,19 @@ class _Sayings:
 
 def _own_sales(reader: Reader, identity: Identity, since_ms: int) -> Iterator[Receipt]:
     first_day = max(0, since_ms // _MS_PER_DAY - _DATE_SLACK_DAYS)
-    for document in list(reader.documents(schema.JOURNAL, first_day)):
-        for stored in reader.entries(FeedId(document, identity.author)):
-            try:
-                receipt = Receipt.from_body(stored.entry.body)
-            except InvalidBody:
-                continue
-            if receipt.type is ReceiptType.SALE and receipt.stamp_ms >= since_ms:
-                yield receipt
+    for document in reversed(list(reader.documents(schema.JOURNAL))):
+        receipts = list(_receipts(reader, FeedId(document, identity.author)))
+        since = [receipt for receipt in receipts if receipt.stamp_ms >= since_ms]
+        yield from (receipt for receipt in since if receipt.type is ReceiptType.SALE)
+        # Business dates need not follow the clock, so the walk ends where both say that it may.
+        if receipts and not since and document.day < first_day:
+            return
+
+
+def _receipts(reader: Reader, feed: FeedId) -> Iterator[Receipt]:
+    for stored in reader.entries(feed):
+        with contextlib.suppress(InvalidBody):
+            yield Receipt.from_body(stored.entry.body)
 
 
 def _of_receipt(receipt: Receipt, products: Mapping[int, Product], since: Mapping[int, int]) -> Iterator[Variance]:
