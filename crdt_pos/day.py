@@ -6,7 +6,7 @@ running fold gave when it was published. Everything in it only grows; what is ta
     counters = {? 1: previous,                    ; the business date before, and the first 8 bytes of its entry's hash
                 ? 2: {tax code: [base, tax, base back, tax back]},
                 ? 3: {tender: [in, out]},
-                ? 4: [first, last, count],                                  ; sales, refunds and voids, by number
+                ? 4: [first, last, count, skipped],                         ; sales, refunds and voids, by number
                 ? 5: [perpetual sales, perpetual refunds],                  ; with tax, this date included
                 ? 6: {product: [sold, net takings, received, consumed, produced, returned, net refunded,
                                 written off, counted up, counted down, transferred out, transferred in]},
@@ -15,7 +15,7 @@ running fold gave when it was published. Everything in it only grows; what is ta
                 ? 9: {drawer act: amount},
                 ? 10: 1,                                                    ; prices are without tax
                 ? 11: 1,                                                    ; closed
-                ? 12: [first, last, count]}                                 ; training, which counts nowhere else
+                ? 12: [first, last, count, skipped]}                        ; training, which counts nowhere else
     previous = bstr .size 8                                                 ; it was the day before
              / [zigzag of the days back, bstr .size 8]
 
@@ -31,7 +31,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
-from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, Series, StockAct
+from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, Series, Skipped, StockAct
 from merge_rules.counter_covers import CLOSED
 from merge_rules.counter_nested import Nested
 from merge_rules.errors import InvalidBody
@@ -119,6 +119,13 @@ class Numbers(NamedTuple):
     first: int = 0
     last: int = 0
     documents: int = 0
+    skipped: int = 0
+    """Numbers from ``first`` to ``last`` that will never be given, as an act states: ``Receipt.skipped``."""
+
+    @property
+    def missing(self) -> int:
+        """Numbers that nothing accounts for."""
+        return self.last - self.first + 1 - self.documents - self.skipped if self.last else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +197,7 @@ class Day:
             _WITHOUT_TAX: 0 if self.prices_with_tax else 1,
             _CLOSED: 1 if self.closed else 0,
         }
-        parts.update({_SERIES_KEYS[Series(series)]: list(numbers) for series, numbers in self.series.items()})
+        parts.update({_SERIES_KEYS[Series(series)]: _trimmed(numbers) for series, numbers in self.series.items()})
         return {key: part for key, part in parts.items() if part}
 
     @classmethod
@@ -203,7 +210,7 @@ class Day:
                 {key: TaxTotals(*_row(row, 4)) for key, row in _rows(counters, _TAXES)},
                 {key: Flow(*_row(row, 2)) for key, row in _rows(counters, _TENDERS)},
                 {
-                    int(series): Numbers(*_row(counters[key], 3))
+                    int(series): Numbers(*_row(counters[key], 4))
                     for series, key in _SERIES_KEYS.items()
                     if key in counters
                 },
@@ -229,9 +236,14 @@ class Day:
     def plus_money(self, act: Receipt, goods: Mapping[int, Goods] | None = None) -> Day:
         """This day and one more act, its goods left out unless given."""
         series = dict(self.series)
+        for stretch in act.skipped:
+            if stretch.series in _SERIES_KEYS:
+                series[int(stretch.series)] = _skipping(series.get(int(stretch.series), Numbers()), stretch)
         if act.series in _SERIES_KEYS:
             numbers = series.get(int(act.series), Numbers())
-            series[int(act.series)] = Numbers(numbers.first or act.n, act.n, numbers.documents + 1)
+            series[int(act.series)] = numbers._replace(
+                first=numbers.first or act.n, last=act.n, documents=numbers.documents + 1
+            )
         previous, prices_with_tax = self.previous, self.prices_with_tax
         sales, refunds = self.perpetual_sales, self.perpetual_refunds
         taxes, tenders, drawer = dict(self.taxes), dict(self.tenders), dict(self.drawer)
@@ -358,6 +370,12 @@ def _stock_moved(act: StockAct, line: Line) -> Goods:
         StockAct.TRANSFERRED_IN: "transferred_in",
     }[act]
     return Goods(**{column: line.quantity})
+
+
+def _skipping(numbers: Numbers, stretch: Skipped) -> Numbers:
+    count = max(stretch.last - stretch.first + 1, 0)
+    first, last = numbers.first or stretch.first, max(numbers.last, stretch.last)
+    return numbers._replace(first=first, last=last, skipped=numbers.skipped + count)
 
 
 def _trimmed(row: Iterable[int]) -> Nested:

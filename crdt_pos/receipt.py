@@ -404,12 +404,30 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Numbers of a series that will never be given: after its disk was set back, a till cannot know whether they were."""
+
+    series: Series
+    first: int
+    last: int
+    extra: Extra = ()
+
+    def body(self) -> dict[int, object]:
+        return sparse({0: int(self.series), 1: self.first, 2: self.last}, self.extra)
+
+    @classmethod
+    def from_body(cls, body: object) -> Skipped:
+        fields = Fields(body, "skipped numbers")
+        return cls(fields.choice(0, Series), fields.integer(1, 1), fields.integer(2, 1), fields.rest())
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """One act of a till. ``text`` is its number as printed."""
 
     type: ReceiptType
     n: int
-    """The number within the series, from 1, without gaps."""
+    """The number within the series, from 1, without gaps but for those that ``skipped`` states."""
     store: int
     till: int
     incarnation: str
@@ -441,6 +459,8 @@ class Receipt:
     other_store: int = 0
     """The other end of a transfer."""
     opening: Opening | None = None
+    skipped: tuple[Skipped, ...] = ()
+    """Stretches of numbers that were left out before this act, one for a series."""
     extra: Extra = ()
 
     @property
@@ -508,6 +528,7 @@ class Receipt:
                 24: self.drawer_minor,
                 25: int(self.stock),
                 26: self.other_store,
+                28: [skipped.body() for skipped in self.skipped],
             },
             self.extra,
         ) | {key: shape.body() for key, shape in ((19, self.undoes), (27, self.opening)) if shape is not None}
@@ -545,5 +566,6 @@ class Receipt:
             stock=fields.choice(25, StockAct),
             other_store=fields.integer(26),
             opening=fields.one(27, Opening.from_body),
+            skipped=fields.items(28, Skipped.from_body),
             extra=fields.rest(),
         )

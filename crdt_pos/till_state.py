@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from crdt_pos.codec import Fields, sparse
 from crdt_pos.day import Day, Goods
-from crdt_pos.receipt import AccountMovement, Series
+from crdt_pos.receipt import AccountMovement, Series, Skipped
 from gossip.log import Reader, View
 from merge_rules import canonical
 from merge_rules.counter_nested import Nested
@@ -52,6 +52,8 @@ class TillState:
     sales_minor: int = 0
     """Perpetual totals up to the last close."""
     refunds_minor: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    """Numbers left out that the next act will state."""
 
     def next_number(self, series: Series) -> int:
         """The number of the next document of a series."""
@@ -60,6 +62,16 @@ class TillState:
     def numbered(self, series: Series, n: int) -> Mapping[int, int]:
         """The numbers once ``n`` is given."""
         return {**self.numbers, int(series): n}
+
+    def skipping(self, count: int) -> TillState:
+        """The state that leaves out the next ``count`` numbers of every series, and what was left out before."""
+        before = {skipped.series: skipped.first for skipped in self.skipped}
+        stretches = tuple(
+            Skipped(series, before.get(series, self.next_number(series)), self.numbers.get(int(series), 0) + count)
+            for series in Series
+        )
+        numbers = {int(skipped.series): skipped.last for skipped in stretches}
+        return replace(self, numbers=numbers, skipped=stretches)
 
     def view(self) -> View:
         """The view that keeps it."""
@@ -77,6 +89,7 @@ class TillState:
                 9: self.closed_ms,
                 10: self.sales_minor,
                 11: self.refunds_minor,
+                12: [skipped.body() for skipped in self.skipped],
             }
         )
         return STATE_KEY, canonical.encode(body)
@@ -104,6 +117,7 @@ class TillState:
             fields.integer(9),
             fields.integer(10),
             fields.integer(11),
+            fields.items(12, Skipped.from_body),
         )
 
 
@@ -130,6 +144,14 @@ def goods_views(reader: Reader, moved: Mapping[int, Goods]) -> Iterator[View]:
         yield product_key(product), canonical.encode(goods_so_far(reader, product).plus(goods).trimmed())
 
 
+def fold_views(reader: Reader, goods: Mapping[int, Goods]) -> Iterator[View]:
+    """The views of a fold that is ``goods``, whatever stands there now."""
+    for key, _ in reader.views(FOLD_PREFIX):
+        yield key, None
+    for product, moved in goods.items():
+        yield product_key(product), canonical.encode(moved.trimmed())
+
+
 def sold_once(reader: Reader, once: str) -> str:
     """The number of the receipt that was made for a request of this id on the open date; empty for none."""
     return (reader.view(ONCE_PREFIX + once.encode()) or b"").decode() if once else ""
@@ -153,6 +175,15 @@ def owing_views(reader: Reader, movements: Iterable[AccountMovement]) -> Iterato
         if moved.owing != moved.settled:
             left = owing(reader, moved.programme, moved.account) + moved.owing - moved.settled
             yield _owing_key(moved.programme, moved.account), canonical.encode(left) if left else None
+
+
+def owing_left_views(reader: Reader, left: Mapping[tuple[str, bytes], int]) -> Iterator[View]:
+    """The views of what is owing if that is ``left``, by programme and account, whatever stands there now."""
+    for key, _ in reader.views(_OWING_PREFIX):
+        yield key, None
+    for (programme, account), amount in left.items():
+        if amount:
+            yield _owing_key(programme, account), canonical.encode(amount)
 
 
 def _owing_key(programme: str, account: bytes) -> bytes:

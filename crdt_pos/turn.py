@@ -61,6 +61,7 @@ class Turn:
             currency=terms.currency.code,
             exponent=terms.currency.exponent,
             prices_with_tax=self.state.day.prices_with_tax if self.state.seq else terms.prices_with_tax,
+            skipped=self.state.skipped,
         )
 
     def enter(self, act: Receipt) -> Entry:
@@ -78,6 +79,7 @@ class Turn:
             seq=entry.seq,
             head=entry.hash,
             numbers=state.numbered(act.series, act.n),
+            skipped=(),
             day=state.day.plus_money(act),
         )
         return entry

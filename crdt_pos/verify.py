@@ -4,7 +4,8 @@
   the author's, its document the author's to write, its body of the shape of its kind;
 - every chain: the entries of a ``whole`` feed follow each other without a gap, each naming the one before;
 - every receipt and every day: the books' equation;
-- every receipt's number: its author's own, and the next of its series, from date to date as far as the journals are here;
+- every receipt's number: its author's own, and the next of its series but for those that an act states as skipped, from date
+  to date as far as the journals are here;
 - every day whose journal is here: derived from it again, and compared byte for byte;
 - every line that was given back: not more of it than was sold, unless tills that were cut off from each other both did;
 - every fingerprint: added up again from the feeds.
@@ -112,18 +113,20 @@ class _Numbers(NamedTuple):
     previous_day: int
     """Day number of the date before, as the opening says; 0 for a till's first."""
     runs: tuple[tuple[Series, int, int], ...]
-    """Series, first and last number of each stretch without a gap, in the order of the journal."""
+    """Series, first and last number of each stretch without a gap that no act states, in the order of the journal."""
 
     @classmethod
     def of(cls, document: Document, receipts: Sequence[Receipt]) -> _Numbers:
         runs: dict[Series, list[tuple[int, int]]] = {}
         for receipt in receipts:
-            of_series = runs.setdefault(receipt.series, [(receipt.n, receipt.n - 1)])
-            first, last = of_series[-1]
-            if receipt.n == last + 1:
-                of_series[-1] = first, receipt.n
-            else:
-                of_series.append((receipt.n, receipt.n))
+            stretches = [(skipped.series, skipped.first, skipped.last) for skipped in receipt.skipped]
+            for series, first, last in (*stretches, (receipt.series, receipt.n, receipt.n)):
+                of_series = runs.setdefault(series, [(first, first - 1)])
+                begun, reached = of_series[-1]
+                if first == reached + 1:
+                    of_series[-1] = begun, last
+                else:
+                    of_series.append((first, last))
         opening = receipts[0].opening
         previous = opening.previous_date if opening else None
         flat = tuple((series, *run) for series, of_series in runs.items() for run in of_series)

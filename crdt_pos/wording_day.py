@@ -69,8 +69,9 @@ class DayWording:
         yield f"  {'closed' if day.closed else 'not closed yet: more may come'}; {before}"
         said: list[str] = []
         for series, numbers in sorted(day.series.items()):
-            gap = numbers.last - numbers.first + 1 - numbers.documents
-            missing = f", {gap} MISSING" if gap else ", none missing"
+            missing = f", {numbers.missing} MISSING" if numbers.missing else ", none missing"
+            if numbers.skipped:
+                missing += f", {numbers.skipped} skipped since the disk was set back"
             letter = Series(series).letter
             first, last = f"{letter}{numbers.first}", f"{letter}{numbers.last}"
             said.append(f"{Series(series).name.lower()} {first} to {last}{missing}")

@@ -110,7 +110,7 @@ def test_numbers_have_no_gaps_across_restarts_and_dates(place: Place) -> None:
         numbers.extend(place.restart().sell(MILK_SALE).n for _ in range(3))
         place.restart().close_date()
         _, day, _ = place.published(DATE + datetime.timedelta(days=date))
-        assert tuple(day.series[Series.SALES]) == (3 * date + 1, 3 * date + 3, 3)
+        assert tuple(day.series[Series.SALES]) == (3 * date + 1, 3 * date + 3, 3, 0)
         place.clock.ms += DAY_MS
         place.restart().open_date()
     assert numbers == list(range(1, 10))

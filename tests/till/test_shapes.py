@@ -169,7 +169,7 @@ days = st.builds(
     ),
     st.dictionaries(st.integers(0, 9), rows(TaxTotals, 4), max_size=3),
     st.dictionaries(st.integers(0, 20), rows(Flow, 2), max_size=3),
-    st.dictionaries(st.sampled_from([0, 1]), st.builds(Numbers, *[st.integers(1, 99)] * 3)),
+    st.dictionaries(st.sampled_from([0, 1]), st.builds(Numbers, *[st.integers(1, 99)] * 3, st.integers(0, 99))),
     counts,
     counts,
     st.dictionaries(st.integers(0, 2**64 - 1), rows(Goods, 12), max_size=3),
