@@ -45,10 +45,11 @@ ranges: $(VENV)/demo
 		$(BIN)/crdt-pos demo --calm --from $$1 --to $$2 --stores $$3 --tills $$4 --at $(DEMO_AT) >$(DEMO_AT).log 2>&1 \
 		&& echo "$$1 to $$2, $$3 stores, $$4 tills: to the cent" || { tail -n 30 $(DEMO_AT).log; exit 1; }; done; rm -f $(DEMO_AT).log
 
-# strace records what a till writes and syncs, for the power-cut test; faketime gives a till another clock.
+# strace records what a till writes and syncs, for the power-cut test; faketime gives a till another clock; ip (iproute2) makes
+# the network namespaces of the test town, for root as for anybody.
 .PHONY: debian-tools
 debian-tools:
-	@command -v strace >/dev/null && command -v faketime >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -q; apt-get install -y -q strace faketime; } >/dev/null 2>&1; } || echo "strace or faketime is missing, so the tests of power cuts and wrong clocks are skipped: sudo apt-get install strace faketime"
+	@command -v strace >/dev/null && command -v faketime >/dev/null && command -v ip >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -q; apt-get install -y -q strace faketime iproute2; } >/dev/null 2>&1; } || echo "strace, faketime or iproute2 is missing, so the tests of power cuts, wrong clocks or the test town are skipped: sudo apt-get install strace faketime iproute2"
 
 test: $(VENV)/dev debian-tools
 	@$(BIN)/pytest

@@ -109,6 +109,17 @@ class Cashiers:
 
     def _sell(self, name: str) -> None:
         sale = self._basket()
+        try:
+            self._note_sale(name, sale, self.town.call(name, "sell", **sale))
+        except LocalRefused as refused:
+            self._with_prices_typed_in(name, sale, refused)
+
+    def _with_prices_typed_in(self, name: str, sale: Sale, refused: LocalRefused) -> None:
+        # A till that has just been enrolled again may not have heard of the catalogue yet, and says so.
+        if refused.kind != "UnknownProduct":
+            raise refused
+        lines = [line | {"unit_price_minor": PRICES[line["product"]]} for line in sale["lines"]]
+        sale = sale | {"lines": lines}
         self._note_sale(name, sale, self.town.call(name, "sell", **sale))
 
     def _with_points(self, name: str) -> None:
@@ -119,7 +130,7 @@ class Cashiers:
         try:
             self._note_sale(name, sale, self.town.call(name, "sell", **sale))
         except LocalRefused as refused:
-            if refused.kind != "NotEnoughRights":
+            if refused.kind not in ("NotEnoughRights", "UnknownProduct"):
                 raise
 
     def _give_back(self, name: str) -> None:
@@ -134,7 +145,8 @@ class Cashiers:
 
     def _write_off(self, name: str) -> None:
         product = self.chance.choice(list(PRICES))
-        answer = self.town.call(name, "write_off", lines=[{"product": product, "quantity": 1}], reason="broken")
+        lines = [{"product": product, "quantity": 1}]
+        answer = self.town.call(name, "write_off", lines=lines, reason="broken")
         self._note(name, 0, Counter({product: -1}), answer["receipt"])
 
     def _ask_again(self, name: str) -> None:

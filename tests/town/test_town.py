@@ -118,12 +118,11 @@ class Weather:
         till = self.chance.choice(sorted(up))
         self.tell(f"{till}'s disk is destroyed", self.cashiers.lose, till)
         if self.town.runs(OFFICE):
-            self.town.until_up(OFFICE)
-            self.town.stop(OFFICE)
+            self.town.until_up(OFFICE)  # whether it runs or not, it enrols; while it starts, it does not
         self.town.enrol_again(till)
         self.log.append(f"    {till} is enrolled again")
-        self.town.start(till, OFFICE)
-        self.town.until_up(till, OFFICE, meanwhile=self.cashiers.act)
+        self.town.start(till)
+        self.town.until_up(till, meanwhile=self.cashiers.act)
         self.cashiers.open(till)
         return None
 
@@ -181,4 +180,5 @@ def test_whatever_happens_to_a_town_all_survivors_agree_to_the_cent(town: Wired,
     finally:
         print(f"seed {seed}:", *weather.log, sep="\n")
         for (name, life), acts in sorted(ledger.lives.items()):
-            print(f"{name} {life}: {len(acts.acts)} acts", f"({acts.safe} of them safe)" if acts.safe is not None else "")
+            over = "" if acts.safe is None else f", {acts.safe} of them safe before its disk was destroyed"
+            print(f"{name} {life}: {len(acts.acts)} acts{over}")
