@@ -16,11 +16,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 from crdt_pos import settling, variances
-from crdt_pos.day import Day, Flow, Goods, TaxTotals, days_between, fold
+from crdt_pos.catalogue_views import CatalogueProducts
+from crdt_pos.day import Day, Flow, TaxTotals, days_between, fold
 from crdt_pos.errors import NothingHere
+from crdt_pos.goods_rows import GoodsRow, GoodsRows, Key
 from crdt_pos.journal import acts
 from crdt_pos.schema import BALANCE, DAY, VARIANCES
 from crdt_pos.settling import ToSettle
@@ -140,20 +143,6 @@ class Money:
 
 
 @dataclass(frozen=True, slots=True)
-class GoodsRow:
-    """One product, or several that share a claimed code and are read as one."""
-
-    product: int
-    """The smallest id."""
-    joined: tuple[int, ...]
-    """All ids, where there are several."""
-    goods: Goods
-    """What moved in the period."""
-    stock: int
-    """What is on the shelves at the end of the period, as far as the entries here say."""
-
-
-@dataclass(frozen=True, slots=True)
 class Account:
     """The books of one legal entity in one currency."""
 
@@ -206,10 +195,10 @@ def read(reader: Reader, directory: Directory, query: Query, identities: Identit
     waiting = list(known.waiting(date_from, date_to))
     keys = {_key(directory, day.store, day.date): None for day in chosen}
     keys.update({_key(directory, int(one.till.partition("-")[0]), one.date): None for one in waiting})
-    goods = _GoodsRows(directory, identities or Identities(), query.product)
+    goods = GoodsRows(identities or Identities(), partial(_exponent, reader), query.product)
     for day in known.between(datetime.date.min, date_to):
-        goods.add(day, moved=day.date >= date_from)
-    if query.product is not None and not goods.rows_anywhere():
+        goods.add(_key(directory, day.store, day.date), day.day.goods, moved=day.date >= date_from)
+    if query.product is not None and not goods.anywhere():
         raise NothingHere(f"Product {query.product} has never moved{_of_store(query)}, as far as it is known here.")
     accounts = tuple(
         Account(
@@ -249,13 +238,14 @@ def owed(reader: Reader, directory: Directory, query: Query) -> tuple[Owed, ...]
     return tuple(Owed(programme, *row) for programme, row in sorted(sums.items()))
 
 
-Key = tuple[str, str, int]
-"""Legal entity, currency and its exponent."""
-
-
 def _key(directory: Directory, store: int, date: datetime.date) -> Key:
     record = directory.store(store, date)
     return (record.legal_entity, record.currency, record.exponent) if record else ("", "", 2)
+
+
+def _exponent(reader: Reader, product: int) -> int:
+    found = CatalogueProducts().find(reader, product)
+    return found.quantity_exponent if found else 0
 
 
 def _money(days: Iterable[Day]) -> Money:
@@ -447,54 +437,3 @@ def _furthest(
         return Day.from_counters(summary.counters), summary.covers.seq, summary.publisher
     except InvalidBody:
         return None, 0, None
-
-
-class _GoodsRows:
-    """Goods by legal entity, currency and product, joined under claims when they are read."""
-
-    def __init__(self, directory: Directory, identities: Identities, product: int | None) -> None:
-        self._directory = directory
-        self._identities = identities
-        self._product = None if product is None else identities.same_as(product)
-        self._moved: dict[Key, dict[int, list[int]]] = {}
-        self._before: dict[Key, dict[int, list[int]]] = {}
-
-    def add(self, day: TillDay, *, moved: bool) -> None:
-        tables = self._moved if moved else self._before
-        sums = tables.setdefault(_key(self._directory, day.store, day.date), {})
-        for product, goods in day.day.goods.items():
-            if self._product is None or self._identities.same_as(product) == self._product:
-                # Lists, changed in place: a year of days has a million rows.
-                total = sums.get(product)
-                if total is None:
-                    sums[product] = list(goods)
-                else:
-                    for column, count in enumerate(goods):
-                        if count:
-                            total[column] += count
-
-    def rows_anywhere(self) -> bool:
-        return any(self._moved.values()) or any(self._before.values())
-
-    def rows(self, key: Key) -> tuple[GoodsRow, ...]:
-        moved, before = self._moved.get(key, {}), self._before.get(key, {})
-        groups: dict[int, set[int]] = {}
-        for product in moved if self._product is None else {**before, **moved}:
-            name = self._identities.same_as(product)
-            groups.setdefault(name if isinstance(name, int) else product, set()).update(
-                one for one in self._identities.group(product) if isinstance(one, int)
-            )
-        rows: list[GoodsRow] = []
-        for name, members in sorted(groups.items()):
-            goods, earlier = _sum(moved, members), _sum(before, members)
-            joined = tuple(sorted(members)) if len(members) > 1 else ()
-            rows.append(GoodsRow(name, joined, goods, goods.stock + earlier.stock))
-        return tuple(rows)
-
-
-def _sum(sums: Mapping[int, Sequence[int]], products: Iterable[int]) -> Goods:
-    total = Goods()
-    for product in products:
-        if product in sums:
-            total = total.plus(Goods(*sums[product]))
-    return total

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crdt_pos import sharing
 from crdt_pos.folder import Folder, open_folder
-from crdt_pos.schema import CLAIMS, SCHEMA
+from crdt_pos.schema import SCHEMA
 from crdt_pos.trust import RosterTrust
 from gossip.errors import LogError
-from gossip.log import Log, Reader, entries_of
+from gossip.log import Log, Reader
 from gossip.log_lmdb import LmdbLog
-from merge_rules.claims import Claims, Identities
-from merge_rules.errors import InvalidBody
+from merge_rules.claims import Identities
 from merge_rules.lattice import Author
 from peers.roster import Directory
 
@@ -70,13 +70,4 @@ def look(path: Path, *, damaged: bool = False) -> Generator[Looked]:
 
 def identities(reader: Reader) -> Identities:
     """What codes mean, by the claims of every store that are here."""
-    states: list[Claims] = []
-    for document in reader.documents(CLAIMS):
-        state = Claims.bottom()
-        for stored in entries_of(reader, document):
-            try:
-                state = state.join(Claims.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-            except InvalidBody:
-                continue
-        states.append(state)
-    return Identities.read(states)
+    return sharing.identities(reader)
