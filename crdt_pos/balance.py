@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from crdt_pos.errors import NotEnoughRights
+from crdt_pos.forks import liars
 from crdt_pos.receipt import AccountMovement
 from crdt_pos.requests import Redeemable
 from crdt_pos.schema import BALANCE
@@ -25,7 +26,8 @@ def balance_document(programme: str, account: bytes) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """An account as it is known here, and who contradicted itself in it (and holds nothing until that is settled)."""
+    """An account as it is known here, and who contradicted itself in it or is proven to have done so anywhere: it holds
+    nothing until that is settled."""
 
     counter: CounterBounded
     forked: frozenset[Author]
@@ -40,7 +42,7 @@ class Balance:
             entry = stored.entry
             (forked if entry.author in seen else seen).add(entry.author)
             counter = counter.join(CounterBounded.from_entry(entry.author, entry.seq, entry.body))
-        return cls(counter, frozenset(forked))
+        return cls(counter, liars(reader) | forked)
 
     def redeemable(self, author: Author) -> Redeemable:
         """What ``author`` can redeem without asking, grants that are here included; and the balance as known."""

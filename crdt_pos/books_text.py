@@ -15,11 +15,14 @@ import click
 from crdt_pos.books import Account, Awaited, Books, Query, TillDay
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.columns import INDENT, Column, listing, number, percent, plural, shortened, table
+from crdt_pos.contradiction import contradictions
 from crdt_pos.looking import Looked
 from crdt_pos.money import round_half_up
 from crdt_pos.products import Product
 from crdt_pos.receipt import Tender
+from crdt_pos.schema import DAY
 from crdt_pos.variance import Variance
+from gossip.document import date_of
 from gossip.log import Reader
 
 ROWS_SHOWN_MAX: Final = 15
@@ -122,6 +125,7 @@ class BooksText:
             yield from self._owed(width)
         yield from self._variances(width, everything=everything)
         yield from self._to_settle(width)
+        yield from self._contradictions(query, width)
 
     def _verdict(self, width: int) -> Iterator[str]:
         said = list(
@@ -346,6 +350,22 @@ class BooksText:
         yield from table(columns, rows, width)
         if len(shown) < len(found):
             yield f"  … and {len(found) - len(shown):,} more: --all lists them."
+
+    def _contradictions(self, query: Query, width: int) -> Iterator[str]:
+        """Who said two things of a date of the books, also in stores whose books are not here."""
+        said: list[str] = []
+        directory = self._looked.directory
+        for one in contradictions(self._reader, self._reader.documents(DAY)):
+            document = one.first.document
+            of_books = document.kind == DAY and self._books.date_from <= date_of(document.day) <= self._books.date_to
+            if of_books and query.store in (None, document.keys[0]) and one.proven(directory) is not False:
+                said.append(one.sentence(directory))
+        if said:
+            yield ""
+            title = "Contradictions: of each counts what both entries say at most, and the proof is kept ('inspect show forks')"
+            yield from _paragraph(title, width, bold=True)
+        for sentence in said:
+            yield from _paragraph(f"{sentence}.", width, fg="red")
 
     def _to_settle(self, width: int) -> Iterator[str]:
         if not self._books.to_settle:

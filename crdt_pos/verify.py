@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from crdt_pos import journal
+from crdt_pos.contradiction import contradictions
 from crdt_pos.day import Day, fold
 from crdt_pos.directory import numbered_as
 from crdt_pos.money import Currency
 from crdt_pos.receipt import Receipt, ReceiptType, Series
-from crdt_pos.schema import DAY, JOURNAL
+from crdt_pos.schema import DAY, FORKS, JOURNAL
 from crdt_pos.settling import to_settle
 from gossip.document import Document, FeedType, Scope, day_number, from_order_key, order_key
 from gossip.entry import Entry, FeedId, Head, decode
@@ -99,6 +100,10 @@ def verify(reader: Reader, directory: Directory, schema: Schema, progress: Progr
         except GossipError as error:
             checks.found("bytes", document, None, 0, str(error))
     checks.numbers()
+    try:
+        checks.forks()
+    except GossipError as error:
+        checks.found("bytes", FORKS, None, 0, str(error))
     checks.refunds()
     checks.fingerprints()
     checks.report.quarantined = sum(1 for _ in reader.quarantined())
@@ -198,8 +203,6 @@ class _Checks:
         heads = self._reader.heads(feed)
         held = list(self._reader.entries(feed))
         reach = max((head.seq for head in heads), default=0)
-        if len(heads) > 1:
-            self.found("chain", feed.document, feed.author, reach, "the author contradicts itself: a fork")
         missing = {head.hash for head in heads} - {stored.entry.hash for stored in held}
         if missing:
             self.found("chain", feed.document, feed.author, reach, "the newest entry is not the one that is noted")
@@ -295,6 +298,19 @@ class _Checks:
         self.report.days_derived += 1
         if canonical.encode(derived.counters()) != canonical.encode(summary.counters):
             self._found("day", entry, "it is not what its journal adds up to")
+
+    def forks(self) -> None:
+        """Who contradicts itself: by the entries here, or by a proof that bears its own two signatures."""
+        for one in contradictions(self._reader, self._reader.documents()):
+            said, document = one.sentence(self._directory), one.first.document
+            match one.proven(self._directory):
+                case True:
+                    self.found("fork", document, one.author, one.second.seq, said)
+                case False:
+                    slander = f"slander: it is stated that {said}, and that is not its signature"
+                    self.found("fork", FORKS, None, 0, slander)
+                case None:
+                    self.found("fork", document, one.author, one.second.seq, f"{said}; the proof cannot be judged yet")
 
     def refunds(self) -> None:
         self._undoings.pop("", None)  # those that name no receipt

@@ -18,6 +18,8 @@ from rich.cells import cell_len, set_cell_size
 
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.columns import Column, listing, number, percent, plural, shortened, table
+from crdt_pos.contradiction import Contradiction
+from crdt_pos.forks import liars
 from crdt_pos.page import HASH_DIGITS_SHOWN, Page
 from crdt_pos.receipt import Receipt, ReceiptType, StockAct
 from crdt_pos.schema import FORKS, JOURNAL, SCHEMA, STAFF_RULE, VARIANCES
@@ -97,7 +99,8 @@ class Wording:
 
     def rights(self, document: Document, state: CounterBounded, authors: Sequence[Author]) -> Iterator[str]:
         """What ``authors`` did to a balance, and what each may spend without asking: that follows from the whole ``state``."""
-        forked = [one for one in authors if len(self._page.reader.heads(FeedId(document, one))) > 1]
+        forked = {one for one in authors if len(self._page.reader.heads(FeedId(document, one))) > 1}
+        forked |= liars(self._page.reader)
         rows: list[Sequence[str]] = []
         for author in authors:
             counts = (state.earned(author), state.redeemed(author), sum(state.granted(author).values()))
@@ -222,7 +225,19 @@ class Wording:
             except BadEntry as error:
                 yield f"  a proof that cannot be read: {error}"
                 continue
+            if len(entries) == 2:
+                yield from self._accusation(Contradiction(*sorted(entries, key=lambda one: one.seq)))
             yield from self.side_by_side(entries)
+
+    def _accusation(self, said: Contradiction) -> Iterator[str]:
+        directory = self._page.looked.directory
+        proven = said.proven(directory)
+        unproven = {
+            True: "",
+            False: "SLANDER, these are not its signatures: ",
+            None: "NOT JUDGED, its certificate is not here: ",
+        }
+        yield f"  {unproven[proven]}{said.sentence(directory)}."
 
     def side_by_side(self, entries: Sequence[Entry]) -> Iterator[str]:
         """Entries of one author that contradict each other, two by two; what differs is marked."""

@@ -30,8 +30,9 @@ ADVICE: Final = {
     "certificate": "the roster here may be behind. Let this replica meet a head office, then verify again.",
     "permission": "its author may not write this. Nothing need be done here; tell the head office.",
     "body": "written by a newer version, or by no till at all. Update this replica, then verify again.",
-    "chain": "what is missing comes from any replica that holds it: let them meet, then verify again. A fork stays: 'inspect "
-    "explain' shows both entries, the head office decides.",
+    "chain": "what is missing comes from any replica that holds it: let them meet, then verify again.",
+    "fork": "both entries are kept, in 'forks' with both signatures ('inspect show forks'), and what they say counts as a lower "
+    "bound. Who signed them holds no points to redeem until the head office decides; enrol that till again.",
     "equation": "the till that signed it reckons wrongly. Its figures stay as signed; correct them by adding, and replace it.",
     "number": "a till numbered a receipt in another's name, or left numbers out. No till finds such a receipt by another's "
     "number; tell the head office, and replace the till that signed it.",

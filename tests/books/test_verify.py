@@ -190,7 +190,7 @@ def test_a_chain_that_goes_on_in_two_ways_is_found(sold: Company) -> None:
     body = {**second.body, 21: "another reason"}
     rival = a_lie(one, first, body)
     assert one.log.append([Arrival(rival)])[0].outcome is Outcome.FORK
-    assert "chain" in checks(verified(one))
+    assert "fork" in checks(verified(one))
 
 
 def delete_row(replica: Replica, key: Callable[[Replica], bytes]) -> None:
