@@ -15,7 +15,7 @@ def system_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def store_clock(zone: Callable[[], str]) -> Callable[[], Now]:
+def store_clock(zone: Callable[[], str], system_ms: Callable[[], int] = system_ms) -> Callable[[], Now]:
     """A clock with the local offset of a store's time zone; asked for at every reading, since the roster may change it."""
 
     def now() -> Now:

@@ -7,53 +7,39 @@ multicast, a peer that misbehaves, a disk that is full for a while. It stops on 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
 import trio
 
-from crdt_pos import catalogue_views, journal, variances
-from crdt_pos.balance import Balance
-from crdt_pos.catalogue_views import CatalogueProducts
-from crdt_pos.clock import store_clock, system_ms
-from crdt_pos.directory import is_roster, numbered_as
+from crdt_pos.clock import system_ms
 from crdt_pos.errors import FolderError
 from crdt_pos.folder import Folder
-from crdt_pos.forks import prove
-from crdt_pos.identity import Identity
 from crdt_pos.local import Command, Message, serve
 from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
-from crdt_pos.loyalty import Programme
-from crdt_pos.money import Currency
 from crdt_pos.office_commands import OfficeCommands
-from crdt_pos.rights import TOPIC, RightsQuestion, decode_granted, donors, encode_granted
-from crdt_pos.safety import Safety
-from crdt_pos.schema import CATALOGUE, CLAIMS, SCHEMA
-from crdt_pos.terms import Terms
+from crdt_pos.replica_core import Linked, ReplicaCore
+from crdt_pos.rights import RightsQuestion
+from crdt_pos.schema import SCHEMA
 from crdt_pos.till import Till
-from crdt_pos.trust import RosterTrust
+from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash
 from gossip.errors import LogFull
-from gossip.intake import Batch, Derived
-from gossip.log import Arrival, Outcome, Reader
+from gossip.log import Log, Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.node import Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
 from gossip.session import VERSION_MAX, Me
 from gossip.tls import Address
 from merge_rules.lattice import Author
-from peers.certificates import Certificate
 from peers.discovery import Discovery, PeerAddress, local_addresses
 from peers.errors import DiscoveryUnavailable
 from peers.permissions import Role
-from peers.roster import StoreRecord
 
 CHECKPOINT_S: Final = 60.0
-RIGHTS_TIMEOUT_MS: Final = 1_000
 HEARS_ITSELF_S: Final = 5.0
 DISCOVERY_RETRY_S: Final = 15.0
 """A till may be switched on before its network is."""
@@ -64,48 +50,37 @@ T = TypeVar("T")
 _log = logging.getLogger("crdt_pos.replica")
 
 
-class RunningReplica:
+class RunningReplica(ReplicaCore):
     """One replica of this process. Implements ``local_commands.Replica``."""
 
     def __init__(self, folder: Folder, new_session: NewSession = orderly_session) -> None:
-        self.folder = folder
-        self.certificate = folder.certificate
-        self.log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company)
-        if self.log.copied and not self._has_written():
-            self.log.adopt()  # a folder may be carried to its machine once: nobody has spoken in its name so far
-        elif self.log.copied:
-            self.log.close()
-            afresh = "crdt-pos office add" if self.certificate.role is Role.OFFICE else "crdt-pos till enrol"
+        log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company)
+        certificate = folder.certificate
+        if log.copied and not _has_written(log, certificate.author):
+            log.adopt()  # a folder may be carried to its machine once: nobody has spoken in its name so far
+        elif log.copied:
+            log.close()
+            afresh = "crdt-pos office add" if certificate.role is Role.OFFICE else "crdt-pos till enrol"
             raise FolderError(
                 f"{folder.path} is a copy of another folder of {folder.certificate.name}, and two with one key would contradict "
                 f"each other: run the original, or give this machine a life of its own with '{afresh}'."
             )
-        self.trust = RosterTrust(folder, self.log)
-        self.safety = Safety(self.log, self.certificate.author)
-        self.now = store_clock(self._time_zone)
+        super().__init__(folder, log, system_ms)
         self.listening: Address | None = None
         self.trouble = ""
         """What does not work and is no reason to stop, in a sentence."""
         me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
-        hooks = Hooks(self._derive, self._appended, self.safety.acknowledged, self._asked)
+        hooks = Hooks(self.derive, self.appended, self.safety.acknowledged, self.asked)
         self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self._found: dict[Author, list[Address]] = {}
-        self.till: Till | None = None
         self._commands: Mapping[str, Command]
-        if self.certificate.role is Role.TILL:
-            products = CatalogueProducts(self.terms().currency.code, self.certificate.store)
-            identity = self._identity()
-            self.till = Till(self.log, identity, self.now, products=products, terms=self.terms)
-            till_commands = TillCommands(self.till, identity, products, self, self.now, self.terms).commands()
+        if self.till is not None:
+            tilled = TillCommands(self.till, self.identity(), self.products, self, self.now, self.terms)
+            till_commands = tilled.commands()
             self._commands = till_commands | {"connections": self._connections}
         else:
             self._commands = OfficeCommands(self).commands()
-
-    def _has_written(self) -> bool:
-        """Whether there is any entry of this replica's own in its log."""
-        with self.log.read() as reader:
-            return any(reader.heads(FeedId(one, self.certificate.author)) for one in reader.documents())
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -216,89 +191,9 @@ class RunningReplica:
         for address in set(addresses) - said - set(self.folder.settings.peers):
             self.node.unwant(address)
 
-    # --- what the roster says ----------------------------------------------------------------------------------------
-
-    def _store_record(self) -> StoreRecord | None:
-        store = self.certificate.store
-        today = datetime.datetime.fromtimestamp(system_ms() / 1000, datetime.UTC).date()
-        return None if store is None else self.trust.directory.store(store, today)
-
-    def _time_zone(self) -> str:
-        record = self._store_record()
-        return "UTC" if record is None else record.time_zone
-
-    def terms(self) -> Terms:
-        """On what terms the store sells now."""
-        record = self._store_record()
-        if record is None:
-            return Terms()
-        points = self.trust.directory.programme("points", record.valid_from)
-        return Terms(
-            record.legal_entity,
-            Currency(record.currency, record.exponent),
-            record.cash_step_minor,
-            not record.prices_without_tax,
-            Programme() if points is None else Programme("points", points.points_per_unit, points.minor_per_point),
-        )
-
-    def _identity(self) -> Identity:
-        certificate = self.certificate
-        assert certificate.store is not None
-        assert certificate.till is not None
-        return Identity(
-            self.folder.key,
-            certificate.author,
-            certificate.store,
-            certificate.till,
-            certificate.incarnation,
-            certificate.company,
-        )
-
-    # --- what follows from received entries --------------------------------------------------------------------------
-
-    def _derive(self, reader: Reader, arrivals: Sequence[Arrival]) -> Derived:
-        views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
-        goods = [arrival for arrival in arrivals if arrival.entry.document.kind in (CATALOGUE, CLAIMS)]
-        if not goods:
-            return Derived(views)
-        views += catalogue_views.derive(reader, goods)
-        if self.till is None:
-            return Derived(views)
-        now_ms = system_ms()
-        currency = self.terms().currency.code
-        own = variances.derive(reader, goods, self._identity(), currency, now_ms, now_ms << 16)
-        return Derived(views, own)
-
-    def _appended(self, batch: Batch) -> None:
-        counting = [
-            (arrival, outcome)
-            for arrival, outcome in zip(batch.arrivals, batch.outcomes, strict=True)
-            if arrival.quarantine is None
-        ]
-        if counting:
-            self.safety.saved()
-        new = [arrival for arrival, outcome in counting if outcome.outcome in (Outcome.NEW, Outcome.FORK)]
-        if any(is_roster(arrival.entry.document) for arrival in new):
-            self._roster_changed()
-        forks = [
-            (arrival.entry, outcome.rival)
-            for arrival, outcome in counting
-            if outcome.outcome is Outcome.FORK and outcome.rival is not None
-        ]
-        if forks:
-            self._to_prove_in.send_nowait(forks)
-
-    def _roster_changed(self) -> None:
-        self.trust.reload()
-        for link in list(self.node.links.values()):
-            objection = self.trust.objection(link.peer)
-            if objection is not None:
-                link.end(objection)
-        self.node.may_read(self.trust.readable(self.certificate))
-
     async def _prove_forks(self) -> None:
         async for pairs in self._to_prove_out:
-            while not await self._wrote(partial(self._append_proofs, pairs)):
+            while not await self._wrote(partial(self.append_proofs, pairs)):
                 await trio.sleep(CHECKPOINT_S)
 
     async def _wrote(self, act: Callable[[], object]) -> bool:
@@ -309,32 +204,7 @@ class RunningReplica:
             return False
         return True
 
-    def _append_proofs(self, pairs: list[tuple[Entry, Hash]]) -> None:
-        now_ms = system_ms()
-        with self.log.read() as reader:
-            proofs = prove(reader, self.folder.key, self.certificate.author, pairs, now_ms << 16)
-        if proofs:
-            self.log.append(proofs, received_ms=now_ms)
-
     # --- rights ------------------------------------------------------------------------------------------------------
-
-    async def _asked(self, peer: Certificate, topic: str, content: bytes) -> bytes | None:
-        question = RightsQuestion.decode(content) if topic == TOPIC else None
-        if question is None:
-            return None
-        by_office = peer.role is Role.OFFICE
-        # Nobody but the peer itself or a head office that passes the question on may say who takes.
-        if peer.author != question.taker and not by_office:
-            return None
-        if self.till is not None:
-            grant = partial(self.till.grant, question.account, question.taker, question.amount, question.programme)
-            try:
-                return encode_granted(await self.node.write(grant))
-            except LogFull:
-                return None
-        # Offices that asked one another would send a question round for ever.
-        without = {author for author, link in self.node.links.items() if by_office and link.peer.role is Role.OFFICE}
-        return encode_granted(await self._ask_around(question, without | {peer.author}, RIGHTS_TIMEOUT_MS))
 
     async def borrow(self, account: bytes, amount: int, deadline_ms: int, programme: str = "") -> None:
         """Ask peers, most rights first, until ``amount`` is granted and here, or the deadline has passed."""
@@ -343,28 +213,25 @@ class RunningReplica:
         with trio.move_on_after(deadline_ms / 1000):
             if self.till is not None:
                 await self.node.write(partial(self.till.welcome, account))
-            before = await self.look(lambda reader: self._rights(reader, programme, account))
+            before = await self.look(lambda reader: self.rights(reader, programme, account))
             question = RightsQuestion(programme, account, amount, me)
-            granted = await self._ask_around(question, (), deadline_ms)
+            granted = await self.ask_around(question, (), deadline_ms)
             change = self.node.change
-            while await self.look(lambda reader: self._rights(reader, programme, account)) < before + granted:
+            while await self.look(lambda reader: self.rights(reader, programme, account)) < before + granted:
                 await change.wait()
                 change = self.node.change
 
-    def _rights(self, reader: Reader, programme: str, account: bytes) -> int:
-        return Balance.read(reader, programme, account).redeemable(self.certificate.author).here
+    async def write(self, act: Callable[[], T]) -> T:
+        return await self.node.write(act)
 
-    async def _ask_around(self, question: RightsQuestion, without: Collection[Author], timeout_ms: int) -> int:
-        links = {author: link for author, link in self.node.links.items() if author not in without}
-        holders = await self.look(lambda reader: donors(reader, question.programme, question.account, links))
-        offices = [author for author, link in links.items() if link.peer.role is Role.OFFICE and author not in holders]
-        granted = 0
-        for author in [*holders, *offices]:
-            if granted >= question.amount:
-                break
-            rest = RightsQuestion(question.programme, question.account, question.amount - granted, question.taker)
-            granted += decode_granted(await links[author].ask(TOPIC, rest.encode(), timeout_ms))
-        return min(granted, question.amount)
+    def linked(self) -> Mapping[Author, Linked]:
+        return self.node.links
+
+    def may_read(self, scopes: frozenset[Scope]) -> None:
+        self.node.may_read(scopes)
+
+    def prove_soon(self, pairs: list[tuple[Entry, Hash]]) -> None:
+        self._to_prove_in.send_nowait(pairs)
 
     # --- for the local socket ----------------------------------------------------------------------------------------
 
@@ -375,7 +242,7 @@ class RunningReplica:
     async def state(self, act: Callable[[], T]) -> T:
         """Run an act that may write in the roster, and let the sessions follow from it."""
         result = await self.node.write(act)
-        self._roster_changed()
+        self.roster_changed()
         return result
 
     async def look(self, read: Callable[[Reader], T]) -> T:
@@ -429,3 +296,9 @@ class RunningReplica:
     def stop_sessions(self) -> None:
         """Say goodbye to every peer."""
         self.node.end_sessions(Reason.DONE, "the replica stops")
+
+
+def _has_written(log: Log, author: Author) -> bool:
+    """Whether there is any entry of ``author``'s own in its log."""
+    with log.read() as reader:
+        return any(reader.heads(FeedId(one, author)) for one in reader.documents())

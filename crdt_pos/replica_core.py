@@ -1,0 +1,227 @@
+"""What a replica decides without an event loop: its terms, what follows from received entries, whom it lends rights to.
+
+``RunningReplica`` is this on trio and a disk, a simulation this on its own heap and disks.
+"""
+
+from __future__ import annotations
+
+import datetime
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+from crdt_pos import catalogue_views, journal, variances
+from crdt_pos.balance import Balance
+from crdt_pos.catalogue_views import CatalogueProducts
+from crdt_pos.clock import store_clock
+from crdt_pos.directory import is_roster, numbered_as
+from crdt_pos.folder import Folder
+from crdt_pos.forks import prove
+from crdt_pos.identity import Identity
+from crdt_pos.loyalty import Programme
+from crdt_pos.money import Currency
+from crdt_pos.rights import TOPIC, RightsQuestion, decode_granted, donors, encode_granted
+from crdt_pos.safety import Safety
+from crdt_pos.schema import CATALOGUE, CLAIMS
+from crdt_pos.terms import Terms
+from crdt_pos.till import Till
+from crdt_pos.trust import RosterTrust
+from gossip.document import Scope
+from gossip.entry import Entry, Hash
+from gossip.errors import LogFull
+from gossip.intake import Batch, Derived
+from gossip.log import Arrival, Log, Outcome, Reader
+from gossip.reasons import Reason
+from merge_rules.lattice import Author
+from peers.certificates import Certificate
+from peers.permissions import Role
+from peers.roster import StoreRecord
+
+RIGHTS_TIMEOUT_MS: Final = 1_000
+
+T = TypeVar("T")
+
+
+class Linked(Protocol):
+    """A session with an admitted peer."""
+
+    @property
+    def peer(self) -> Certificate: ...
+
+    def ask(self, topic: str, content: bytes, timeout_ms: int) -> Awaitable[bytes | None]:
+        """Ask the peer; ``None`` if it does not know, does not answer in time, or the session ends."""
+        ...
+
+    def end(self, reason: Reason, why: str = "") -> None:
+        """End the session with a reason; the peer is told."""
+        ...
+
+
+class ReplicaCore(ABC):
+    """One replica: its folder, log, trust, and till if it is one."""
+
+    def __init__(self, folder: Folder, log: Log, system_ms: Callable[[], int]) -> None:
+        self.folder = folder
+        self.certificate = folder.certificate
+        self.log: Log = log
+        self.trust = RosterTrust(folder, log)
+        self.safety = Safety(log, self.certificate.author)
+        self.system_ms = system_ms
+        self.now = store_clock(self._time_zone, system_ms)
+        self.products = CatalogueProducts(self.terms().currency.code, self.certificate.store)
+        self.till: Till | None = None
+        if self.certificate.role is Role.TILL:
+            self.till = Till(log, self.identity(), self.now, products=self.products, terms=self.terms)
+
+    # --- what is around ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def write(self, act: Callable[[], T]) -> T:
+        """Run an act that may append, one at a time, and wake the sessions. Raises ``LogFull``."""
+
+    @abstractmethod
+    async def look(self, read: Callable[[Reader], T]) -> T:
+        """Run a read on a snapshot."""
+
+    @abstractmethod
+    def linked(self) -> Mapping[Author, Linked]:
+        """The sessions with admitted peers."""
+
+    @abstractmethod
+    def may_read(self, scopes: frozenset[Scope]) -> None:
+        """What this replica may read, perhaps changed."""
+
+    @abstractmethod
+    def prove_soon(self, pairs: list[tuple[Entry, Hash]]) -> None:
+        """These contradict each other: ``append_proofs`` as an act of its own."""
+
+    # --- what the roster says ----------------------------------------------------------------------------------------
+
+    def _store_record(self) -> StoreRecord | None:
+        store = self.certificate.store
+        today = datetime.datetime.fromtimestamp(self.system_ms() / 1000, datetime.UTC).date()
+        return None if store is None else self.trust.directory.store(store, today)
+
+    def _time_zone(self) -> str:
+        record = self._store_record()
+        return "UTC" if record is None else record.time_zone
+
+    def terms(self) -> Terms:
+        """On what terms the store sells now."""
+        record = self._store_record()
+        if record is None:
+            return Terms()
+        points = self.trust.directory.programme("points", record.valid_from)
+        return Terms(
+            record.legal_entity,
+            Currency(record.currency, record.exponent),
+            record.cash_step_minor,
+            not record.prices_without_tax,
+            Programme() if points is None else Programme("points", points.points_per_unit, points.minor_per_point),
+        )
+
+    def identity(self) -> Identity:
+        """Of a till."""
+        certificate = self.certificate
+        assert certificate.store is not None
+        assert certificate.till is not None
+        return Identity(
+            self.folder.key,
+            certificate.author,
+            certificate.store,
+            certificate.till,
+            certificate.incarnation,
+            certificate.company,
+        )
+
+    # --- what follows from received entries --------------------------------------------------------------------------
+
+    def derive(self, reader: Reader, arrivals: Sequence[Arrival]) -> Derived:
+        """What is written with received entries that count, in the same transaction."""
+        views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
+        goods = [arrival for arrival in arrivals if arrival.entry.document.kind in (CATALOGUE, CLAIMS)]
+        if not goods:
+            return Derived(views)
+        views += catalogue_views.derive(reader, goods)
+        if self.till is None:
+            return Derived(views)
+        now_ms = self.system_ms()
+        currency = self.terms().currency.code
+        own = variances.derive(reader, goods, self.identity(), currency, now_ms, now_ms << 16)
+        return Derived(views, own)
+
+    def appended(self, batch: Batch) -> None:
+        """After a commit of received entries."""
+        counting = [
+            (arrival, outcome)
+            for arrival, outcome in zip(batch.arrivals, batch.outcomes, strict=True)
+            if arrival.quarantine is None
+        ]
+        if counting:
+            self.safety.saved()
+        new = [arrival for arrival, outcome in counting if outcome.outcome in (Outcome.NEW, Outcome.FORK)]
+        if any(is_roster(arrival.entry.document) for arrival in new):
+            self.roster_changed()
+        forks = [
+            (arrival.entry, outcome.rival)
+            for arrival, outcome in counting
+            if outcome.outcome is Outcome.FORK and outcome.rival is not None
+        ]
+        if forks:
+            self.prove_soon(forks)
+
+    def roster_changed(self) -> None:
+        """The roster here has grown: follow it."""
+        self.trust.reload()
+        for link in list(self.linked().values()):
+            objection = self.trust.objection(link.peer)
+            if objection is not None:
+                link.end(objection)
+        self.may_read(self.trust.readable(self.certificate))
+
+    def append_proofs(self, pairs: list[tuple[Entry, Hash]]) -> None:
+        """Sign what is not proven yet."""
+        now_ms = self.system_ms()
+        with self.log.read() as reader:
+            proofs = prove(reader, self.folder.key, self.certificate.author, pairs, now_ms << 16)
+        if proofs:
+            self.log.append(proofs, received_ms=now_ms)
+
+    # --- rights ------------------------------------------------------------------------------------------------------
+
+    async def asked(self, peer: Certificate, topic: str, content: bytes) -> bytes | None:
+        """Answer a peer's question about anything but certificates."""
+        question = RightsQuestion.decode(content) if topic == TOPIC else None
+        if question is None:
+            return None
+        by_office = peer.role is Role.OFFICE
+        # Nobody but the peer itself or a head office that passes the question on may say who takes.
+        if peer.author != question.taker and not by_office:
+            return None
+        if self.till is not None:
+            grant = partial(self.till.grant, question.account, question.taker, question.amount, question.programme)
+            try:
+                return encode_granted(await self.write(grant))
+            except LogFull:
+                return None
+        # Offices that asked one another would send a question round for ever.
+        without = {author for author, link in self.linked().items() if by_office and link.peer.role is Role.OFFICE}
+        return encode_granted(await self.ask_around(question, without | {peer.author}, RIGHTS_TIMEOUT_MS))
+
+    def rights(self, reader: Reader, programme: str, account: bytes) -> int:
+        """What this replica can redeem of an account without asking."""
+        return Balance.read(reader, programme, account).redeemable(self.certificate.author).here
+
+    async def ask_around(self, question: RightsQuestion, without: Collection[Author], timeout_ms: int) -> int:
+        """Ask peers, most rights first, then head offices; how much was granted."""
+        links = {author: link for author, link in self.linked().items() if author not in without}
+        holders = await self.look(lambda reader: donors(reader, question.programme, question.account, links))
+        offices = [author for author, link in links.items() if link.peer.role is Role.OFFICE and author not in holders]
+        granted = 0
+        for author in [*holders, *offices]:
+            if granted >= question.amount:
+                break
+            rest = RightsQuestion(question.programme, question.account, question.amount - granted, question.taker)
+            granted += decode_granted(await links[author].ask(TOPIC, rest.encode(), timeout_ms))
+        return min(granted, question.amount)
