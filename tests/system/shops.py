@@ -23,6 +23,7 @@ from crdt_pos.cli import child_command
 from crdt_pos.clock import system_ms
 from crdt_pos.errors import NothingHere
 from crdt_pos.folder import Folder, Settings
+from crdt_pos.local import LocalRefused
 from crdt_pos.looking import identities, look
 from crdt_pos.products import Price, Product
 from gossip.log import Reader
@@ -196,6 +197,13 @@ class Shops:
             if name not in self.folders:
                 continue
             self.until(lambda name=name, peers=peers: self.peers(name) >= peers, f"{name} has sessions with {peers}")
+            self.until(lambda name=name: self._knows_the_products(name), f"{name} has the catalogue")
+
+    def _knows_the_products(self, name: str) -> bool:
+        try:
+            return all(self.call(name, "product", product=product) for product in PRICES)
+        except LocalRefused:
+            return False
 
     def sell(self, name: str, product: int = MILK, quantity: int = 1, **fields: object) -> dict[str, Any]:
         """Sell one line for cash; the receipt."""
