@@ -11,10 +11,10 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from crdt_pos import claiming, journal, new_product, undoing
+from crdt_pos import claiming, journal, new_product, proxy, undoing
 from crdt_pos.balance import Balance
 from crdt_pos.basket import PROGRAMME_OF, checked_sum, settle, sold_line, tax_lines, tender_line, with_taxes
-from crdt_pos.day import Day, fold
+from crdt_pos.day import Day
 from crdt_pos.errors import (
     AmountTooLarge,
     AskForDate,
@@ -30,6 +30,7 @@ from crdt_pos.identity import Identity, Now
 from crdt_pos.money import AMOUNT_MAX
 from crdt_pos.new_product import NewProduct
 from crdt_pos.products import Product, Products, ProductTable
+from crdt_pos.proxy import ClosedFor
 from crdt_pos.receipt import (
     ACCOUNT_BYTES,
     AccountMovement,
@@ -47,12 +48,12 @@ from crdt_pos.reports import XReport, ZReport, x_report
 from crdt_pos.requests import Quote, Redeemable, RefundRequest, SaleRequest, StockLine
 from crdt_pos.stock import stock_line, store_stock
 from crdt_pos.terms import Terms
+from crdt_pos.till_rebuilt import own_summary
 from crdt_pos.till_state import FOLD_PREFIX, ONCE_PREFIX, TillState, goods_so_far, once_view, owing, sold_once
-from crdt_pos.turn import Turn, day_document
+from crdt_pos.turn import Turn
 from gossip.document import date_of, day_number
 from gossip.entry import FeedId
 from gossip.log import Log, Reader
-from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from merge_rules.lattice import Author
 
 _DAY_MAX = 2**16 - 1
@@ -99,7 +100,8 @@ class Till:
                     raise AskForDate(f"the clock says {date.isoformat()}, closed last: {closed}")
             day = day_number(date)
             feed = FeedId(journal.journal_document(self._identity.store, day), self._identity.author)
-            if not 0 < day <= _DAY_MAX or turn.reader.heads(feed):
+            used = turn.reader.heads(feed) or own_summary(turn.reader, self._identity, day) is not None
+            if not 0 < day <= _DAY_MAX or used:
                 raise AskForDate(f"{date.isoformat()} cannot be opened, closed last: {closed}")
             turn.state = replace(state, open_day=day, seq=0, head=b"", day=Day(), published=0)
             opening = Opening(
@@ -146,27 +148,13 @@ class Till:
             turn.publish_own()
         return True
 
-    def proxy_close(self, other: Author, date: datetime.date) -> bool:
-        """Publish the close of a dead neighbour's date from its journal here; ``False`` if that adds nothing.
+    def close_lives(self, lives: Sequence[Author]) -> list[ClosedFor]:
+        """Publish the close of every date that these tills left open, from what is here of it; what that added.
 
-        When the neighbour comes back and has sold more, its own entry covers more, and counts instead.
+        When one of them comes back and has sold more, its own entry covers more, and counts instead.
         """
         with self._turn(open_date=False) as turn:
-            day, store, reader = day_number(date), self._identity.store, turn.reader
-            heads = reader.heads(FeedId(journal.journal_document(store, day), other))
-            if other == self._identity.author or len(heads) != 1:
-                return False
-            known = CounterCovers.bottom()
-            for stored in reader.head_entries(day_document(store, day)):
-                known = known.join(CounterCovers.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-            summary = known.summaries().get(other)
-            told = summary is not None and Day.from_counters(summary.counters).closed
-            if summary is not None and summary.covers.seq >= heads[0].seq and told:
-                return False
-            folded = fold(journal.acts(reader, store, day, other))
-            covers = Covers(heads[0].seq, heads[0].hash[:COVERS_HASH_BYTES])
-            turn.publish(other, day, covers, replace(folded, closed=True))
-        return True
+            return proxy.close_all(turn, lives)
 
     def x_report(self) -> XReport:
         """The open date so far. Raises ``NotOpen``."""

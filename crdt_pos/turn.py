@@ -44,6 +44,7 @@ class Turn:
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
     views: list[View] = field(default_factory=list[View])
     _feeds: dict[Document, OwnFeed] = field(default_factory=dict[Document, OwnFeed])
+    _told: dict[Document, CounterCovers] = field(default_factory=dict[Document, CounterCovers])
 
     def receipt(self, kind: ReceiptType) -> Receipt:
         """The next receipt of a kind, still empty."""
@@ -106,10 +107,10 @@ class Turn:
     def publish(self, subject: Author, day: int, covers: Covers, summary: Day) -> Entry:
         """Sign a day entry: what was published before in it, and this summary of ``subject``'s journal."""
         author, document = self.identity.author, day_document(self.identity.store, day)
-        known = CounterCovers.bottom()
+        known = self._told.get(document, CounterCovers.bottom())
         for stored in self.reader.entries(FeedId(document, author)):
             known = known.join(CounterCovers.from_entry(author, stored.entry.seq, stored.entry.body))
-        told = known.join(CounterCovers.publish(author, subject, covers, summary.counters()))
+        told = self._told[document] = known.join(CounterCovers.publish(author, subject, covers, summary.counters()))
         return self._sign(document, told.entry_body(author))
 
     def publish_own(self) -> Entry:

@@ -16,7 +16,7 @@ What is in quarantine was caught already: it is counted, not found again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from crdt_pos import journal
@@ -34,7 +34,7 @@ from gossip.ingest import AuthorRecord, reason_against
 from gossip.log import Fingerprint, Reader, Stored, feed_fingerprint
 from gossip.schema import Schema
 from merge_rules import canonical
-from merge_rules.counter_covers import CounterCovers, Summary
+from merge_rules.counter_covers import CLOSED, CounterCovers, Summary
 from merge_rules.errors import InvalidBody, NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.roster import Directory
@@ -296,7 +296,11 @@ class _Checks:
         except InvalidBody:
             return  # found by its receipt already
         self.report.days_derived += 1
-        if canonical.encode(derived.counters()) != canonical.encode(summary.counters):
+        # Whoever closes a date for another says that there is no more, though the journal does not.
+        closed_for = summary.publisher != summary.subject and CLOSED in summary.counters
+        if canonical.encode(replace(derived, closed=derived.closed or closed_for).counters()) != canonical.encode(
+            summary.counters
+        ):
             self._found("day", entry, "it is not what its journal adds up to")
 
     def forks(self) -> None:

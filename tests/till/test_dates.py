@@ -208,8 +208,8 @@ def test_a_neighbour_closes_the_date_of_a_dead_till_and_nothing_counts_twice() -
     dead.till.sell(MILK_SALE)
     dead.tell(mine)
     mine.till.sell(SaleRequest((LineRequest(BREAD),)))
-    assert mine.till.proxy_close(dead.me.author, DATE) is True
-    assert mine.till.proxy_close(dead.me.author, DATE) is False
+    assert [one.acts for one in mine.till.close_lives([dead.me.author])] == [2]
+    assert mine.till.close_lives([dead.me.author]) == []
     mine.till.publish()
     assert mine.published()[1].takings_minor == 250  # one entry, not a fork: it repeats what was published by proxy
     with mine.log.read() as reader:
@@ -227,8 +227,8 @@ def test_a_date_whose_every_act_was_published_is_closed_by_a_neighbour_once_and_
     dead.till.sell(MILK_SALE)
     dead.till.publish()
     dead.tell(mine)
-    assert mine.till.proxy_close(dead.me.author, DATE) is True
-    assert mine.till.proxy_close(dead.me.author, DATE) is False
+    assert [one.acts for one in mine.till.close_lives([dead.me.author])] == [2]
+    assert mine.till.close_lives([dead.me.author]) == []
     with mine.log.read() as reader:
         known = store_days(reader)
         assert store_total(reader) == 119

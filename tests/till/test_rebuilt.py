@@ -58,7 +58,7 @@ def test_after_any_acts_the_rebuilt_views_are_those_that_the_acts_wrote(seed: in
                 checked += 1
         if dice.random() < 0.3:
             neighbour.tell(place)
-            place.till.proxy_close(neighbour.me.author, place.till.open_on or neighbour.till.open_date())
+            place.till.close_lives([neighbour.me.author])
         place.till.close_date()
         with place.log.read() as reader:
             before = views(reader)

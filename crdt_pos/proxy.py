@@ -1,0 +1,128 @@
+"""Closing by proxy: a till's last date is closed by another till of its store, from what is here of its journal.
+
+Nothing is ever counted twice: of all summaries of a journal the one that covers most counts (``CounterCovers``). So closing
+again adds nothing, closing after more of the journal has come says more, and a till that comes back after all and has sold
+more overrules it. What nobody holds is lost, and nobody pretends otherwise: the summary says how far it reaches. Pure.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from crdt_pos import journal
+from crdt_pos.day import Day, fold
+from crdt_pos.directory import store_roster
+from crdt_pos.receipt import ReceiptType
+from crdt_pos.schema import DAY, JOURNAL
+from crdt_pos.turn import Turn, day_document
+from gossip.document import date_of, day_number
+from gossip.entry import FeedId
+from gossip.log import Reader, entries_of
+from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers, Summary
+from merge_rules.errors import InvalidBody
+from merge_rules.lattice import Author
+from merge_rules.set_remove_wins import ELEMENT
+from peers.certificates import Certificate
+from peers.errors import InvalidElement
+from peers.permissions import Role
+from peers.roster import Directory, Enrolment, from_element
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedFor:
+    """A date that was closed by proxy."""
+
+    life: Author
+    date: datetime.date
+    acts: int
+    """How many of its acts are in the close; what came after the last of them, nobody holds."""
+    takings_minor: int
+    last_ms: int
+    """When the last of them was, milliseconds since 1970; 0 if only what the till published of it is here."""
+
+
+def close(turn: Turn, other: Author, date: datetime.date) -> ClosedFor | None:
+    """Sign the close of another till's date into ``turn``; ``None`` if that adds nothing."""
+    day, store, reader = day_number(date), turn.identity.store, turn.reader
+    if other == turn.identity.author:
+        return None
+    known = _known(reader, store, day, other)
+    told = Day.from_counters(known.counters) if known is not None else None
+    heads = reader.heads(FeedId(journal.journal_document(store, day), other))
+    reach, last_ms = (known.covers if known else Covers(0, b"")), 0
+    if len(heads) == 1 and (known is None or heads[0].seq >= known.covers.seq):
+        try:
+            acts = list(journal.acts(reader, store, day, other))
+        except InvalidBody:
+            return None  # acts of a kind that this version does not know: a newer one must sum them up
+        if heads[0].seq > reach.seq:
+            reach, told = Covers(heads[0].seq, heads[0].hash[:COVERS_HASH_BYTES]), fold(acts)
+            known = None
+        last_ms = acts[-1].stamp_ms
+    if told is None or (known is not None and told.closed):
+        return None
+    turn.publish(other, day, reach, replace(told, closed=True))
+    return ClosedFor(other, date, reach.seq, told.takings_minor, last_ms)
+
+
+def close_all(turn: Turn, lives: Iterable[Author]) -> list[ClosedFor]:
+    """Close every date of these lives that is not closed yet, as far as it is known here."""
+    found = (close(turn, life, date) for life in lives for date in _open_dates(turn.reader, turn.identity.store, life))
+    return [closed for closed in found if closed is not None]
+
+
+def lives(reader: Reader, directory: Directory, store: int, till: int) -> list[Certificate]:
+    """Every life of a till, in the order in which head offices enrolled them."""
+    enrolled: dict[bytes, int] = {}
+    for stored in entries_of(reader, store_roster(store)):
+        body = stored.entry.body
+        if not isinstance(body, dict) or ELEMENT not in body:
+            continue
+        try:
+            record = from_element(cast("dict[int, object]", body)[ELEMENT])
+        except InvalidElement:
+            continue
+        if isinstance(record, Enrolment):
+            enrolled.setdefault(record.chain[0], stored.entry.stamp)
+    known = (chain[0] for chain in directory.chains.values())
+    found = [one for one in known if one.role is Role.TILL and (one.store, one.till) == (store, till)]
+    return sorted((one for one in found if one.der in enrolled), key=lambda one: (enrolled[one.der], one.der))
+
+
+def earlier_lives(reader: Reader, directory: Directory, me: Certificate) -> Sequence[Author]:
+    """The lives of the same till before this one."""
+    assert me.store is not None
+    assert me.till is not None
+    before: list[Author] = []
+    for life in lives(reader, directory, me.store, me.till):
+        if life.author == me.author:
+            return before
+        before.append(life.author)
+    return []  # the roster does not say yet which life this is
+
+
+def _known(reader: Reader, store: int, day: int, other: Author) -> Summary | None:
+    known = CounterCovers.bottom()
+    for stored in reader.head_entries(day_document(store, day)):
+        known = known.join(CounterCovers.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+    return known.summaries().get(other)
+
+
+def _open_dates(reader: Reader, store: int, life: Author) -> Iterator[datetime.date]:
+    """Dates of which a life has not said that they are closed."""
+    documents = [one for kind in (JOURNAL, DAY) for one in reader.documents(kind) if one.keys == (store,)]
+    for day in sorted({document.day for document in documents}):
+        heads = reader.heads(FeedId(journal.journal_document(store, day), life))
+        last = reader.find(heads[-1].hash) if heads else None
+        told = bool(reader.heads(FeedId(day_document(store, day), life)))
+        if last is not None and told and _closes(last.entry.body):
+            continue  # its day entry was signed with its last act
+        if last is not None or told:
+            yield date_of(day)
+
+
+def _closes(body: object) -> bool:
+    return isinstance(body, dict) and cast("dict[int, object]", body).get(0) == ReceiptType.CLOSING
