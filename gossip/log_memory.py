@@ -77,12 +77,15 @@ class MemoryTable:
 
 
 class MemoryLog:
-    """A ``gossip.log.Log`` that is gone with its process. ``database`` fixes the id that is random otherwise."""
+    """A ``gossip.log.Log`` that is gone with its process. ``database`` fixes the id that is random otherwise.
 
-    def __init__(self, schema: Schema, database: bytes | None = None) -> None:
+    ``table``: what it holds from the start, such as the ``image`` of another.
+    """
+
+    def __init__(self, schema: Schema, database: bytes | None = None, table: MemoryTable | None = None) -> None:
         self._schema = schema
         self._database = os.urandom(DATABASE_BYTES) if database is None else database
-        self._table = MemoryTable()
+        self._table = MemoryTable() if table is None else table
         self._readers = 0
         self._lock = threading.Lock()
         self._entries = RecentEntries()
@@ -128,6 +131,11 @@ class MemoryLog:
             with self._lock:
                 if table is self._table:
                     self._readers -= 1
+
+    def image(self) -> MemoryTable:
+        """A copy of what it holds now."""
+        with self._lock:
+            return self._table.copy()
 
     def close(self) -> None:
         self._closed = True
