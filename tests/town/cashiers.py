@@ -51,6 +51,7 @@ class Cashiers:
     def close(self, *names: str) -> None:
         """Close the date."""
         for name in names:
+            self._ask_again(name)
             self.town.call(name, "close")
             self.ledger.of(self.at[name]).acts.append(Act())
 
