@@ -85,6 +85,8 @@ class Inbound:
     _want: int = 0
     _came: int = 0
     _gaps: set[FeedId] = field(default_factory=set[FeedId])
+    _announced: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    """Feeds that are wanted because they were announced, and up to which number."""
     _deferred: list[_Deferred] = field(default_factory=list[_Deferred])
 
     def __post_init__(self) -> None:
@@ -130,8 +132,7 @@ class Inbound:
             for item in message.items:
                 if self._has(reader, item):
                     continue
-                if self.in_flight.claim(item.head.hash, self, now_ms):
-                    self.want(Wanted(item.feed_key, item.head.seq - 1))
+                if self._fetches(reader, item, now_ms):
                     batch.needs = self._queued
                 else:
                     batch.deferred += 1
@@ -149,6 +150,8 @@ class Inbound:
         batch.appending = False
         batch.refused = tuple(refused)
         self._came = max(self._came, batch.completes)
+        if self._came == self._queued:
+            self._announced.clear()
         with self.log.read() as reader:
             # Once a feed and session: what the peer sends then it has not got, or we have put aside.
             for feed in set(gaps) - self._gaps:
@@ -169,9 +172,8 @@ class Inbound:
                 batch = self._open[item.batch]
                 if self._has(reader, item.announcement):
                     batch.deferred -= 1
-                elif self.in_flight.claim(item.announcement.head.hash, self, now_ms):
+                elif self._fetches(reader, item.announcement, now_ms):
                     batch.deferred -= 1
-                    self.want(Wanted(item.announcement.feed_key, item.announcement.head.seq - 1))
                     batch.needs = self._queued
                 else:
                     self._deferred.append(item)
@@ -258,6 +260,18 @@ class Inbound:
         # A higher number of the same feed counts as having it: if the author contradicts itself, fingerprints find it.
         heads = reader.heads(reader.feed_at(item.feed_key))
         return any(head.seq > item.head.seq or head == item.head for head in heads)
+
+    def _fetches(self, reader: Reader, item: Announcement, now_ms: int) -> bool:
+        """Want an announced entry, and all before it that is missing, unless another session does."""
+        feed = reader.feed_at(item.feed_key)
+        if not self.in_flight.claim(item.head.hash, self, now_ms, feed.author):
+            return False
+        heads = reader.heads(feed)
+        # What is held or on its way is not asked for again; what an author says under an old number is.
+        reached = max(heads[-1].seq if heads else 0, self._announced.get(item.feed_key, 0))
+        self.want(Wanted(item.feed_key, min(reached, item.head.seq - 1)))
+        self._announced[item.feed_key] = max(reached, item.head.seq)
+        return True
 
     def _position(self) -> Position | None:
         """The cursor to store with the entries of the event being made, if it may move."""

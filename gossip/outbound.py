@@ -194,14 +194,15 @@ class Outbound:
         """The next of our log in order of arrival: a batch of entries and one of announcements, or neither."""
         while True:
             batch = _Batch(self._limits.batch_bytes_max)
-            named: list[tuple[Stored, bytes]] = []
+            named: list[Announcement] = []
+            last: dict[bytes, int] = {}
             scanned = 0
             position = self._position
             full = False
             for stored in reader.arrivals(self._position, SCAN_MAX):
                 if self._travels(reader, stored):
                     if self._announce and stored.received_from is not None:
-                        named.append((stored, feed_key(stored.entry.feed_id)))
+                        _name(named, last, stored.entry)
                     else:
                         item = self._item(stored.entry)
                         if not batch.fits(_weight(item)):
@@ -223,7 +224,7 @@ class Outbound:
         if not named:
             return [self._entries(batch, upto=self._position)]
         entries: list[Message] = [self._entries(batch)] if batch.items else []
-        return [*entries, self._announcement(named)]
+        return [*entries, self._announcement(reader, named)]
 
     def _travels(self, reader: Reader, stored: Stored) -> bool:
         entry = stored.entry
@@ -316,10 +317,10 @@ class Outbound:
         number = self._open_batch(batch.heads, batch.weight, upto, answers=answering)
         return Entries(number, upto, answers, tuple(batch.items))
 
-    def _announcement(self, named: list[tuple[Stored, bytes]]) -> Message:
-        heads = [(stored.entry.feed_id, stored.entry.head) for stored, _ in named]
+    def _announcement(self, reader: Reader, named: list[Announcement]) -> Message:
+        heads = [(reader.feed_at(item.feed_key), item.head) for item in named]
         number = self._open_batch(heads, ITEM_BYTES * len(named), self._position, answers=False)
-        return Announce(number, self._position, tuple(Announcement(key, stored.entry.head) for stored, key in named))
+        return Announce(number, self._position, tuple(named))
 
     def _open_batch(self, heads: list[tuple[FeedId, Head]], weight: int, upto: int, *, answers: bool) -> int:
         self._batch += 1
@@ -330,6 +331,18 @@ class Outbound:
         self._weights[answers] += weight
         self._counts[answers] += 1
         return self._batch
+
+
+def _name(named: list[Announcement], last: dict[bytes, int], entry: Entry) -> None:
+    """Add an entry to what is announced: of a whole feed the last stands for all before it, which the peer wants with it."""
+    announcement = Announcement(feed_key(entry.feed_id), entry.head)
+    if entry.feed is FeedType.WHOLE:
+        before = last.get(announcement.feed_key)
+        if before is not None and named[before].head.seq < entry.seq:
+            named[before] = announcement
+            return
+        last[announcement.feed_key] = len(named)
+    named.append(announcement)
 
 
 def _weight(item: bytes | Patch) -> int:

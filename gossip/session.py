@@ -113,6 +113,8 @@ class Session:
         self._comparison: Comparison | None = None
         self._asking_turn = False
         self._compared = False
+        self._followed = False, False
+        """Whether the peer's cursor could be followed, and ours."""
         self._questions = Questions(self._limits.questions_max)
         self._received: dict[type[Message], Callable[[Any, State], list[Event]]] = {
             Bye: self._bye,
@@ -376,9 +378,9 @@ class Session:
             hello.last_arrival,
             self._reached if mine_valid else 0,
         )
+        self._in_flight.meets(hello.author, self._inbound)
         events: list[Event] = [Shared(self.shared, self.version)]
-        if not (theirs_valid and mine_valid) and self._first:
-            self.compare()
+        self._followed = theirs_valid, mine_valid
         return [
             *events,
             *self._noted(self._inbound.begin(caught_up=mine_valid and self._reached == hello.last_arrival)),
@@ -459,10 +461,12 @@ class Session:
         return self._log.database < self._hello.database
 
     def _noted(self, events: list[Event]) -> list[Event]:
-        """Begin the comparison that follows catching up, once."""
+        """Begin the comparison that follows catching up, once: what is on its way already need not be found."""
         assert self._inbound is not None
         assert self._outbound is not None
-        caught_up = self._inbound.caught_up and self._outbound.delivered
+        outward, inward = self._followed
+        # Where a cursor cannot be followed, only the comparison says what is missing: it does not wait for that side.
+        caught_up = (self._inbound.caught_up or not inward) and (self._outbound.delivered or not outward)
         if caught_up and self._first and not self._compared and self._state is State.SHARING:
             self._compared = True
             self.compare()

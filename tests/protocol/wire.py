@@ -57,10 +57,25 @@ class Replica:
         number = self.number if database is None else database
         self.log = MemoryLog({}, database=number.to_bytes(16, "big"))
 
+    def sign(
+        self,
+        kind: str,
+        *keys: int | bytes,
+        day: int = 0,
+        seq: int,
+        body: object = None,
+        feed: FeedType = FeedType.LATEST,
+        scope: ScopeClass = ScopeClass.STORE,
+        previous: Hash | None = None,
+    ) -> Entry:
+        """An entry of our own, not appended."""
+        document = Document(kind, day, keys)
+        return sign(self.key, self.author, document, feed, scope, seq, seq << 16, body or {0: seq}, previous)
+
     def write(
         self,
         kind: str,
-        *keys: int,
+        *keys: int | bytes,
         day: int = 0,
         seq: int | None = None,
         body: object = None,
@@ -68,12 +83,11 @@ class Replica:
         scope: ScopeClass = ScopeClass.STORE,
     ) -> Entry:
         """Sign and append an entry of our own."""
-        document = Document(kind, day, keys)
         with self.log.read() as reader:
-            heads = reader.heads(FeedId(document, self.author))
+            heads = reader.heads(FeedId(Document(kind, day, keys), self.author))
         number = seq if seq is not None else (heads[-1].seq + 1 if heads else 1)
         previous = heads[-1].hash if feed is FeedType.WHOLE and number > 1 else None
-        entry = sign(self.key, self.author, document, feed, scope, number, number << 16, body or {0: number}, previous)
+        entry = self.sign(kind, *keys, day=day, seq=number, body=body, feed=feed, scope=scope, previous=previous)
         self.log.append([Arrival(entry)])
         return entry
 
@@ -95,7 +109,7 @@ class Replica:
         me = Me(self.company, self.author, self.scopes)
         self.session = Session(self.log, me, now_ms, self.limits, self.in_flight)
         self.events: list[Event] = []
-        self.waiting: list[EntriesReceived] = []
+        self.waiting: list[EntriesReceived | CursorMoved] = []
         self.heard: list[Message] = []
         self.heard_bytes = 0
         self._frames = Frames()
@@ -117,10 +131,8 @@ class Replica:
                 session = self.session
                 grant = self.grants | self.scopes
                 self.take(session.refuse(reason) if reason else session.admit(grant, announce=self.announce))
-            elif isinstance(event, EntriesReceived):
+            elif isinstance(event, EntriesReceived | CursorMoved):
                 self.waiting.append(event)
-            elif isinstance(event, CursorMoved) and not self.waiting:
-                self.log.append([], cursors=[event.cursor])
         if not self.slow:
             self.append_all()
 
@@ -128,6 +140,9 @@ class Replica:
         """Append what was received."""
         while self.waiting:
             event = self.waiting.pop(0)
+            if isinstance(event, CursorMoved):
+                self.log.append([], cursors=[event.cursor])
+                continue
             taken = [entry for entry in event.entries if entry.hash not in self.refuses]
             assert all(entry.verify(KEYS[entry.author].public) for entry in taken)
             arrivals = [Arrival(entry, self.session.peer) for entry in taken]
