@@ -23,7 +23,7 @@ from crdt_pos import settling, variances
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.day import Day, Flow, TaxTotals, days_between, fold
 from crdt_pos.errors import NothingHere
-from crdt_pos.goods_rows import GoodsRow, GoodsRows, Key
+from crdt_pos.goods_rows import GoodsRow, GoodsRows, Key, Measure
 from crdt_pos.journal import acts
 from crdt_pos.schema import BALANCE, DAY, VARIANCES
 from crdt_pos.settling import ToSettle
@@ -195,7 +195,7 @@ def read(reader: Reader, directory: Directory, query: Query, identities: Identit
     waiting = list(known.waiting(date_from, date_to))
     keys = {_key(directory, day.store, day.date): None for day in chosen}
     keys.update({_key(directory, int(one.till.partition("-")[0]), one.date): None for one in waiting})
-    goods = GoodsRows(identities or Identities(), partial(_exponent, reader), query.product)
+    goods = GoodsRows(identities or Identities(), partial(_measure, reader), query.product)
     for day in known.between(datetime.date.min, date_to):
         goods.add(_key(directory, day.store, day.date), day.day.goods, moved=day.date >= date_from)
     if query.product is not None and not goods.anywhere():
@@ -243,9 +243,9 @@ def _key(directory: Directory, store: int, date: datetime.date) -> Key:
     return (record.legal_entity, record.currency, record.exponent) if record else ("", "", 2)
 
 
-def _exponent(reader: Reader, product: int) -> int:
+def _measure(reader: Reader, product: int) -> Measure:
     found = CatalogueProducts().find(reader, product)
-    return found.quantity_exponent if found else 0
+    return (found.unit, found.quantity_exponent) if found else ("", 0)
 
 
 def _money(days: Iterable[Day]) -> Money:

@@ -12,16 +12,17 @@ from typing import Final
 
 import click
 
+from crdt_pos import sharing_text, variance_list
 from crdt_pos.books import Account, Awaited, Books, Query, TillDay
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.columns import INDENT, Column, listing, number, percent, plural, shortened, table
 from crdt_pos.contradiction import contradictions
+from crdt_pos.goods_rows import GoodsRow
 from crdt_pos.looking import Looked
-from crdt_pos.money import round_half_up
 from crdt_pos.products import Product
 from crdt_pos.receipt import Tender
 from crdt_pos.schema import DAY
-from crdt_pos.variance import Variance
+from crdt_pos.sharing import Shared
 from gossip.document import date_of
 from gossip.log import Reader
 
@@ -39,10 +40,12 @@ _MS_PER_DAY: Final = 86_400_000
 class BooksText:
     """One reading of the books, and the words for it."""
 
-    def __init__(self, looked: Looked, reader: Reader, books: Books) -> None:
+    def __init__(self, looked: Looked, reader: Reader, books: Books, conflicts: Sequence[Shared] = ()) -> None:
+        """``conflicts``: products that share a code and differ."""
         self._looked = looked
         self._reader = reader
         self._books = books
+        self._conflicts = conflicts
         self._products = CatalogueProducts()
         self._found: dict[int, Product | None] = {}
 
@@ -123,6 +126,7 @@ class BooksText:
                 yield from self._one_product(account, width)
         if query.product is None:
             yield from self._owed(width)
+        yield from self._one_code_for_several(width)
         yield from self._variances(width, everything=everything)
         yield from self._to_settle(width)
         yield from self._contradictions(query, width)
@@ -257,34 +261,35 @@ class BooksText:
         )
         rows: list[Sequence[str]] = []
         for row in shown:
-            goods = row.goods
-            given = [self._quantity(row.product, part) for part in (goods.sold, goods.received, row.stock)]
-            back = [self._quantity(row.product, n) if n else "" for n in (goods.returned, goods.written_off)]
-            rows.append(
-                (
-                    str(row.product),
-                    self.name(row.product),
-                    given[0],
-                    back[0],
-                    given[1],
-                    back[1],
-                    given[2],
-                    self._unit(row.product),
-                    number(goods.net_takings, account.exponent),
-                    status,
-                )
-            )
+            rows.append(self._moved(row, account.exponent, status))
+            # Each number below what it is one with: a claim that is taken back pulls them apart again.
+            rows += [self._moved(part, account.exponent, status, below=True) for part in row.parts]
         yield ""
         yield from table(columns, rows, width)
         left = ordered[len(shown) :]
         if left:
             takings = number(sum(row.goods.net_takings for row in left), account.exponent)
             yield f"  … and {plural(len(left), 'product')} more with takings of {takings}: --all lists them."
-        for row in shown:
-            if row.joined:
-                others = listing([str(one) for one in row.joined[1:]])
-                yield f"  {row.product} is read as one with {others}: they share a code."
+        if any(row.joined for row in shown):
+            yield "  Those that share a claimed code are read as one; = is what each of them moved."
         yield "  Takings of goods are net: without tax, less refunds."
+
+    def _moved(self, row: GoodsRow, exponent: int, status: str, *, below: bool = False) -> Sequence[str]:
+        goods = row.goods
+        given = [self._quantity(row.product, part) for part in (goods.sold, goods.received, row.stock)]
+        back = [self._quantity(row.product, n) if n else "" for n in (goods.returned, goods.written_off)]
+        return (
+            f"= {row.product}" if below else str(row.product),
+            self.name(row.product),
+            given[0],
+            back[0],
+            given[1],
+            back[1],
+            given[2],
+            self._unit(row.product),
+            number(goods.net_takings, exponent),
+            status,
+        )
 
     def _one_product(self, account: Account, width: int) -> Iterator[str]:
         """Of one product every column, one a line."""
@@ -308,8 +313,22 @@ class BooksText:
             ]
             yield from table((_NAME, _FIGURE, Column(), Column()), rows, width)
             if row.joined:
-                others = listing([str(one) for one in row.joined[1:]])
-                yield f"  {row.product} is read as one with {others}: they share a code."
+                parts: list[Sequence[str]] = []
+                for one in row.parts:
+                    counts = [self._quantity(one.product, count) for count in (one.goods.sold, one.stock)]
+                    parts.append((f"= {one.product}", self.name(one.product), *counts, status))
+                yield "  They share a claimed code and are read as one:"
+                figures = (Column(title, right=True) for title in ("sold", "stock"))
+                yield from table((Column("product"), Column("", shorten=True), *figures, Column()), parts, width)
+
+    def _one_code_for_several(self, width: int) -> Iterator[str]:
+        if self._conflicts:
+            yield ""
+            yield click.style("One code, several products: a person should settle it", bold=True)
+            exponents = self._looked.currencies()
+            for shared in self._conflicts:
+                yield from sharing_text.lines(shared, exponents, width)
+            yield from sharing_text.advice(width)
 
     def _owed(self, width: int) -> Iterator[str]:
         if not self._books.owed:
@@ -324,30 +343,16 @@ class BooksText:
         yield from table((Column("programme", shorten=True), *figures), rows, width)
 
     def _variances(self, width: int, *, everything: bool) -> Iterator[str]:
-        found = self._books.variances
+        found = [
+            variance_list.of(self._reader, self._looked.directory, date, store, variance)
+            for date, store, variance in self._books.variances
+        ]
         if not found:
             return
-        rows: list[Sequence[str]] = []
         shown = found if everything else found[:ROWS_SHOWN_MAX]
-        for date, store, variance in shown:
-            record = self._looked.directory.store(store, date)
-            exponent = record.exponent if record else 2
-            rows.append(
-                (
-                    str(date),
-                    f"{variance.number} line {variance.line}",
-                    self.name(variance.product) or f"#{variance.product}",
-                    number(variance.quantity, variance.quantity_exponent),
-                    number(variance.sold.amount_minor, exponent + variance.sold.exponent),
-                    number(variance.due.amount_minor, exponent + variance.due.exponent),
-                    number(difference_minor(variance), exponent),
-                )
-            )
-        figures = (Column(title, right=True) for title in ("quantity", "sold at", "due", "difference"))
-        columns = (Column("date"), Column("receipt"), Column("product", shorten=True), *figures)
         yield ""
         yield click.style("Price variances: sold before a new price was known there", bold=True)
-        yield from table(columns, rows, width)
+        yield from variance_list.lines(shown, width)
         if len(shown) < len(found):
             yield f"  … and {len(found) - len(shown):,} more: --all lists them."
 
@@ -402,14 +407,6 @@ def _title(account: Account) -> str:
     word = "store" if len(account.stores) == 1 else "stores"
     stores = [str(store) for store in account.stores]
     return ", ".join([*known, *([f"{word} {listing(stores, 12)}"] if stores else [])])
-
-
-def difference_minor(variance: Variance) -> int:
-    """What was taken for the line less what was due, before discounts."""
-    sold, due = variance.sold, variance.due
-    exponent = max(sold.exponent, due.exponent)
-    each = sold.amount_minor * 10 ** (exponent - sold.exponent) - due.amount_minor * 10 ** (exponent - due.exponent)
-    return round_half_up(each * variance.quantity, 10 ** (exponent + variance.quantity_exponent))
 
 
 def tender_text(kind: int) -> str:

@@ -2,7 +2,7 @@
 
 Products that share a claimed code are one row, and each has its own row below it: the books keep every product's own number, so
 that they come apart again, with their stock, when a claim is taken back. Pieces and kilograms are not added up: of products
-that are read as one, those with other decimals of a quantity have a row of their own.
+that are read as one, those in another unit have a row of their own until a person has settled it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from merge_rules.claims import Identities
 
 Key = tuple[str, str, int]
 """Legal entity, currency and its exponent."""
+
+Measure = tuple[str, int]
+"""A unit, and decimals of its quantities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ class GoodsRow:
 class GoodsRows:
     """Sums by key and product, joined under claims when they are read."""
 
-    def __init__(self, identities: Identities, exponent_of: Callable[[int], int], product: int | None = None) -> None:
-        """``exponent_of``: decimals of a product's quantities. ``product``: only that one, and what is one with it."""
+    def __init__(
+        self, identities: Identities, measure_of: Callable[[int], Measure], product: int | None = None
+    ) -> None:
+        """``measure_of``: what a product's quantities count. ``product``: only that one, and what is one with it."""
         self._identities = identities
-        self._exponent_of = exponent_of
+        self._measure_of = measure_of
         self._product = None if product is None else identities.same_as(product)
         self._moved: dict[Key, dict[int, list[int]]] = {}
         self._before: dict[Key, dict[int, list[int]]] = {}
@@ -65,16 +70,14 @@ class GoodsRows:
     def rows(self, key: Key) -> tuple[GoodsRow, ...]:
         """By ascending number; with a product asked for also if it did not move in the period."""
         moved, before = self._moved.get(key, {}), self._before.get(key, {})
-        groups: dict[tuple[int, int], set[int]] = {}
+        groups: dict[int, list[int]] = {}
         for product in moved if self._product is None else {**before, **moved}:
             members = [one for one in self._identities.group(product) if isinstance(one, int)]
             if len(members) > 1:
-                exponent = self._exponent_of(product)
-                members = [one for one in members if self._exponent_of(one) == exponent]
-                groups.setdefault((members[0], exponent), set()).update(members)
-            else:
-                groups[product, 0] = {product}
-        return tuple(_row(moved, before, sorted(members)) for _, members in sorted(groups.items()))
+                measure = self._measure_of(product)
+                members = [one for one in members if self._measure_of(one) == measure]
+            groups[members[0] if members else product] = members or [product]
+        return tuple(_row(moved, before, members) for _, members in sorted(groups.items()))
 
 
 def _row(moved: Mapping[int, Sequence[int]], before: Mapping[int, Sequence[int]], members: Sequence[int]) -> GoodsRow:

@@ -46,6 +46,10 @@ class Looked:
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             return moment.astimezone()
 
+    def currencies(self) -> dict[str, int]:
+        """Decimals of the currencies that stores sell in."""
+        return {one.currency: one.exponent for records in self.directory.stores.values() for one in records}
+
 
 @contextmanager
 def look(path: Path, *, damaged: bool = False) -> Generator[Looked]:

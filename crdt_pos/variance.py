@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crdt_pos.codec import Extra, Fields, sparse
+from crdt_pos.money import round_half_up
 from crdt_pos.products import Price
 from crdt_pos.receipt import EXPONENT_MAX, PRODUCT_MAX
 
@@ -27,6 +28,13 @@ class Variance:
     def settled(self) -> bool:
         """Whether the prices are equal after all."""
         return (self.sold.amount_minor, self.sold.exponent) == (self.due.amount_minor, self.due.exponent)
+
+    @property
+    def difference_minor(self) -> int:
+        """What was taken for the line less what was due, before discounts."""
+        exponent = max(self.sold.exponent, self.due.exponent)
+        sold, due = (price.amount_minor * 10 ** (exponent - price.exponent) for price in (self.sold, self.due))
+        return round_half_up((sold - due) * self.quantity, 10 ** (exponent + self.quantity_exponent))
 
     def body(self) -> dict[int, object]:
         """The body of its entry."""

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import click
 
+from crdt_pos import sharing
 from crdt_pos.books import Account, Books, Query, read
 from crdt_pos.books_text import BooksText
+from crdt_pos.clock import system_ms
+from crdt_pos.goods_rows import GoodsRow
 from crdt_pos.looking import Looked, identities, look
 from crdt_pos.receipt import Series, Tender
 
@@ -57,7 +60,8 @@ def books(
         documents: receipts by series
         goods: product, name, joined, sold, takings, received, returned,
           refunded, written_off, consumed, produced, counted_up, counted_down,
-          transferred_out, transferred_in, stock, status
+          transferred_out, transferred_in, stock, status, parts (of a
+          row that joins several: the same of each)
         tills: till, incarnation, date, closed, covers, takings_minor,
           refunds_minor, heard_ms, disputed, published_by ("": folded here)
       owed: programme, accounts, earned, redeemed, owed
@@ -65,16 +69,20 @@ def books(
         quantity_exponent, sold_minor, sold_exponent, due_minor, due_exponent
       to_settle: receipt, line, product, quantity, quantity_exponent,
         amount_minor, currency, exponent, refunds, date, unconfirmed
+      conflicts: what 'crdt-pos product conflicts --json' prints
     """
     if date is not None and (date_from is not None or date_to is not None):
         raise click.UsageError("Give either --date, or --from and --to")
     first, last = date or date_from, date or date_to
     query = Query(first.date() if first else None, last.date() if last else None, store, till, product)
     with look(path) as looked, looked.log.read() as reader:
-        found = read(reader, looked.directory, query, identities(reader))
-        words = BooksText(looked, reader, found)
+        known = identities(reader)
+        found = read(reader, looked.directory, query, known)
+        conflicts = sharing.conflicts(sharing.read(reader, known, system_ms()), product)
+        words = BooksText(looked, reader, found, conflicts)
         if as_json:
-            shown = json.dumps(_Plain(looked, found, words).plain(), indent=2, ensure_ascii=False)
+            plain = _Plain(looked, found, words).plain() | {"conflicts": [sharing.plain(one) for one in conflicts]}
+            shown = json.dumps(plain, indent=2, ensure_ascii=False)
         else:
             width = shutil.get_terminal_size().columns
             shown = "\n".join(words.lines(query, width, everything=everything))
@@ -151,9 +159,8 @@ class _Plain:
             ],
             "documents": {_series(series): count for series, count in sorted(money.documents.items())},
             "goods": [
-                {"product": row.product, "name": self._words.name(row.product), "joined": list(row.joined)}
-                | row.goods._asdict()
-                | {"stock": row.stock, "status": status}
+                self._plain_goods(row, status)
+                | {"joined": list(row.joined), "parts": [self._plain_goods(part, status) for part in row.parts]}
                 for row in account.goods
             ],
             "tills": [
@@ -172,6 +179,10 @@ class _Plain:
                 for day in account.days
             ],
         }
+
+    def _plain_goods(self, row: GoodsRow, status: str) -> dict[str, object]:
+        named: dict[str, object] = {"product": row.product, "name": self._words.name(row.product)}
+        return named | row.goods._asdict() | {"stock": row.stock, "status": status}
 
 
 def _tender(kind: int) -> str:

@@ -10,18 +10,17 @@ import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 
-from crdt_pos import forks
+from crdt_pos import claiming, forks
 from crdt_pos.catalogue import price_change, product_changes
+from crdt_pos.claiming import Writer
 from crdt_pos.cli import crdt_pos
 from crdt_pos.columns import Column, table
 from crdt_pos.enrolment import add_store
 from crdt_pos.products import Price, Product
 from crdt_pos.requests import LineRequest, SaleRequest, StockLine, TenderRequest
-from crdt_pos.schema import CLAIMS
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import FeedId, Head, sign
 from gossip.log import Arrival, View
-from merge_rules.claims import Claims
 from peers.roster import StoreRecord
 from tests.books.company import BREAD, DATE, MILK, NOON_MS, TEA, Company, basket
 
@@ -68,13 +67,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _claim_one_code_for_two(company: Company) -> None:
     own = company.office.folder
-    previous = None
-    for seq, product in enumerate((MILK, TEA), 1):
-        document, body = Document(CLAIMS, 0, (12,)), Claims.claim_body("4006381333931", product)
-        made = (FeedType.WHOLE, ScopeClass.COMPANY, seq, NOON_MS << 16, body, previous)
-        entry = sign(own.key, own.certificate.author, document, *made)
-        previous = entry.hash
-        company.office.log.append([Arrival(entry)])
+    for product in (MILK, BREAD):
+        with company.office.log.read() as reader:
+            writer = Writer(own.key, own.certificate.author)
+            batch = claiming.claim(reader, writer, 12, "4006381333931", product, NOON_MS)
+        company.office.log.append(batch.arrivals, batch.views)
 
 
 def test_no_line_of_the_books_is_wider_than_the_screen_and_no_number_is_cut(folders: Path) -> None:
@@ -138,8 +135,19 @@ def test_a_variance_says_what_it_cost(folders: Path) -> None:
     assert line.split()[-4:] == ["1", "1.19", "1.29", "-0.10"]
 
 
-def test_products_read_as_one_say_so(folders: Path) -> None:
-    assert f"{MILK} is read as one with {TEA}" in said("books", "--at", folders / "office", "--all")
+def test_products_read_as_one_have_each_own_number_below(folders: Path) -> None:
+    output = said("books", "--at", folders / "office", "--all")
+    rows = re.findall(r"^ +((?:= )?[12]) +(?:Whole milk 1 l|Rye bread) +(\d+) ", output, re.MULTILINE)
+    assert rows == [("1", "5"), ("= 1", "3"), ("= 2", "2")]
+    assert "read as one" in output
+
+
+def test_a_shared_code_shows_names_and_prices_side_by_side(folders: Path) -> None:
+    for command in (("books", "--at", folders / "office"), ("product", "conflicts", "--at", folders / "office")):
+        output = said(*command)
+        assert "4006381333931: names and prices differ" in output
+        assert re.search(r"^ +1 +Whole milk 1 l +1\.29 EUR +store 12, catalogue$", output, re.MULTILINE)
+        assert re.search(r"^ +2 +Rye bread +2\.50 EUR +store 12$", output, re.MULTILINE)
 
 
 def test_an_author_that_contradicts_itself_makes_the_books_not_final(tmp_path: Path) -> None:
