@@ -7,7 +7,9 @@ tills of its store that stand before it. So any pair can be severed for real, wi
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,15 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from crdt_pos import enrolment
+from crdt_pos.cli import child_command
 from crdt_pos.clock import system_ms
-from crdt_pos.folder import Folder, Settings
+from crdt_pos.folder import ROOT, ROOT_KEY, Folder, Settings, open_folder
 from gossip.tls import Address
 from peers.permissions import Role
 from peers.roster import StoreRecord
 from tools.cable import LOOPBACK, Cable
-from tools.town import Process, Town
+from tools.town import Process, Town, TownError
 
 OFFICE = "office-a"
+REBUILDER = "rebuilder"
+"""Dials the tills while there is no head office."""
 
 Ends = tuple[str, str]
 """The names of who dials and of who is dialled."""
@@ -46,6 +51,9 @@ class Cabled:
         """Create a company with these stores and so many tills in each. Nothing runs."""
         made = cls(Town.found(at, company, [], 0, _settings([], wan)))
         made.folders[OFFICE] = made.town.office
+        made.safe.mkdir()
+        for kept in (Path(ROOT), ROOT_KEY):
+            shutil.copy2(made.town.office.path / kept, made.safe / kept.name)
         for record in records:
             enrolment.add_store(made.town.office, record, system_ms())
             for till in range(1, tills + 1):
@@ -57,7 +65,7 @@ class Cabled:
     def enrol(self, store: int, till: int, *, again: bool = False, wan: str = "live") -> Folder:
         """Enrol a till (``again``: another life), with a cable to every office and to the tills before it in its store.
 
-        The head office must not be running.
+        The head office may run meanwhile.
         """
         name = f"{store}-{till}"
         before = [other for other in self.tills(store) if int(other.partition("-")[2]) < till]
@@ -68,6 +76,37 @@ class Cabled:
         made = enrolment.enrol_till(office, store, till, path, settings, system_ms(), again=again)
         self.folders[name] = self.town.tills[store, till] = made
         return made
+
+    @property
+    def safe(self) -> Path:
+        """Where the company's root and its key are kept, apart from the head office."""
+        return self.town.at / "safe"
+
+    def rebuild(self, lost: str = OFFICE, *words: str, sources: Iterable[str] = ()) -> dict[str, Any]:
+        """Rebuild a head office that was burnt, by its command, from ``sources`` (none: every till that runs).
+
+        It takes over the cables of the lost one, under its new name, and is not started. Returns what the command printed.
+        """
+        dialled = [name for name in (*sources,) or self.tills() if name in self.running()]
+        addresses = [str(self._cable(REBUILDER, name)) for name in dialled]
+        at = self.town.at / f"office-{self._next()}"
+        command = [*child_command(), "office", "rebuild", "--root-key", str(self.safe / ROOT_KEY.name)]
+        command += ["--root", str(self.safe / ROOT), "--at", str(at), "--listen", f"{LOOPBACK}:0", "--no-multicast"]
+        command += [word for address in addresses for word in ("--from", address)]
+        done = subprocess.run([*command, "--json", *words], capture_output=True, text=True, timeout=120.0)
+        if done.returncode:
+            raise TownError(done.stderr.strip())
+        told: dict[str, Any] = json.loads(done.stdout)
+        name = str(told["office"])
+        self.folders[name] = self.town.office = open_folder(at)
+        for ends in [ends for ends in self.cables if ends[1] == lost]:
+            self.cables[ends[0], name] = self.cables.pop(ends)
+            if ends in self.cut:
+                self.cut.remove(ends)
+                self.cut.add((ends[0], name))
+        for ends in [ends for ends in self.cables if ends[0] == REBUILDER]:
+            self.cables.pop(ends).close()
+        return told
 
     def tills(self, store: int | None = None) -> list[str]:
         """Names of tills that have a folder, ascending."""

@@ -8,6 +8,7 @@ import click
 
 from crdt_pos.clock import system_ms
 from crdt_pos.commands.products import products
+from crdt_pos.commands.rebuild import rebuild_office
 from crdt_pos.commands.replica_options import FOLDER, office_option, replica_options
 from crdt_pos.commands.run import run_office
 from crdt_pos.enrolment import add_office
@@ -30,5 +31,6 @@ def add(office: Path, root_key: Path | None, path: Path, settings: Settings) -> 
     click.echo(f"Next: crdt-pos office run --at {path}")
 
 
+office.add_command(rebuild_office)
 office.add_command(run_office)
 office.add_command(products)

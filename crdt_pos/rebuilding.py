@@ -1,0 +1,272 @@
+"""A head office rebuilt from the stores alone: when its folder is gone, and no other office is left, this makes another life.
+
+An office has a letter, which no other may ever have had; the letters that were used are known to the stores. So the new life
+goes through the world first under a passing one (``peers.incarnation.PASSING``), which issues nothing and signs no entry: it
+takes in what the tills hold, roster first, until of every store in the roster one has told everything. Only then the letter
+is chosen, after the greatest known, the certificate signed with the root key, and the lost predecessor closed in the roster.
+
+Lives need not be known to be safe: an office counts those that it gives by its own letter, and this one's is new. A letter that
+the lost office gave to another office, and no till heard of, can be known to people only: where not every store was heard, a
+person must name the letter.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from crdt_pos import folder as folders
+from crdt_pos.directory import load_directory
+from crdt_pos.enrolment import open_log
+from crdt_pos.errors import EnrolmentRefused
+from crdt_pos.folder import Folder, Settings
+from crdt_pos.forks import prove
+from crdt_pos.registrar import Registrar
+from crdt_pos.replica import RunningReplica
+from gossip.entry import Entry, FeedId, Hash
+from gossip.log import Log, Reader
+from gossip.tls import Address
+from merge_rules.lattice import Author
+from peers import certificates, incarnation
+from peers.certificates import Certificate, Root
+from peers.keys import SecretKey
+from peers.roster import Directory
+
+WAIT_S: Final = 60.0
+"""How long stores that say nothing are waited for."""
+SETTLE_S: Final = 5.0
+"""Once every store was heard: how long others that were named are waited for."""
+LOOK_S: Final = 0.1
+EVERY_ENTRY: Final = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asks for. ``root`` and ``root_key`` are the company's."""
+
+    root: Root
+    root_key: SecretKey
+    path: Path
+    """The new folder."""
+    settings: Settings
+    sources: tuple[Address, ...]
+    """Replicas to dial, beside those that come or are found by themselves."""
+    letter: str = ""
+    """The new office's; empty: the one after all that are known."""
+    lost: tuple[str, ...] = ()
+    """The offices that are gone; none: the only one there is."""
+    wait_s: float = WAIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is."""
+
+    entries: int
+    heard: tuple[str, ...]
+    """Names of those that have told everything they hold."""
+    missing: tuple[int, ...]
+    """Stores of which nobody has."""
+    stores: int
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What came of it."""
+
+    office: Folder
+    lost: tuple[str, ...]
+    heard: tuple[str, ...]
+    missing: tuple[int, ...]
+    taken: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """Whom it was taken from → kind → entries."""
+
+
+def rebuild(wanted: Wanted, now_ms: Callable[[], int], progress: Callable[[Progress], None]) -> Rebuilt:
+    """Make the new office's folder. Nothing is left behind unless all of it succeeds.
+
+    Raises ``EnrolmentRefused``, ``FolderError``, ``CannotListen``.
+    """
+    folders.refuse_used(wanted.path)
+    _check_letter(wanted.letter)
+    wanted.path.parent.mkdir(parents=True, exist_ok=True)
+    passing_at = Path(tempfile.mkdtemp(prefix=f".{wanted.path.name}-", dir=wanted.path.parent))
+    try:
+        passing = _passing(wanted, passing_at / "office")
+        heard = trio.run(_listen, passing, wanted, progress, strict_exception_groups=True)
+        with open_log(passing) as log:
+            office, rebuilt = _decide(wanted, log, heard, now_ms())
+        rebuilt.office = folders.create_folder(
+            wanted.path, wanted.settings, office.key, office.chain, wanted.root, log=passing.log_path
+        )
+        return rebuilt
+    finally:
+        shutil.rmtree(passing_at, ignore_errors=True)
+
+
+def _check_letter(letter: str) -> None:
+    try:
+        if letter:
+            incarnation.office_incarnation(letter)
+    except ValueError as error:
+        raise EnrolmentRefused(f"{letter!r} is no letter: write one to three from a to z.") from error
+    if letter == incarnation.PASSING:
+        raise EnrolmentRefused(f"{letter!r} is nobody's: choose another letter.")
+
+
+def _passing(wanted: Wanted, path: Path) -> Folder:
+    key = SecretKey.generate()
+    issued = certificates.issue_office(wanted.root, wanted.root_key, key.public, incarnation.PASSING)
+    return folders.create_folder(path, wanted.settings, key, [issued.der], wanted.root)
+
+
+# --- listening -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Heard:
+    """Who has told everything, and of which stores."""
+
+    replicas: dict[Author, Certificate] = field(default_factory=dict[Author, Certificate])
+    stores: set[int] = field(default_factory=set[int])
+
+    def note(self, replica: RunningReplica) -> None:
+        for link in replica.node.links.values():
+            if link.facts.caught_up:
+                shared = link.session.shared
+                told = {store for store in replica.trust.directory.stores if f"store/{store}" in shared}
+                if told:
+                    self.replicas[link.peer.author] = link.peer
+                    self.stores |= told
+
+    def missing(self, directory: Directory) -> tuple[int, ...]:
+        return tuple(sorted(set(directory.stores) - self.stores))
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(one.name for one in self.replicas.values()))
+
+
+class _Passing(RunningReplica):
+    """Takes in and passes on, and signs nothing: what it sees contradicted is proven by the office that it becomes."""
+
+    def prove_soon(self, pairs: list[tuple[Entry, Hash]]) -> None:
+        del pairs
+
+
+async def _listen(passing: Folder, wanted: Wanted, progress: Callable[[Progress], None]) -> _Heard:
+    """Take in what others hold, until every store was heard or there is no more patience."""
+    heard = _Heard()
+    replica = _Passing(passing)
+    try:
+        with passing.held():
+            async with trio.open_nursery() as nursery:
+                await nursery.start(replica.run)
+                for address in wanted.sources:
+                    replica.node.want(address)
+                began_s, complete_s = trio.current_time(), 0.0
+                while trio.current_time() < began_s + wanted.wait_s:
+                    heard.note(replica)
+                    directory = replica.trust.directory
+                    missing = heard.missing(directory)
+                    progress(Progress(_count(replica.log), heard.names(), missing, len(directory.stores)))
+                    if wanted.letter in directory.letters():
+                        break  # refused whatever else comes
+                    if directory.stores and not missing:
+                        complete_s = complete_s or trio.current_time()
+                        if len(heard.replicas) >= len(wanted.sources) or trio.current_time() > complete_s + SETTLE_S:
+                            break
+                    await trio.sleep(LOOK_S)
+                replica.stop_sessions()
+                nursery.cancel_scope.cancel()
+    finally:
+        replica.close()
+    return heard
+
+
+def _count(log: Log) -> int:
+    with log.read() as reader:
+        return reader.last_arrival()
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+
+def _decide(wanted: Wanted, log: Log, heard: _Heard, now_ms: int) -> tuple[Folder, Rebuilt]:
+    """Choose the letter, and state the new office and the end of the old in the log."""
+    with log.read() as reader:
+        directory = load_directory(reader, wanted.root)
+    letter = _letter(wanted, directory, heard)
+    lost = _lost(wanted.lost, directory.offices(), heard.replicas)
+    key = SecretKey.generate()
+    issued = certificates.issue_office(wanted.root, wanted.root_key, key.public, letter)
+    office = Folder(wanted.path, wanted.settings, key, (issued.der,), issued, wanted.root)
+    Registrar(office, log, now_ms).add_office(office.chain, lost)
+    with log.read() as reader:
+        proofs = prove(reader, key, issued.author, _contradictions(reader), now_ms << 16)
+        taken = _taken(reader, directory)
+    log.append(proofs, received_ms=now_ms)
+    names = tuple(one.name for one in lost)
+    return office, Rebuilt(office, names, heard.names(), heard.missing(directory), taken)
+
+
+def _letter(wanted: Wanted, directory: Directory, heard: _Heard) -> str:
+    known = sorted(directory.letters(), key=lambda letter: (len(letter), letter))
+    if not known:
+        raise EnrolmentRefused(
+            f"Nobody of {wanted.root.name} was heard within {wanted.wait_s:g} s: name tills that run with --from HOST:PORT."
+        )
+    missing = heard.missing(directory)
+    if wanted.letter in known:
+        raise EnrolmentRefused(f"Letter {wanted.letter} was used already, as {', '.join(known)} were: choose another.")
+    if missing and not wanted.letter:
+        stores = f"store {missing[0]}" if len(missing) == 1 else f"stores {', '.join(map(str, missing))}"
+        raise EnrolmentRefused(
+            f"Nothing was heard from {stores}, whose tills may know of a head office that the others do not: name one of "
+            f"them with --from HOST:PORT, or name a letter with --letter that no head office ever had; known are "
+            f"{', '.join(known)}."
+        )
+    return wanted.letter or directory.next_letter()
+
+
+def _lost(named: Sequence[str], offices: Sequence[Certificate], alive: Iterable[Author]) -> list[Certificate]:
+    silent = [one for one in offices if one.author not in set(alive)]
+    unknown = sorted(set(named) - {one.name for one in offices})
+    if unknown:
+        takes_part = ", ".join(one.name for one in offices) or "none"
+        raise EnrolmentRefused(f"No head office {unknown[0]} takes part; those that do: {takes_part}.")
+    if named:
+        return [one for one in offices if one.name in named]
+    if len(silent) > 1:
+        said = " and ".join(one.name for one in silent)
+        raise EnrolmentRefused(f"{said} take part, and none was heard: say with --lost which of them is gone for good.")
+    if offices and not silent:
+        raise EnrolmentRefused(f"{offices[0].name} was heard and takes part: use 'crdt-pos office add' there.")
+    return silent
+
+
+def _contradictions(reader: Reader) -> Iterator[tuple[Entry, Hash]]:
+    """An entry and one that it contradicts, of every feed with more than one newest entry."""
+    for document in reader.documents():
+        for author in reader.authors(document):
+            first, *others = reader.heads(FeedId(document, author))
+            found = reader.find(first.hash)
+            if others and found is not None:
+                yield found.entry, others[0].hash
+
+
+def _taken(reader: Reader, directory: Directory) -> dict[str, dict[str, int]]:
+    """Whom every entry here came from, by kind."""
+    taken: dict[str, dict[str, int]] = {}
+    for stored in reader.arrivals(0, EVERY_ENTRY):
+        giver = stored.received_from
+        if giver is not None:
+            certificate = directory.certificate(giver)
+            counts = taken.setdefault(giver.hex() if certificate is None else certificate.name, {})
+            counts[stored.entry.document.kind] = counts.get(stored.entry.document.kind, 0) + 1
+    return dict(sorted(taken.items()))
