@@ -42,9 +42,9 @@ from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
-from tools import baskets
+from tools import baskets, bench_apart, bench_lan
 from tools.baskets import DataMissing
-from tools.town import cores
+from tools.town import TownError, cores
 
 COMPANY: Final = bytes(16)
 SALES: Final = 400
@@ -55,23 +55,75 @@ DATE: Final = 20_777
 Row = dict[str, Any]
 
 
-@click.command()
-@click.argument("which", nargs=-1, type=click.Choice(["sizes", "sale", "lookup"]))
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
-def bench(which: tuple[str, ...], json_file: Path | None) -> None:
-    """Measure speeds and sizes on this machine.
+_JSON: Final = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file, too."
+)
 
-    sizes: bytes of a day's entry. sale: a signed and synced sale against raw writes. lookup: among 92,331 products, in under a
-    minute. All three without an argument.
-    """
+
+@click.group(invoke_without_command=True)
+@_JSON
+@click.pass_context
+def bench(context: click.Context, json_file: Path | None) -> None:
+    """Measure speeds and sizes on this machine: without a command sizes, sale and lookup."""
+    if context.invoked_subcommand is None:
+        _show({"sizes": sizes, "sale": sale, "lookup": lookup}, json_file)
+
+
+@bench.command("sizes")
+@_JSON
+def _sizes(json_file: Path | None) -> None:
+    """Bytes of a day's entry, whole and as a patch."""
+    _show({"sizes": sizes}, json_file)
+
+
+@bench.command("sale")
+@_JSON
+def _sale(json_file: Path | None) -> None:
+    """A signed and synced sale against raw writes."""
+    _show({"sale": sale}, json_file)
+
+
+@bench.command("lookup")
+@_JSON
+def _lookup(json_file: Path | None) -> None:
+    """Looking up among 92,331 products, in under a minute."""
+    _show({"lookup": lookup}, json_file)
+
+
+@bench.command("apart")
+@click.option("--sales", default=100, show_default=True, help="Sales of each till and day.")
+@_JSON
+def _apart(sales: int, json_file: Path | None) -> None:
+    """Bytes on the wire when two replicas meet again after three business days, against what was missing."""
+    _show({"apart": partial(bench_apart.apart, sales)}, json_file)
+
+
+@bench.command("lan")
+@click.option("--tills", default=20, show_default=True, help="Tills of the store.")
+@click.option("--sales", default=200, show_default=True, help="Sales in each repeat.")
+@click.option("--repeats", default=3, show_default=True)
+@click.option("--processes", default=2, show_default=True, help="How many processes the tills share.")
+@_JSON
+def _lan(tills: int, sales: int, repeats: int, processes: int, json_file: Path | None) -> None:
+    """From a sale's answer at one till to its being on the others' disks."""
+    try:
+        rows, beside = bench_lan.lan(tills, sales, repeats, processes)
+    except TownError as error:
+        raise click.ClickException(f"{error}.") from error
+    _show({"lan": lambda: rows}, json_file, beside)
+
+
+def _show(parts: dict[str, Callable[[], list[Row]]], json_file: Path | None, beside: Row | None = None) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 100
+        console.width = 160
     figures: dict[str, Any] = {"machine": platform.machine(), "cores": cores(), "python": platform.python_version()}
     console.print(f"{figures['machine']}, {figures['cores']} cores, Python {figures['python']}")
-    parts: dict[str, Callable[[], list[Row]]] = {"sizes": sizes, "sale": sale, "lookup": lookup}
-    for name in which or parts:
-        rows = parts[name]()
+    if beside is not None:
+        figures |= beside
+        console.print(", ".join(f"{what}: {figure}" for what, figure in beside.items()))
+    for name, measure in parts.items():
+        rows = measure()
         figures[name] = rows
         table = Table(title=name, title_justify="left")
         for heading in rows[0]:
