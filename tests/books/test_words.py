@@ -18,11 +18,11 @@ from crdt_pos.columns import Column, table
 from crdt_pos.enrolment import add_store
 from crdt_pos.products import Price, Product
 from crdt_pos.requests import LineRequest, SaleRequest, StockLine, TenderRequest
-from gossip.document import Document, FeedType, ScopeClass
+from gossip.document import Document
 from gossip.entry import FeedId, Head, sign
 from gossip.log import Arrival, View
 from peers.roster import StoreRecord
-from tests.books.company import BREAD, DATE, MILK, NOON_MS, TEA, Company, basket
+from tests.books.company import BREAD, DATE, MILK, NOON_MS, Company, basket
 
 MEMBER = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 MANY = range(1000, 1030)
@@ -118,7 +118,7 @@ def test_fifteen_goods_are_shown_and_all_when_asked(folders: Path) -> None:
     few = said("books", "--at", folders / "office")
     every = said("books", "--at", folders / "office", "--all")
     assert sum("A product whose" in line for line in few.splitlines()) == 15
-    assert "… and 17 products more" in few
+    assert "… and 16 products more" in few
     assert sum("A product whose" in line for line in every.splitlines()) == len(MANY)
     assert "more" not in every
 
@@ -127,7 +127,7 @@ def test_of_one_product_only_that_one_is_shown(folders: Path) -> None:
     output = said("books", "--at", folders / "office", "--product", MILK)
     assert "Whole milk 1 l" in output
     assert "tender" not in output
-    assert re.search(r"stock +21", output)
+    assert re.search(r"stock +19", output)
 
 
 def test_a_variance_says_what_it_cost(folders: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_shared_code_shows_names_and_prices_side_by_side(folders: Path) -> Non
     for command in (("books", "--at", folders / "office"), ("product", "conflicts", "--at", folders / "office")):
         output = said(*command)
         assert "4006381333931: names and prices differ" in output
-        assert re.search(r"^ +1 +Whole milk 1 l +1\.29 EUR +store 12, catalogue$", output, re.MULTILINE)
-        assert re.search(r"^ +2 +Rye bread +2\.50 EUR +store 12$", output, re.MULTILINE)
+        assert re.search(r"^ +1 +Whole milk 1 l +1\.29 +store 12, catalogue$", output, re.MULTILINE)
+        assert re.search(r"^ +2 +Rye bread +2\.50 +store 12$", output, re.MULTILINE)
 
 
 def test_an_author_that_contradicts_itself_makes_the_books_not_final(tmp_path: Path) -> None:
