@@ -172,5 +172,3 @@ class Cashiers:
             earned[movement["account"]] += movement["earned"]
             redeemed[movement["account"]] += movement["redeemed"]
         self.ledger.of(self.at[name]).acts.append(Act(net_minor, goods, earned, redeemed))
-
-

@@ -18,6 +18,16 @@ def why_not() -> str:
 @pytest.fixture
 def wires(why_not: str) -> Iterator[Wires]:
     """Places for machines, taken away afterwards whatever happens."""
+    yield from _made(why_not)
+
+
+@pytest.fixture(scope="module")
+def wires_apart(why_not: str) -> Iterator[Wires]:
+    """The same for all tests of a module."""
+    yield from _made(why_not)
+
+
+def _made(why_not: str) -> Iterator[Wires]:
     if why_not:
         assert os.environ.get("CRDT_POS_NAMESPACES") != "required", f"no network namespaces here: {why_not}"
         _NOT_RUN[:] = [f"tests/town was not run: no network namespaces can be made here ({why_not})."]

@@ -67,7 +67,9 @@ def _read(town: Wired, name: str) -> Said:
         certificate = looked.folder.certificate
         scopes = readable_scopes(certificate.role, certificate.store, frozenset(_stores(town)))
         heads = {str(scope): _scope(looked, reader, scope) for scope in sorted(scopes)}
-        proofs = sum(len(reader.heads(reader.feed_at(key))) for key, _ in reader.feeds("company") if _is_proof(reader, key))
+        proofs = sum(
+            len(reader.heads(reader.feed_at(key))) for key, _ in reader.feeds("company") if _is_proof(reader, key)
+        )
         return Said(name, found, _points_of(looked, reader), heads, proofs)
 
 

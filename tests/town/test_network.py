@@ -1,4 +1,8 @@
-"""What only a real network shows."""
+"""What only a real network shows: other people's tills on one's LAN, new addresses, lines of one's own, switches that pass no
+multicast.
+
+Store 1's three tills share a switch with a till of store 2 and with one of another retailer, who has a store 1 as well.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,124 @@ from pathlib import Path
 
 import pytest
 
-from tests.town.wired import OFFICE, Wired
+from crdt_pos import enrolment
+from crdt_pos.books import till_days
+from crdt_pos.clock import system_ms
+from crdt_pos.folder import Settings
+from crdt_pos.journal import find
+from crdt_pos.schema import DAY
+from gossip.tls import Address
+from peers.roster import StoreRecord
+from tests.town.cashiers import DATE
+from tests.town.wired import CARD, OFFICE, WORLD, Wired, host, settings, switch
 from tests.town.wires import Wires
+from tools.town import Process
+
+PORT = 7421
+"""Where 1-1 listens: 1-2 has it in its settings."""
+STRANGER = "other-1-1"
 
 
-@pytest.fixture
-def shop(wires: Wires, tmp_path: Path) -> Iterator[Wired]:
-    made = Wired.found(wires, tmp_path, 1, 2)
+@pytest.fixture(scope="module")
+def street(wires_apart: Wires, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
+    at = tmp_path_factory.mktemp("street")
+    made = Wired.found(wires_apart, at, 2, 0)
+    made.enrol(1, 1, listen=Address("", PORT))
+    made.enrol(1, 2, peers=(*settings().peers, Address(host(1, 1), PORT)))
+    made.enrol(1, 3)
+    made.enrol(2, 1, at=1)
+    stranger = _stranger(made, at)
     try:
         made.start(*made.folders)
+        stranger.start()
         made.until_up(*made.folders)
-        made.until_sessions(("1-1", "1-2"), (OFFICE, "1-1"), (OFFICE, "1-2"))
+        for name in made.tills():
+            made.call(name, "open", date=DATE)
         yield made
     finally:
         made.close()
+        stranger.kill()
 
 
-def test_a_till_that_gets_another_address_is_found_again(shop: Wired) -> None:
-    shop.address("1-2", "10.12.1.77")
-    shop.until_sessions(("1-1", "1-2"), (OFFICE, "1-2"))
+def _stranger(town: Wired, at: Path) -> Process:
+    """A till of another retailer, at the same switch."""
+    office = enrolment.create_company("Other Shops", at / "other-office", Settings(Address("", 0)), system_ms())
+    enrolment.add_store(office, StoreRecord(1, legal_entity="Other Shops Ltd", currency="EUR"), system_ms())
+    town.wires.place(STRANGER)
+    town.wires.cable((switch(1), "stranger"), (STRANGER, CARD))
+    town.address(STRANGER, host(1, 200))
+    folder = enrolment.enrol_till(office, 1, 1, at / STRANGER, Settings(Address("", 0)), system_ms())
+    return Process("till", [folder], prefix=town.wires.at(STRANGER))
+
+
+def sell(town: Wired, name: str) -> str:
+    """The receipt's number."""
+    answer = town.call(name, "sell", lines=[{"product": 1, "unit_price_minor": 119}])
+    return str(answer["receipt"]["number"])
+
+
+def arrives(town: Wired, number: str, *names: str, timeout_s: float = 60.0) -> None:
+    """Wait until a receipt is on the disks of these tills."""
+
+    def missing() -> Iterator[str]:
+        for name in names:
+            with town.reading(name) as (_, reader):
+                if find(reader, number) is None:
+                    yield f"{name} does not have {number}"
+
+    town.until(missing, "Arriving", timeout_s)
+
+
+def everyone_hears_everyone(town: Wired, timeout_s: float = 60.0) -> None:
+    """Every till of store 1 sells something, and the other two get it."""
+    store = town.tills(1)
+    for name in store:
+        arrives(town, sell(town, name), *(other for other in store if other != name), timeout_s=timeout_s)
+
+
+def test_tills_talk_with_those_of_their_own_store_though_two_stores_and_another_retailer_share_a_switch(
+    street: Wired,
+) -> None:
+    everyone_hears_everyone(street)
+    assert street.peers("2-1") <= {OFFICE}
+    for name in street.tills(1):
+        assert street.peers(name) <= {*street.tills(1), OFFICE} - {name}
+
+
+def test_a_till_that_gets_another_address_is_found_again(street: Wired) -> None:
+    street.address("1-3", host(1, 77))
+    arrives(street, sell(street, "1-3"), "1-1", "1-2")
+    arrives(street, sell(street, "1-1"), "1-3")
+
+
+def test_a_till_whose_cable_is_pulled_reaches_head_office_by_a_line_of_its_own(street: Wired) -> None:
+    street.wires.cable((WORLD, "modem"), ("1-3", "modem"))
+    street.wires.do(WORLD, "ip address add 10.13.0.254/24 dev modem")
+    street.wires.do("1-3", "ip address add 10.13.0.1/24 dev modem")
+    street.wires.do("1-3", "ip route add default via 10.13.0.254 dev modem metric 100")
+    street.wires.run("1-3", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/ignore_routes_with_linkdown")
+    street.pull("1-3")
+    sell(street, "1-3")
+    sold = street.call("1-3", "x_report")["report"]["sales_minor"]
+    street.call("1-3", "publish")
+    street.until(lambda: _not_known(street, "1-3", sold), "Telling head office")
+    street.plug("1-3")
+    everyone_hears_everyone(street)
+
+
+def _not_known(town: Wired, till: str, sold_minor: int) -> list[str]:
+    with town.reading(OFFICE) as (looked, reader):
+        days = [day for document in reader.documents(DAY) for day in till_days(reader, looked.directory, document)]
+    known = {day.name: day.day.takings_minor for day in days}
+    return [] if known.get(till) == sold_minor else [f"head office knows {known.get(till)} of {till}, not {sold_minor}"]
+
+
+def test_where_a_switch_passes_no_multicast_tills_reach_those_that_are_named_in_their_settings(street: Wired) -> None:
+    street.wires.block_multicast(switch(1), street.tills(1))
+    for name in ("1-2", "1-3"):
+        street.kill(name)
+    street.start("1-2", "1-3")
+    street.until_up("1-2", "1-3")
+    arrives(street, sell(street, "1-2"), "1-1")
+    # Nobody found this one, whose settings name the head office only: so multicast is blocked.
+    assert street.peers("1-3") <= {OFFICE}

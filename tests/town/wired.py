@@ -98,12 +98,13 @@ class Wired:
                 made.enrol(store, till)
         return made
 
-    def enrol(self, store: int, till: int, **fields: Any) -> None:
-        """A new till, on a machine at its store's switch."""
-        name, path = f"{store}-{till}", self.town.at / f"till-{store}-{till}"
+    def enrol(self, store: int, till: int, at: int | None = None, **fields: Any) -> None:
+        """A new till, on a machine at its store's switch, or ``at`` another store's; ``fields`` of its settings."""
+        name, path, lan = f"{store}-{till}", self.town.at / f"till-{store}-{till}", at or store
         made = enrolment.enrol_till(self.town.office, store, till, path, settings(**fields), system_ms())
         self.folders[name] = made
-        self._machine(name, (switch(store), name), host(store, till))
+        # At another's switch there is a till with this number already.
+        self._machine(name, (switch(lan), name), host(lan, till if lan == store else 100 + till))
 
     def enrol_again(self, name: str) -> None:
         """Give a till another life, as its shopkeeper does: by the command, at the head office."""
