@@ -77,6 +77,15 @@ def read(reader: Reader, known: Identities, now_ms: int) -> list[Shared]:
     return found
 
 
+def of_code(reader: Reader, known: Identities, code: str, now_ms: int) -> Shared | None:
+    """The products that a code means, with all that is one with them; ``None`` for a code that means nothing here."""
+    products = code_views.find(reader, code)
+    if not products:
+        return None
+    group = [thing for product in products for thing in known.group(product) if isinstance(thing, int)]
+    return _shared(reader, sorted({*group}), [code], now_ms)
+
+
 def conflicts(shared: Iterable[Shared], product: int | None = None) -> list[Shared]:
     """Those that a person should settle; with ``product`` only what concerns that one."""
     return [one for one in shared if one.differ and product in (None, *one.products)]
