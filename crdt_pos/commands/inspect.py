@@ -14,11 +14,13 @@ import click
 from rich.console import Console
 from rich.pretty import Pretty
 
-from crdt_pos import inspection
+from crdt_pos import inspection, sharing, sharing_text
 from crdt_pos.cli import Refused
+from crdt_pos.clock import system_ms
 from crdt_pos.columns import Column, listing, number, plural, table
+from crdt_pos.errors import NothingHere
 from crdt_pos.inspection import AuthorPart, Difference, EntryRow, Trail
-from crdt_pos.looking import Looked, look
+from crdt_pos.looking import Looked, identities, look
 from crdt_pos.page import Page
 from crdt_pos.receipt_text import receipt_text
 from crdt_pos.schema import SCHEMA
@@ -239,6 +241,33 @@ def _difference(row: Difference, names: tuple[str, str]) -> str:
 def _readable(looked: Looked) -> frozenset[str]:
     own = looked.folder.certificate
     return readable_scopes(own.role, own.store, frozenset(looked.directory.stores))
+
+
+@inspect.command("claims")
+@click.argument("code", required=False)
+@_json
+@click.pass_obj
+def claims(path: Path, code: str | None, as_json: bool) -> None:
+    """Which products CODE means, and who says so; without CODE all that share one, whether they agree or not.
+
+    \b
+    --json prints a list of what 'crdt-pos product conflicts --json' does
+    """
+    with look(path) as looked, looked.log.read() as reader:
+        known, now_ms = identities(reader), system_ms()
+        found = sharing.read(reader, known, now_ms)
+        if code is not None:
+            one = sharing.of_code(reader, known, code, now_ms)
+            if one is None:
+                raise NothingHere(f"No product has the code {code} here.")
+            found = [one]
+        if as_json:
+            _print_json([sharing.plain(one) for one in found])
+            return
+        for shared in found:
+            _print(sharing_text.lines(shared, looked.currencies(), _width()))
+        if not found:
+            _print(["No code that is claimed means two products here."])
 
 
 @inspect.command("sale")
