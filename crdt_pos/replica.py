@@ -40,6 +40,7 @@ from peers.errors import DiscoveryUnavailable
 from peers.permissions import Role
 
 CHECKPOINT_S: Final = 60.0
+ASK_AGAIN_S: Final = 5.0
 HEARS_ITSELF_S: Final = 5.0
 DISCOVERY_RETRY_S: Final = 15.0
 """A till may be switched on before its network is."""
@@ -192,9 +193,17 @@ class RunningReplica(ReplicaCore):
             self.node.unwant(address)
 
     async def _prove_forks(self) -> None:
-        async for pairs in self._to_prove_out:
+        pairs: list[tuple[Entry, Hash]] = []  # what came before this start is judged first
+        while True:
             while not await self._wrote(partial(self.append_proofs, pairs)):
                 await trio.sleep(CHECKPOINT_S)
+            pairs = []
+            with contextlib.suppress(LogFull):
+                if await self.meet_accused():
+                    continue
+            # Whom nobody knows now, a neighbour may know soon.
+            with trio.move_on_after(ASK_AGAIN_S if self.accused else math.inf):
+                pairs = await self._to_prove_out.receive()
 
     async def _wrote(self, act: Callable[[], object]) -> bool:
         """Run an act of which nobody waits for the outcome; whether there was room for it on the disk."""

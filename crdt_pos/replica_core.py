@@ -17,20 +17,20 @@ from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.clock import store_clock
 from crdt_pos.directory import is_roster, numbered_as
 from crdt_pos.folder import Folder
-from crdt_pos.forks import prove
+from crdt_pos.forks import judge, prove
 from crdt_pos.identity import Identity
 from crdt_pos.loyalty import Programme
 from crdt_pos.money import Currency
 from crdt_pos.rights import TOPIC, RightsQuestion, decode_granted, donors, encode_granted
 from crdt_pos.safety import Safety
-from crdt_pos.schema import CATALOGUE, CLAIMS
+from crdt_pos.schema import CATALOGUE, CLAIMS, FORKS
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
 from gossip.document import Scope
 from gossip.entry import Entry, Hash
 from gossip.errors import LogFull
-from gossip.intake import Batch, Derived
+from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Derived, learned
 from gossip.log import Arrival, Log, Outcome, Reader
 from gossip.reasons import Reason
 from merge_rules.lattice import Author
@@ -39,6 +39,8 @@ from peers.permissions import Role
 from peers.roster import StoreRecord
 
 RIGHTS_TIMEOUT_MS: Final = 1_000
+ACCUSED_MAX: Final = 64
+"""Unknown authors that peers are asked for because of proofs; of more the proofs are kept, and not judged here."""
 
 T = TypeVar("T")
 
@@ -70,6 +72,8 @@ class ReplicaCore(ABC):
         self.system_ms = system_ms
         self.now = store_clock(self._time_zone, system_ms)
         self.products = CatalogueProducts(self.terms().currency.code, self.certificate.store)
+        self.accused: list[Author] = []
+        """Whom proofs accuse that cannot be judged here, for want of a certificate."""
         self.till: Till | None = None
         if self.certificate.role is Role.TILL:
             self.till = Till(log, self.identity(), self.now, products=self.products, terms=self.terms)
@@ -94,7 +98,7 @@ class ReplicaCore(ABC):
 
     @abstractmethod
     def prove_soon(self, pairs: list[tuple[Entry, Hash]]) -> None:
-        """These contradict each other: ``append_proofs`` as an act of its own."""
+        """These contradict each other, or others have proven something: ``append_proofs`` as an act of its own."""
 
     # --- what the roster says ----------------------------------------------------------------------------------------
 
@@ -168,7 +172,7 @@ class ReplicaCore(ABC):
             for arrival, outcome in counting
             if outcome.outcome is Outcome.FORK and outcome.rival is not None
         ]
-        if forks:
+        if forks or any(arrival.entry.document.kind == FORKS for arrival in new):
             self.prove_soon(forks)
 
     def roster_changed(self) -> None:
@@ -181,12 +185,31 @@ class ReplicaCore(ABC):
         self.may_read(self.trust.readable(self.certificate))
 
     def append_proofs(self, pairs: list[tuple[Entry, Hash]]) -> None:
-        """Sign what is not proven yet."""
+        """Sign what is not proven yet, and judge every proof that is here."""
         now_ms = self.system_ms()
         with self.log.read() as reader:
             proofs = prove(reader, self.folder.key, self.certificate.author, pairs, now_ms << 16)
         if proofs:
             self.log.append(proofs, received_ms=now_ms)
+        with self.log.read() as reader:
+            liars, unknown = judge(reader, self.trust.record)
+        if liars:
+            self.log.append([], liars)
+        self.accused = sorted(unknown)[:ACCUSED_MAX]
+
+    async def meet_accused(self) -> bool:
+        """Ask the peers for the certificates of the ``accused``: tills of other stores. Whether there is more to judge now."""
+        found = False
+        for author in self.accused:
+            for link in list(self.linked().values()):
+                if self.trust.record(author) is not None:
+                    break
+                shown = await link.ask(CERTIFICATE_TOPIC, author, CERTIFICATE_TIMEOUT_MS)
+                views = "" if shown is None else learned(self.trust, shown)
+                if views and not isinstance(views, str):
+                    await self.write(partial(self.log.append, [], views))
+                    found = True
+        return found
 
     # --- rights ------------------------------------------------------------------------------------------------------
 

@@ -26,8 +26,8 @@ from gossip.tls import Address
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from tests.system.shops import DATE, MILK, ON_LOOPBACK, Shops, alone, reading, records, refusal, refused, run, run_apart
 from tests.system.single import single
-from tests.system.stranger import offer
 from tools.cable import LOOPBACK
+from tools.liar import tell as offer
 from tools.town import Town
 
 
