@@ -1,0 +1,66 @@
+"""A simulated disk with a replica's log on it: it may be full, be lost, or be set back to an image of it.
+
+A transaction takes time until it is synced. A replica that is killed meanwhile never hears of it, and whether it reached the
+disk is a matter of luck: whole or not at all. Stands in for ``gossip.log_lmdb``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+from crdt_pos.schema import SCHEMA
+from gossip.errors import LogFull
+from gossip.log import Appended, Arrival, Outcome, Reader, View
+from gossip.log_memory import MemoryLog, MemoryTable
+
+SYNC_MS: Final = (2, 30)
+"""How long a transaction takes, from and to."""
+
+
+class Inventory(Protocol):
+    """Who wants to know what is on which disk."""
+
+    def written(self, disk: Disk, arrival: Arrival) -> None:
+        """An entry is on a disk that was not."""
+        ...
+
+
+class Disk:
+    """Implements ``gossip.log.Log``. Survives its replica's process."""
+
+    def __init__(self, number: int, database: bytes, inventory: Inventory, table: MemoryTable | None = None) -> None:
+        self.number = number
+        self.full = False
+        self._inventory = inventory
+        self._log = MemoryLog(SCHEMA, database, table)
+
+    @property
+    def database(self) -> bytes:
+        return self._log.database
+
+    def append(
+        self,
+        arrivals: Sequence[Arrival],
+        views: Iterable[View] = (),
+        cursors: Iterable[tuple[bytes, int]] = (),
+        received_ms: int = 0,
+    ) -> list[Appended]:
+        if self.full:
+            raise LogFull("no space left on the simulated disk")
+        outcomes = self._log.append(arrivals, views, cursors, received_ms)
+        for arrival, outcome in zip(arrivals, outcomes, strict=True):
+            if outcome.outcome in (Outcome.NEW, Outcome.FORK) and arrival.quarantine is None:
+                self._inventory.written(self, arrival)
+        return outcomes
+
+    def read(self) -> AbstractContextManager[Reader]:
+        return self._log.read()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def image(self) -> MemoryTable:
+        """What is on it now, for a disk that is set back to this later."""
+        return self._log.image()

@@ -1,0 +1,79 @@
+"""What really happened, noted by whoever watches from outside: nothing here is known to any replica.
+
+Every entry that reached a disk, which disks it is on, and every receipt that a cashier was given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from crdt_pos.schema import BALANCE, JOURNAL
+from gossip.entry import Entry, FeedId, Hash
+from gossip.log import Arrival
+from merge_rules.lattice import Author
+from tools.simulation.disk import Disk
+
+_EARNED, _REDEEMED = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A receipt that a cashier was given: what was asked for, and what was told."""
+
+    author: Author
+    store: int
+    once: str
+    number: str
+    day: int
+    total_minor: int
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Implements ``disk.Inventory``."""
+
+    entries: dict[Hash, Entry] = field(default_factory=dict[Hash, Entry])
+    disks: dict[int, dict[Hash, None]] = field(default_factory=dict[int, dict[Hash, None]])
+    """What was ever written on each disk that still exists."""
+    own: dict[FeedId, list[Entry]] = field(default_factory=dict[FeedId, list[Entry]])
+    """What each author wrote itself, in that order."""
+    given: list[Given] = field(default_factory=list[Given])
+    liars: dict[Author, None] = field(default_factory=dict[Author, None])
+    overspent: list[str] = field(default_factory=list[str])
+    """Said as it happens."""
+    _accounts: dict[tuple[str, bytes], dict[Author, tuple[int, int]]] = field(
+        default_factory=dict[tuple[str, bytes], dict[Author, tuple[int, int]]]
+    )
+
+    def written(self, disk: Disk, arrival: Arrival) -> None:
+        entry = arrival.entry
+        self.entries.setdefault(entry.hash, entry)
+        self.disks.setdefault(disk.number, {})[entry.hash] = None
+        if arrival.received_from is None:
+            self.own.setdefault(entry.feed_id, []).append(entry)
+            if entry.document.kind == BALANCE:
+                self._spent(entry)
+
+    def lost(self, disk: Disk) -> None:
+        """A disk is destroyed."""
+        self.disks.pop(disk.number, None)
+
+    def journal(self, author: Author) -> dict[int, list[Entry]]:
+        """The acts of a till, by day number, in the order in which it wrote them."""
+        return {
+            feed.document.day: entries
+            for feed, entries in self.own.items()
+            if feed.author == author and feed.document.kind == JOURNAL
+        }
+
+    def _spent(self, entry: Entry) -> None:
+        body = cast("dict[int, int]", entry.body)
+        programme, account = entry.document.keys
+        parts = self._accounts.setdefault((cast("str", programme), cast("bytes", account)), {})
+        parts[entry.author] = body.get(_EARNED, 0), body.get(_REDEEMED, 0)
+        if any(author in self.liars for author in parts):
+            return
+        earned, redeemed = (sum(part[at] for part in parts.values()) for at in (0, 1))
+        if redeemed > earned:
+            self.overspent.append(f"account {cast('bytes', account).hex()}: {redeemed} of {earned} points redeemed")

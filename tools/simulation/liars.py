@@ -1,0 +1,127 @@
+"""Replicas that lie: a till whose owner has opened it up. From its first lie on it counts as a liar, and nothing is owed to it.
+
+Its lies are written to its own disk, and its own honest sessions carry them to whoever listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
+
+from crdt_pos.directory import COMPANY_ROSTER
+from crdt_pos.schema import DAY, JOURNAL, SCHEMA
+from gossip.document import FeedType
+from gossip.entry import Entry, assemble, sign
+from gossip.log import Arrival, Reader
+from peers.keys import SIGNATURE_BYTES, Signature
+from tools.simulation.machine import Machine
+
+if TYPE_CHECKING:
+    from tools.simulation.world import World
+
+LIARS_MAX: Final = 2
+
+
+def lie(world: World) -> None:
+    """One more lie, mostly by whoever has lied before."""
+    liars = [machine for machine in world.tills(running=True) if machine.liar]
+    stock = liars if liars and (len(liars) >= LIARS_MAX or world.rng.random() < 0.7) else world.tills(running=True)
+    if not stock:
+        return
+    machine = world.rng.choice(stock)
+    what, make = world.rng.choice(LIES)
+    with machine.disk.read() as reader:
+        made = make(world, machine, reader)
+    if made is None:
+        return
+    machine.liar = True
+    world.ledger.liars[machine.folder.certificate.author] = None
+    world.tell(f"{machine.name} lies: {what}")
+    if not machine.disk.full:
+        machine.disk.append([made])
+    if machine.replica is not None:
+        machine.replica.wake()
+
+
+def two_days(world: World, machine: Machine, reader: Reader) -> Arrival | None:
+    """Another day under the number of one that it has published."""
+    return _contradiction(world, machine, reader, DAY)
+
+
+def two_acts(world: World, machine: Machine, reader: Reader) -> Arrival | None:
+    """Another act in the place of one in its journal."""
+    return _contradiction(world, machine, reader, JOURNAL)
+
+
+def _contradiction(world: World, machine: Machine, reader: Reader, kind: str) -> Arrival | None:
+    own = _own(machine, reader, kind)
+    if not own:
+        return None
+    entry = world.rng.choice(own)
+    if kind == DAY:
+        body = dict(cast("dict[int, object]", entry.body))
+        counts = cast("dict[int, int]", body.get(5, []))
+        body[5] = [cast("int", counts[0]) + 1, *counts[1:]] if counts else [1]
+    else:
+        body = {**cast("dict[int, object]", entry.body), 21: f"not so {world.heap.now_ms}"}
+    author, key = machine.folder.certificate.author, machine.folder.key
+    return Arrival(
+        sign(key, author, entry.document, entry.feed, entry.scope, entry.seq, entry.stamp + 1, body, entry.previous)
+    )
+
+
+def forgery(world: World, machine: Machine, reader: Reader) -> Arrival | None:
+    """An act in another till's name, with a signature that is none."""
+    others = [one for one in world.tills() if one.place == machine.place and one is not machine]
+    victims = [author for one in others if (author := one.folder.certificate.author)]
+    found = [stored.entry for stored in reader.arrivals(0, 1 << 30) if stored.entry.author in victims]
+    found = [entry for entry in found if entry.document.kind == JOURNAL]
+    if not found:
+        return None
+    last = max(found, key=lambda entry: (entry.document.day, entry.seq))
+    entry = assemble(
+        last.author,
+        last.document,
+        last.feed,
+        last.scope,
+        last.seq + 1,
+        last.stamp + 1,
+        last.body,
+        last.hash,
+        Signature(world.rng.randbytes(SIGNATURE_BYTES)),
+    )
+    return Arrival(entry)
+
+
+def trespass(world: World, machine: Machine, reader: Reader) -> Arrival | None:
+    """A till writes in the company's roster."""
+    kind, certificate = SCHEMA[COMPANY_ROSTER.kind], machine.folder.certificate
+    with machine.disk.read() as reader:
+        mine = [
+            s.entry
+            for s in reader.arrivals(0, 1 << 30)
+            if s.entry.author == certificate.author and s.entry.document == COMPANY_ROSTER
+        ]
+    if mine:
+        return None
+    body: object = {0: [99, {}]}
+    entry = sign(machine.folder.key, certificate.author, COMPANY_ROSTER, FeedType.WHOLE, kind.scope, 1, 1, body)
+    return Arrival(entry)
+
+
+def _own(machine: Machine, reader: Reader, kind: str) -> list[Entry]:
+    author = machine.folder.certificate.author
+    return [
+        stored.entry
+        for stored in reader.arrivals(0, 1 << 30)
+        if stored.entry.author == author and stored.entry.document.kind == kind
+    ]
+
+
+LIES: Final[tuple[tuple[str, Callable[[World, Machine, Reader], Arrival | None]], ...]] = (
+    ("two days under one number", two_days),
+    ("two days under one number, again", two_days),
+    ("two acts in one place", two_acts),
+    ("an act in another's name", forgery),
+    ("what is not a till's to say", trespass),
+)

@@ -1,0 +1,131 @@
+"""One run: founding, a while of sales and faults, then peace, and a look at what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gossip.document import Scope
+from tools.simulation import checks, faults, shopping
+from tools.simulation.checks import Found
+from tools.simulation.machine import Machine
+from tools.simulation.plan import Plan
+from tools.simulation.world import World
+
+GAP_MS: Final = 3_000
+"""Between two events, on average."""
+FAULT_SHARE: Final = 0.25
+NIGHT_SHARE: Final = 0.04
+PRICE_SHARE: Final = 0.03
+PEACE_MS_MAX: Final = 1_800_000
+"""In so long after the last fault everyone is equal, or never."""
+LOOK_MS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a run."""
+
+    plan: Plan
+    violations: tuple[str, ...]
+    trace: str
+    """A hash over everything that happened."""
+    happened: int
+    """Events of the heap."""
+    virtual_ms: int
+    found: Found
+
+
+def run(plan: Plan, told: Callable[[str], None] = lambda _: None) -> Verdict:
+    """Run a plan. The same plan gives the same verdict, trace included."""
+    world = World(plan, told)
+    machines = list(world.machines.values())
+    for machine in machines:
+        world.start(machine)
+    world.heap.run(10_000)
+    rows = [(often, act) for word, often, act in faults.FAULTS if word in plan.faults]
+    for _ in range(plan.events):
+        world.heap.run(world.heap.now_ms + int(world.rng.expovariate(1 / GAP_MS)))
+        luck = world.rng.random()
+        if luck < FAULT_SHARE and rows:
+            world.rng.choices([act for _, act in rows], [often for often, _ in rows])[0](world)
+        elif luck < FAULT_SHARE + NIGHT_SHARE:
+            shopping.close_one(world)
+        elif luck < FAULT_SHARE + NIGHT_SHARE + PRICE_SHARE:
+            shopping.change_prices(world)
+        else:
+            shopping.at_a_till(world)
+    make_peace(world)
+    found = checks.look(world)
+    for text in [*world.ledger.overspent, *found.violations]:
+        world.violated(text)
+    return Verdict(plan, tuple(world.violations), world.trace, world.heap.events, world.heap.now_ms, found)
+
+
+def make_peace(world: World) -> None:
+    """Everything that is cut is mended, everyone starts again, closes, and they talk until they are equal."""
+    world.tell("peace")
+    world.network.severed.clear()
+    for machine in world.machines.values():
+        machine.disk.full = False
+    for machine in world.machines.values():
+        if not machine.running and not machine.burnt:
+            world.start(machine)
+    for machine in world.machines.values():
+        if machine.burnt:
+            world.enrol_again(machine)
+    until_ms = world.heap.now_ms + PEACE_MS_MAX
+    for step in (_close_all, _close_the_dead, lambda _: None):
+        while not calm(world) and world.heap.now_ms < until_ms:
+            world.heap.run(world.heap.now_ms + LOOK_MS)
+        step(world)
+        world.heap.run(world.heap.now_ms + LOOK_MS)
+    while not calm(world):
+        if world.heap.now_ms >= until_ms:
+            world.violated("they have not become equal")
+            return
+        world.heap.run(world.heap.now_ms + LOOK_MS)
+    world.tell("calm")
+
+
+def calm(world: World) -> bool:
+    """Whether all fingerprints of what honest replicas share are equal: a quick look, for ``checks`` do not trust it."""
+    honest = [machine for machine in world.machines.values() if machine.running and machine.honest]
+    known: dict[Scope, object] = {}
+    for machine in honest:
+        replica = machine.replica
+        assert replica is not None
+        with machine.disk.read() as reader:
+            for scope in sorted(replica.trust.readable(machine.folder.certificate)):
+                fingerprint = reader.fingerprint(scope)
+                if known.setdefault(scope, fingerprint) != fingerprint:
+                    return False
+    return not any(machine.unanswered for machine in honest)
+
+
+def _close_all(world: World) -> None:
+    for machine in world.tills(running=True):
+        world.heap.spawn(shopping.close(world, machine), machine.life)
+
+
+def _close_the_dead(world: World) -> None:
+    """The first honest till of each store closes for those that are gone."""
+    alive = {machine.folder.certificate.author for machine in world.machines.values()}
+    for store in world.stores:
+        tills = [m for m in world.tills(running=True) if m.place == f"store {store}" and m.honest]
+        if tills:
+            world.heap.spawn(_close_for(world, tills[0], alive), tills[0].life)
+
+
+async def _close_for(world: World, machine: Machine, alive: set[bytes]) -> None:
+    replica = machine.replica
+    assert replica is not None
+    till, store = replica.till, machine.folder.certificate.store
+    assert till is not None
+    assert store is not None
+    chains = replica.trust.directory.chains
+    lives = sorted(author for author, (one, *_) in chains.items() if one.store == store and author not in alive)
+    if lives:
+        await replica.write(lambda: till.close_lives(lives))
+        world.tell(f"{machine.name} closes for {len(lives)} lives that are gone")
