@@ -65,10 +65,7 @@ def identities(reader: Reader) -> Identities:
 
 def read(reader: Reader, known: Identities, now_ms: int) -> list[Shared]:
     """All products that are read as one, by ascending number."""
-    codes: dict[Thing, list[str]] = {}
-    for code, things in known.by_code.items():
-        if isinstance(code, str):
-            codes.setdefault(known.same_as(things[0]), []).append(code)
+    codes = _codes(known)
     found: list[Shared] = []
     for group in known.groups():
         products = [thing for thing in group if isinstance(thing, int)]
@@ -82,8 +79,9 @@ def of_code(reader: Reader, known: Identities, code: str, now_ms: int) -> Shared
     products = code_views.find(reader, code)
     if not products:
         return None
-    group = [thing for product in products for thing in known.group(product) if isinstance(thing, int)]
-    return _shared(reader, sorted({*group}), [code], now_ms)
+    group = {thing for product in products for thing in known.group(product) if isinstance(thing, int)}
+    codes = {code}.union(*(_codes(known).get(product, ()) for product in group))
+    return _shared(reader, sorted(group), sorted(codes), now_ms)
 
 
 def conflicts(shared: Iterable[Shared], product: int | None = None) -> list[Shared]:
@@ -115,6 +113,15 @@ def plain(shared: Shared) -> dict[str, object]:
             for meaning in shared.meanings
         ],
     }
+
+
+def _codes(known: Identities) -> dict[Thing, list[str]]:
+    """The claimed codes of each group, by the product that names it."""
+    codes: dict[Thing, list[str]] = {}
+    for code, things in known.by_code.items():
+        if isinstance(code, str):
+            codes.setdefault(known.same_as(things[0]), []).append(code)
+    return codes
 
 
 def _shared(reader: Reader, products: Sequence[int], codes: Sequence[str], now_ms: int) -> Shared:
