@@ -79,6 +79,15 @@ class TillDay:
     heard_ms: int
     disputed: bool
     """Two summaries reach equally far and differ, or an author contradicts itself: a lower bound until a person decides."""
+    told_ms: int = 0
+    """When its newest summary was signed, by its author's clock."""
+    expected: bool = True
+    """Whether the roster lets more be expected of this life for this date."""
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody will close it: its figures are final as they are known, and what came after them is lost."""
+        return not self.closed and not self.expected
 
     @property
     def name(self) -> str:
@@ -349,24 +358,18 @@ class _TillDays:
         by_author: dict[Author, list[TillDay]] = {}
         for day in self._days:
             by_author.setdefault(day.author, []).append(day)
-        names = {author: (days[0].store, days[0].till) for author, days in by_author.items()}
+        names = {author: (days[0].store, days[0].till, days[0].incarnation) for author, days in by_author.items()}
         for store in self._stores():
             for one in self._directory.tills(store):
                 if self._query.till in (None, one.till) and one.till is not None:
-                    names[one.author] = (store, one.till)
+                    names[one.author] = (store, one.till, one.incarnation)
         dates = sorted({day.date for day in self.between(date_from, date_to)})
-        for author, (store, till) in sorted(names.items(), key=lambda item: (item[1], item[0])):
+        for author, (store, till, life) in sorted(names.items(), key=lambda item: (item[1], item[0])):
             days = sorted(by_author.get(author, ()), key=lambda day: day.date)
             heard_ms = max((day.heard_ms for day in days), default=0)
             for date in _missing(days, dates):
-                if not self._closed_down(store, till, date):
+                if self._directory.expects(store, till, life, date):
                     yield Awaited(f"{store}-{till}", date, heard_ms)
-
-    def _closed_down(self, store: int, till: int, date: datetime.date) -> bool:
-        return any(
-            closure.store == store and closure.till in (0, till) and closure.last_day < date
-            for closure in self._directory.closures
-        )
 
 
 def _missing(days: Sequence[TillDay], dates: Sequence[datetime.date]) -> Iterator[datetime.date]:
@@ -393,6 +396,7 @@ def till_days(reader: Reader, directory: Directory, document: Document) -> list[
         return []  # of no store: it is in nobody's books
     state = CounterCovers.bottom()
     heard: dict[Author, int] = {}
+    told: dict[Author, int] = {}
     forked: set[Author] = set()
     for stored in reader.head_entries(document):
         entry = stored.entry
@@ -403,24 +407,30 @@ def till_days(reader: Reader, directory: Directory, document: Document) -> list[
         if entry.author in heard:
             forked.add(entry.author)
         heard[entry.author] = max(heard.get(entry.author, 0), stored.received_ms or entry.stamp >> 16)
+        told[entry.author] = max(told.get(entry.author, 0), entry.stamp >> 16)
     conflicts = state.conflicts()
     found: list[TillDay] = []
     for subject, summary in state.summaries().items():
         certificate = directory.certificate(subject)
         day, covers, publisher = _furthest(reader, document, store, summary)
         if day is not None:
+            till = (certificate.till if certificate else 0) or 0
+            life = certificate.incarnation if certificate else subject.hex()
+            date = date_of(document.day)
             found.append(
                 TillDay(
                     subject,
                     store,
-                    (certificate.till if certificate else 0) or 0,
-                    certificate.incarnation if certificate else subject.hex(),
-                    date_of(document.day),
+                    till,
+                    life,
+                    date,
                     day,
                     covers,
                     publisher,
                     heard.get(subject, heard.get(summary.publisher, 0)),
                     subject in conflicts or summary.publisher in forked,
+                    told.get(summary.publisher, 0),
+                    directory.expects(store, till, life, date),
                 )
             )
     return sorted(found, key=lambda day: (day.till, day.incarnation, day.author))

@@ -30,7 +30,7 @@ ROWS_SHOWN_MAX: Final = 15
 """Of products, tills' days and variances, unless all are asked for."""
 AWAITED_SHOWN_MAX: Final = 3
 _FINAL: Final = "final"
-_STATUS: Final = re.compile(r"(?<= )(final|waiting\b.*|disputed\b.*|a lower bound\b.*)$")
+_STATUS: Final = re.compile(r"(?<= )(final\b.*|waiting\b.*|disputed\b.*|a lower bound\b.*)$")
 """At the end of a row."""
 _NAME: Final = Column(shorten=True)
 _FIGURE: Final = Column(right=True)
@@ -140,6 +140,12 @@ class BooksText:
         if not all(account.money.balanced for account in self._books.accounts):
             text = "These books do not balance: 'crdt-pos verify' says whose entry is wrong."
             yield from _paragraph(text, width, fg="red")
+        for day in (day for account in self._books.accounts for day in account.days if day.given_up):
+            text = (
+                f"{day.name}, life {day.incarnation}, is not expected any more: its {day.date} was not closed and counts as it "
+                f"told at {self._told(day)}. What it took after that is lost."
+            )
+            yield from _paragraph(text, width, fg="yellow")
 
     def _money(self, account: Account, width: int) -> Iterator[str]:
         money, status = account.money, self._short(account)
@@ -204,7 +210,9 @@ class BooksText:
             return name, when, number(receipts), *texts, status
 
         def single(day: TillDay) -> tuple[str, ...]:
-            return row(day.name, str(day.date), [day], self._of_till(waiting.get((day.name, day.date), ()), [day]))
+            # Another life of this till may be the one that is waited for.
+            awaited = () if day.closed or day.given_up else waiting.get((day.name, day.date), ())
+            return row(day.name, str(day.date), [day], self._of_till(awaited, [day]))
 
         absent = {
             key: awaited for key, awaited in waiting.items() if key not in {(d.name, d.date) for d in account.days}
@@ -243,7 +251,14 @@ class BooksText:
             parts = [f"waiting for {len(waiting)} dates, {self._heard(waiting[0])}".replace("last ", "")]
         if any(day.disputed for day in days):
             parts.append("disputed: a lower bound")
+        given_up = [day for day in days if day.given_up]
+        if given_up and not parts:
+            parts.append(f"{_FINAL} as told {self._told(given_up[-1])}")
         return "; ".join(parts) or _FINAL
+
+    def _told(self, day: TillDay) -> str:
+        moment = self._looked.local(day.told_ms, day.store)
+        return f"{moment:%H:%M}" if moment.date() == day.date else f"{moment:%Y-%m-%d %H:%M}"
 
     def _goods(self, account: Account, width: int, *, everything: bool) -> Iterator[str]:
         ordered = sorted(account.goods, key=lambda row: (-row.goods.net_takings, row.product))

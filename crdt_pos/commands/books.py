@@ -63,7 +63,8 @@ def books(
           transferred_out, transferred_in, stock, status, parts (of a
           row that joins several: the same of each)
         tills: till, incarnation, date, closed, covers, takings_minor,
-          refunds_minor, heard_ms, disputed, published_by ("": folded here)
+          refunds_minor, heard_ms, disputed, given_up, told_ms,
+          published_by ("": folded here)
       owed: programme, accounts, earned, redeemed, owed
       variances: date, store, number, line, product, quantity,
         quantity_exponent, sold_minor, sold_exponent, due_minor, due_exponent
@@ -174,6 +175,8 @@ class _Plain:
                     "refunds_minor": day.day.refunds_minor,
                     "heard_ms": day.heard_ms,
                     "disputed": day.disputed,
+                    "given_up": day.given_up,
+                    "told_ms": day.told_ms,
                     "published_by": "" if day.publisher is None else self._looked.name_of(day.publisher),
                 }
                 for day in account.days
