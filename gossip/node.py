@@ -21,7 +21,7 @@ from gossip.dialling import Dialling
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
 from gossip.errors import LogFull
-from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello
+from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello, Shared
 from gossip.in_flight import InFlight
 from gossip.ingest import Checked, check
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Commit, Derive, Derived, Trust, write_group
@@ -65,6 +65,8 @@ class Hooks:
     """A peer has these on its disk."""
     asked: Callable[[Certificate, str, bytes], Awaitable[bytes | None]] = _knows_nothing
     """Answers a peer's question about anything but certificates."""
+    shared: Callable[[Link], None] = lambda _link: None
+    """Both sides have admitted each other: the peer can be asked."""
 
 
 @dataclass(slots=True)
@@ -304,6 +306,8 @@ class Node:
         """Note what a session says."""
         if isinstance(event, Acknowledged):
             self._hooks.acknowledged(link.peer.author, event.heads)
+        elif isinstance(event, Shared):
+            self._hooks.shared(link)
         self._changed.set()
         self._changed = trio.Event()
 

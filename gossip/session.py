@@ -86,6 +86,8 @@ class Session:
         """HELLO is ready in ``data_to_send`` at once. ``in_flight``: shared by all sessions of a node."""
         self.shared: frozenset[Scope] = frozenset()
         self.version = 0
+        self.read_beyond = False
+        """Whether the peer has read further in our log than it reaches: then the log was set back."""
         self.bytes_sent = 0
         self.bytes_received = 0
         self.messages_sent = 0
@@ -355,7 +357,9 @@ class Session:
     def _cursor(self, message: Cursor, _before: State) -> list[Event]:
         hello = self._hello
         assert hello is not None
-        theirs_valid = message.database == self._log.database and _valid(message.arrival, self._last_arrival)
+        of_this_log = message.database == self._log.database
+        theirs_valid = of_this_log and _valid(message.arrival, self._last_arrival)
+        self.read_beyond = of_this_log and message.arrival > self._last_arrival
         mine_valid = _valid(self._reached, hello.last_arrival)
         self._outbound = Outbound(
             self._log,
