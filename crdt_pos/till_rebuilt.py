@@ -27,7 +27,7 @@ from gossip.log import Reader, View, entries_of
 from merge_rules.counter_covers import CounterCovers, Summary
 
 SIGNED_BY_ACTS: Final = (JOURNAL, DAY, BALANCE, PATRONS)
-"""Kinds whose stamps are the till's own clock."""
+"""Kinds that are signed by the till's own clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Rebuilt:
     """All others: those of its receipts, its running fold, what is owing, and its patrons."""
     over: Summary | None = None
     """What it published last of a date that cannot go on, unless it was closed."""
+    contradicts: bool = False
+    """A journal of its own has two heads: it went on from a disk that was set back. The branch that it is on goes on."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,9 @@ class _Date:
 
     day: int
     acts: list[tuple[Receipt, Entry]] = field(default_factory=list[tuple[Receipt, Entry]])
+    """Its journal."""
+    aside: list[Receipt] = field(default_factory=list[Receipt])
+    """What contradicts that."""
     told: tuple[Entry, Summary] | None = None
     """The newest entry in which it sums up its own journal."""
     closing: Entry | None = None
@@ -55,7 +60,7 @@ class _Date:
     @property
     def over(self) -> bool:
         """Whether more was published than is here of the journal."""
-        return self.told is not None and self.told[1].covers.seq > len(self.acts)
+        return self.told is not None and not self.aside and self.told[1].covers.seq > len(self.acts)
 
     @property
     def stamp(self) -> int:
@@ -82,9 +87,10 @@ def rebuild(reader: Reader, identity: Identity) -> Rebuilt:
             for moved in receipt.movements:
                 account = moved.programme, moved.account
                 owing[account] = owing.get(account, 0) + moved.owing - moved.settled
-            for skipped in receipt.skipped:
-                numbers[int(skipped.series)] = max(numbers.get(int(skipped.series), 0), skipped.last)
-            numbers[int(receipt.series)] = max(numbers.get(int(receipt.series), 0), receipt.n)
+        for receipt in (*(act for act, _ in date.acts), *date.aside):
+            given = [(one.series, one.last) for one in receipt.skipped]
+            for series, n in (*given, (receipt.series, receipt.n)):
+                numbers[int(series)] = max(numbers.get(int(series), 0), n)
         if date.told is not None and date.over:
             for series, told in _day(date.told[1]).series.items():
                 numbers[series] = max(numbers.get(series, 0), told.last)
@@ -97,7 +103,7 @@ def rebuild(reader: Reader, identity: Identity) -> Rebuilt:
     if over is not None and _day(over).closed:
         over = None
     state = replace(state, numbers=numbers, stamp=_stamp(reader, identity))
-    return Rebuilt(state, tuple(views.items()), over)
+    return Rebuilt(state, tuple(views.items()), over, any(date.aside for date in dates.values()))
 
 
 def own_summary(reader: Reader, identity: Identity, day: int) -> Summary | None:
@@ -109,8 +115,9 @@ def own_summary(reader: Reader, identity: Identity, day: int) -> Summary | None:
 def _dates(reader: Reader, identity: Identity) -> dict[int, _Date]:
     days = {document.day for kind in (JOURNAL, DAY) for document in reader.documents(kind) if _here(document, identity)}
     dates: dict[int, _Date] = {}
+    kept = TillState.read(reader).head
     for day in days:
-        date = _Date(day, list(_acts(reader, identity, day)))
+        date = _Date(day, *_acts(reader, identity, day, kept))
         told = _told(reader, identity, day)
         if told:
             date.told = told[-1]
@@ -124,9 +131,21 @@ def _here(document: Document, identity: Identity) -> bool:
     return document.keys == (identity.store,)
 
 
-def _acts(reader: Reader, identity: Identity, day: int) -> Iterator[tuple[Receipt, Entry]]:
-    for stored in reader.entries(FeedId(journal.journal_document(identity.store, day), identity.author)):
-        yield Receipt.from_body(stored.entry.body), stored.entry
+def _acts(
+    reader: Reader, identity: Identity, day: int, kept: bytes
+) -> tuple[list[tuple[Receipt, Entry]], list[Receipt]]:
+    """The journal of a date, and what contradicts it: of two branches the one that ends in ``kept`` is the journal."""
+    feed = FeedId(journal.journal_document(identity.store, day), identity.author)
+    found = {stored.entry.hash: stored.entry for stored in reader.entries(feed)}
+    heads = [head.hash for head in reader.heads(feed)]
+    branch: list[Entry] = []
+    entry = found.get(next((head for head in heads if head == kept), heads[-1])) if heads else None
+    while entry is not None:
+        branch.append(entry)
+        entry = found.get(entry.previous) if entry.previous is not None else None
+    acts = [(Receipt.from_body(one.body), one) for one in reversed(branch)]
+    on_branch = {one.hash for one in branch}
+    return acts, [Receipt.from_body(one.body) for hash_, one in found.items() if hash_ not in on_branch]
 
 
 def _told(reader: Reader, identity: Identity, day: int) -> list[tuple[Entry, Summary]]:

@@ -1,0 +1,142 @@
+"""Healing a till whose disk was set back: noticed, its entries taken back, its views derived again, no number used twice.
+
+What proves it: an own entry comes from a peer and is not here; a peer has read further in this log than it reaches; or a
+person says that the folder is a restored copy. Then nothing is done in this till's name until its entries are back: an act
+in between would contradict what it has signed before.
+
+What nobody holds is lost, and receipts with those numbers may lie in customers' hands. So the till leaves out more numbers
+than it can have given since the newest act that anybody holds, and the next act states which: ``Receipt.skipped``.
+Numbers of different entries may still be the same where a peer that holds more is out of reach; that shows as a fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Final, cast
+
+from crdt_pos.day import PREVIOUS_HASH_BYTES, Day
+from crdt_pos.identity import Identity, Now
+from crdt_pos.receipt import Skipped
+from crdt_pos.terms import Terms
+from crdt_pos.till_rebuilt import rebuild
+from crdt_pos.turn import Turn
+from gossip.log import Log, Reader, View
+from merge_rules import canonical
+
+NUMBERS_AT_LEAST: Final = 1_000
+"""How many numbers of each series are left out, and one more for every second since the newest own act that is known: a till
+never gives a receipt a second for long."""
+NUMBERS_UNKNOWN: Final = 1_000_000
+"""The same where the clock is before that act, or there is none."""
+
+_SET_BACK_KEY: Final = b"till/set-back"
+_HEALED_PREFIX: Final = b"till/healed/"
+_MET_KEY: Final = b"till/met"
+
+
+class Why(IntEnum):
+    """What proves that a disk was set back. Numbers stand in views."""
+
+    ENTRIES = 0
+    """Entries of the till's own came from a peer."""
+    CURSOR = 1
+    """A peer had read further in this log than it reaches."""
+    RESTORED = 2
+    """A person said so."""
+
+    @property
+    def text(self) -> str:
+        """How a person is told."""
+        return (
+            "others hold what this till has signed and does not have",
+            "others have read more of this till's log than there is",
+            "this folder is a restored copy",
+        )[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """A healing that is over; kept for ever."""
+
+    at_ms: int
+    why: Why
+    skipped: tuple[Skipped, ...]
+    contradicts: bool
+    """The till had gone on meanwhile, and contradicts itself now: it should be enrolled again."""
+    over: bool
+    """Nobody holds the journal of its open date as far as it was published: that date was closed as it was published."""
+
+    def text(self) -> str:
+        """In a sentence or two."""
+        said = f"The disk was set back ({self.why.text}): what others hold was taken back"
+        count = max((one.last - one.first + 1 for one in self.skipped), default=0)
+        said += f", and {count} numbers were left out, since receipts with them may have been given."
+        if self.over:
+            said += " Nobody holds the journal of the open date: it was closed as far as it was published."
+        if self.contradicts:
+            said += " Two different acts have one place in its journal: enrol this till again."
+        return said
+
+    def body(self) -> list[object]:
+        """As it is kept."""
+        skipped = [one.body() for one in self.skipped]
+        return [self.at_ms, int(self.why), skipped, int(self.contradicts), int(self.over)]
+
+    @classmethod
+    def from_body(cls, body: object) -> Healed:
+        """The reverse of ``body``."""
+        at_ms, why, skipped, contradicts, over = cast("tuple[int, int, list[object], int, int]", body)
+        return cls(at_ms, Why(why), tuple(map(Skipped.from_body, skipped)), bool(contradicts), bool(over))
+
+
+def set_back(reader: Reader) -> Why | None:
+    """Why this disk is known to be set back, until it is healed."""
+    kept = reader.view(_SET_BACK_KEY)
+    return Why(int.from_bytes(kept, "big")) if kept is not None else None
+
+
+def set_back_view(why: Why) -> View:
+    """The view that remembers it."""
+    return _SET_BACK_KEY, int(why).to_bytes(1, "big")
+
+
+def has_met(reader: Reader) -> bool:
+    """Whether anybody ever had an entry of this till's on its disk: then others may know more than this disk."""
+    return reader.view(_MET_KEY) is not None
+
+
+def met_view() -> View:
+    """The view that remembers it."""
+    return _MET_KEY, b"\1"
+
+
+def healings(reader: Reader) -> list[Healed]:
+    """All that this disk has been through, in order."""
+    return [Healed.from_body(canonical.decode(kept)) for _, kept in reader.views(_HEALED_PREFIX)]
+
+
+def heal(log: Log, identity: Identity, now: Callable[[], Now], terms: Terms) -> Healed:
+    """Derive the till again from the entries that are here, leave numbers out, and remember it: one transaction."""
+    moment = now()
+    with log.read() as reader:
+        why = set_back(reader)
+        assert why is not None
+        rebuilt = rebuild(reader, identity)
+        number = len(healings(reader))
+        elapsed_s = (moment.ms - (rebuilt.state.stamp >> 16)) // 1000
+        known = rebuilt.state.stamp and elapsed_s >= 0
+        state = rebuilt.state.skipping(NUMBERS_AT_LEAST + elapsed_s if known else NUMBERS_UNKNOWN)
+        turn = Turn(identity, reader, moment, terms, state)
+        if rebuilt.over is not None:
+            over = rebuilt.over
+            told = replace(Day.from_counters(over.counters), closed=True)
+            entry = turn.publish(identity.author, rebuilt.state.closed_day, over.covers, told)
+            turn.state = replace(turn.state, closed_hash=entry.hash[:PREVIOUS_HASH_BYTES])
+        healed = Healed(moment.ms, why, state.skipped, rebuilt.contradicts, rebuilt.over is not None)
+        arrivals, views = turn.batch()
+        note = _HEALED_PREFIX + number.to_bytes(4, "big"), canonical.encode(healed.body())
+        views = [*rebuilt.views, *views, note, (_SET_BACK_KEY, None)]
+    log.append(arrivals, views, received_ms=moment.ms)
+    return healed
