@@ -55,6 +55,7 @@ def complaints(town: Wired, ledger: Ledger) -> list[str]:
     """What is wrong in these folders. Reads them all."""
     said = [_read(town, name) for name in sorted(town.folders)]
     found = [text for one in said for text in (*_money(one, ledger), *_points(one, ledger))]
+    found += _overspent(ledger)
     return found + [text for store in _stores(town) for text in _same_days(said, ledger, store)] + list(_heads(said))
 
 
@@ -145,6 +146,14 @@ def _points(said: Said, ledger: Ledger) -> Iterator[str]:
                     f"{said.name} of {' '.join(place)}: {earned} points earned and {redeemed} redeemed by {account}, "
                     f"acknowledged was one of {sorted(_possible(life, account))}"
                 )
+
+
+def _overspent(ledger: Ledger) -> Iterator[str]:
+    """However many tills were cut off from each other: nobody redeemed more points than there were."""
+    every = Sum.of(act for life in ledger.lives.values() for act in life.acts)
+    for account in sorted(ledger.accounts):
+        if every.redeemed[account] > every.earned[account]:
+            yield f"{account} earned {every.earned[account]} points and redeemed {every.redeemed[account]}"
 
 
 def _possible(life: Life, account: str) -> set[tuple[int, int]]:

@@ -106,13 +106,16 @@ def test_a_till_whose_cable_is_pulled_reaches_head_office_by_a_line_of_its_own(s
     street.wires.do(WORLD, "ip address add 10.13.0.254/24 dev modem")
     street.wires.do("1-3", "ip address add 10.13.0.1/24 dev modem")
     street.wires.do("1-3", "ip route add default via 10.13.0.254 dev modem metric 100")
-    street.wires.run("1-3", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/ignore_routes_with_linkdown")
+    street.wires.set("1-3", "conf/all/ignore_routes_with_linkdown")
     street.pull("1-3")
-    sell(street, "1-3")
+    number = sell(street, "1-3")
     sold = street.call("1-3", "x_report")["report"]["sales_minor"]
     street.call("1-3", "publish")
     street.until(lambda: _not_known(street, "1-3", sold), "Telling head office")
+    with street.reading("1-1") as (_, reader):
+        assert find(reader, number) is None
     street.plug("1-3")
+    arrives(street, number, "1-1", "1-2")
     everyone_hears_everyone(street)
 
 

@@ -48,6 +48,7 @@ class Weather:
     chance: random.Random
     log: list[str] = field(default_factory=list)
     lost: int = 0
+    office_lost: bool = False
 
     def blow(self) -> None:
         """One thing happens."""
@@ -61,6 +62,7 @@ class Weather:
                 self.kill,
                 self.stop,
                 self.lose,
+                self.lose_office,
                 self.price,
             ]
         )
@@ -124,6 +126,24 @@ class Weather:
         self.town.start(till)
         self.town.until_up(till, meanwhile=self.cashiers.act)
         self.cashiers.open(till)
+        return None
+
+    def lose_office(self) -> None:
+        """Its folder is gone; somebody goes to every store and sees to it that one till there can be reached."""
+        if self.office_lost:
+            return self.cable()
+        self.office_lost = True
+        self.tell("the head office's disk is destroyed", self.town.destroy, OFFICE)
+        one_each = [f"{store}-{self.chance.randint(1, TILLS)}" for store in range(1, STORES + 1)]
+        for till in one_each:
+            if till in self.town.cut:
+                self.tell(f"    {till} is plugged in", self.town.plug, till)
+            if store_of(till) in self.town.cut_off:
+                self.tell(f"    store {store_of(till)} is connected", self.town.plug_uplink, store_of(till))
+        self.town.start(*(till for till in one_each if not self.town.runs(till)))
+        self.town.rebuild_office(meanwhile=self.cashiers.act)
+        self.town.start(OFFICE)
+        self.log.append("    the head office is rebuilt")
         return None
 
     def price(self) -> None:

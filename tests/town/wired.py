@@ -4,7 +4,7 @@
     1-2 ─┼─ switch-1 ─┐          ┌─ switch-2 ─┼─ 2-2
     1-3 ─┘            └─ world ──┘            └─ 2-3
                            │
-                        office-a
+                         office
 
 Each is a place of ``Wires``: the tills of a store share a switch and find each other by multicast, as they do anywhere; the
 world is a router that every store's uplink and the head office's line end at. Store 3's till 2 is 10.12.3.2, the head office
@@ -17,6 +17,7 @@ import contextlib
 import io
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,19 +26,20 @@ from pathlib import Path
 from typing import Any
 
 from crdt_pos import catalogue, cli, enrolment
+from crdt_pos.cli import child_command
 from crdt_pos.clock import system_ms
-from crdt_pos.folder import OFFICE_PORT, Folder, Settings, open_folder
+from crdt_pos.folder import OFFICE_PORT, ROOT, ROOT_KEY, Folder, Settings, open_folder
 from crdt_pos.local import SOCKET_NAME
 from crdt_pos.looking import Looked, look
 from crdt_pos.products import Price, Product
 from gossip.log import Reader
 from gossip.tls import Address
-from peers.permissions import Role
 from peers.roster import StoreRecord
 from tests.town.wires import Wires
 from tools.town import Process, Town
 
-OFFICE = "office-a"
+OFFICE = "office"
+"""Where the head office is, whatever its letter."""
 WORLD = "world"
 CARD = "eth0"
 """The network card of every till and office."""
@@ -63,7 +65,7 @@ def settings(**fields: Any) -> Settings:
 
 @dataclass
 class Wired:
-    """The replicas by name (``office-a``, ``1-3``), their processes, and what of their network is cut."""
+    """The replicas by name (``office``, whatever its letter; ``1-3``), their processes, and what of their network is cut."""
 
     wires: Wires
     town: Town
@@ -80,6 +82,9 @@ class Wired:
         """Stores 1, 2, … with so many tills each. Nothing runs."""
         town = Town.found(at, company, [], 0, Settings(Address("", OFFICE_PORT)))
         made = cls(wires, town, {OFFICE: town.office})
+        made.safe.mkdir()
+        for kept in (ROOT, ROOT_KEY):
+            shutil.copy(town.office.path / kept, made.safe)
         wires.router(WORLD)
         made._machine(OFFICE, (WORLD, OFFICE), OFFICE_HOST)
         wires.do(WORLD, f"ip address add 10.12.0.254/24 dev {OFFICE}")
@@ -111,7 +116,7 @@ class Wired:
         self.lives += 1
         store, till = name.split("-")
         path = self.town.at / f"till-{name}-life-{self.lives + 1}"
-        words = ["till", "enrol", "--again", "--office", self.town.office.path, "--store", store, "--till", till]
+        words = ["till", "enrol", "--again", "--office", self.folders[OFFICE].path, "--store", store, "--till", till]
         words += ["--at", path, "--peer", f"{OFFICE_HOST}:{OFFICE_PORT}"]
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -119,6 +124,26 @@ class Wired:
         if code:
             raise TownFailed(f"{name} is not enrolled again: {said.getvalue()}")
         self.folders[name] = open_folder(path)
+
+    def rebuild_office(self, meanwhile: Callable[[], object]) -> None:
+        """Give the company another head office, whose folder is gone, from the stores alone. Nothing runs afterwards."""
+        self.lives += 1
+        path = self.town.at / f"office-{self.lives + 1}"
+        words = ["office", "rebuild", "--root-key", self.safe / ROOT_KEY.name, "--root", self.safe / ROOT]
+        words += ["--listen", f":{OFFICE_PORT}", "--at", path]
+        command = [*self.wires.at(OFFICE), *child_command(), *map(str, words)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            while process.poll() is None:
+                meanwhile()
+            said = process.stdout.read() if process.stdout else ""
+        if process.returncode:
+            raise TownFailed("\n".join(["The head office is not rebuilt:", said, *self.state()]))
+        self.folders[OFFICE] = open_folder(path)
+
+    @property
+    def safe(self) -> Path:
+        """Where the company keeps its root key, away from every replica."""
+        return self.town.at / "safe"
 
     def _machine(self, name: str, port: tuple[str, str], its_host: str) -> None:
         self.wires.place(name)
@@ -221,7 +246,8 @@ class Wired:
 
     def peers(self, name: str) -> set[str]:
         """With whom it has a session."""
-        return {session["peer"] for session in self.connections(name)["sessions"]}
+        peers = {session["peer"] for session in self.connections(name)["sessions"]}
+        return {OFFICE if peer.startswith("office-") else peer for peer in peers}
 
     @contextmanager
     def reading(self, name: str) -> Iterator[tuple[Looked, Reader]]:
@@ -284,7 +310,3 @@ def switch(store: int) -> str:
 
 def store_of(till: str) -> int:
     return int(till.partition("-")[0])
-
-
-def is_office(folder: Folder) -> bool:
-    return folder.certificate.role is Role.OFFICE

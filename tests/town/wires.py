@@ -57,9 +57,10 @@ class Wires:
         self._switches.add(name)
 
     def router(self, name: str, *commands: str) -> None:
-        """A place that passes on what is not for itself."""
+        """A place that passes on what is not for itself, if it comes from where its sender lives."""
         self.place(name, *commands)
-        self.run(name, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        self.set(name, "ip_forward")
+        self.set(name, "conf/all/rp_filter")
 
     def cable(self, one: tuple[str, str], other: tuple[str, str]) -> None:
         """A cable between two interfaces that are made for it, each ``(place, name)``; both are up.
@@ -84,6 +85,10 @@ class Wires:
     def block_multicast(self, bridge: str, ports: Iterable[str]) -> None:
         """From now on this switch passes no multicast on to these ports."""
         self.do(bridge, *(f"ip link set dev {port} type bridge_slave mcast_flood off" for port in ports))
+
+    def set(self, place: str, switch: str) -> None:
+        """Switch on one of the settings of IPv4 at a place."""
+        self.run(place, "sh", "-c", f"echo 1 > /proc/sys/net/ipv4/{switch}")
 
     def do(self, place: str, *commands: str) -> None:
         """Commands of ``ip``, one after the other, at a place."""
