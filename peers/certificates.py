@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import os
 import re
@@ -55,6 +56,8 @@ COMPANY_BYTES: Final = 16
 CERTIFICATE_BYTES_MAX: Final = 4096
 COMPANY_NAME_MAX: Final = 64
 """RFC 5280's bound of an organization name, in characters."""
+CERTIFICATES_REMEMBERED: Final = 4096
+"""How many are not taken apart, and how many chains not proven, again."""
 
 _NOT_BEFORE: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
@@ -231,6 +234,7 @@ def parse_root(der: bytes) -> Root:
         return Root(company_of(public), _name(certificate.subject, NameOID.ORGANIZATION_NAME), public, der)
 
 
+@functools.lru_cache(maxsize=CERTIFICATES_REMEMBERED)
 def parse(der: bytes) -> Certificate:
     """What the certificate of an office, till or relay says of itself; checks its form, not who signed it.
 
@@ -288,6 +292,12 @@ def verify_chain(chain: Sequence[bytes], root: Root) -> Certificate:
     ``chain`` is [office] or [replica, its office], in DER, the root left out. Raises ``CertificateError``; its ``fault``
     tells another company's from one that is broken.
     """
+    return _proven(tuple(chain), root)
+
+
+@functools.lru_cache(maxsize=CERTIFICATES_REMEMBERED)
+def _proven(chain: tuple[bytes, ...], root: Root) -> Certificate:
+    # What is proven stays so, and the roster is read again whenever it grows.
     if not 1 <= len(chain) <= 2:
         raise CertificateError(CertificateFault.PATH_LENGTH, f"{len(chain)} certificates")
     parsed = [_of_company(der, root) for der in chain]
