@@ -207,7 +207,7 @@ class Cabled:
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
-    def call(self, name: str, do: str, **fields: object) -> dict[str, Any]:
+    def call(self, name: str, do: str, /, **fields: object) -> dict[str, Any]:
         """Ask a running replica over its local socket."""
         return self.town.client(self.folders[name]).call(do, **fields)
 
