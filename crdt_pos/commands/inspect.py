@@ -18,6 +18,7 @@ from crdt_pos import inspection, sharing, sharing_text
 from crdt_pos.cli import Refused
 from crdt_pos.clock import system_ms
 from crdt_pos.columns import Column, listing, number, plural, table
+from crdt_pos.commands.inspect_receipts import receipts
 from crdt_pos.errors import NothingHere
 from crdt_pos.inspection import AuthorPart, Difference, EntryRow, Trail
 from crdt_pos.looking import Looked, identities, look
@@ -45,6 +46,8 @@ def inspect(context: click.Context, path: Path) -> None:
     """
     context.obj = path
 
+
+inspect.add_command(receipts)
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _raw = click.option("--raw", is_flag=True, help="The bare value, as its merge rule encodes it.")
