@@ -10,6 +10,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -45,17 +46,40 @@ class Cabled:
     cut: set[Ends] = field(default_factory=set[Ends])
     processes: dict[str, Process] = field(default_factory=dict[str, Process])
     lives: int = 0
+    post: str = ""
+    """The name of the untidy post (``tools.post``), if there is one: a further head office."""
+    posted: frozenset[int] = frozenset()
+    """The stores whose tills dial the post and no other head office."""
+    post_seed: str = "post"
 
     @classmethod
-    def found(cls, at: Path, company: str, records: Iterable[StoreRecord], tills: int, wan: str = "live") -> Cabled:
-        """Create a company with these stores and so many tills in each. Nothing runs."""
+    def found(
+        cls,
+        at: Path,
+        company: str,
+        records: Iterable[StoreRecord],
+        tills: int,
+        wan: str = "live",
+        *,
+        posted: Iterable[int] = (),
+        post_seed: str = "post",
+    ) -> Cabled:
+        """Create a company with these stores and so many tills in each. Nothing runs.
+
+        ``posted``: stores that reach the head office through an untidy post alone.
+        """
         made = cls(Town.found(at, company, [], 0, _settings([], wan)))
         made.folders[OFFICE] = made.town.office
         made.safe.mkdir()
         for kept in (Path(ROOT), ROOT_KEY):
             shutil.copy2(made.town.office.path / kept, made.safe / kept.name)
+        records = list(records)
         for record in records:
             enrolment.add_store(made.town.office, record, system_ms())
+        made.posted, made.post_seed = frozenset(posted), post_seed
+        if made.posted:
+            made._add_post(wan)
+        for record in records:
             for till in range(1, tills + 1):
                 made.enrol(record.store, till, wan=wan)
         return made
@@ -69,13 +93,25 @@ class Cabled:
         """
         name = f"{store}-{till}"
         before = [other for other in self.tills(store) if int(other.partition("-")[2]) < till]
-        offices = [other for other in self.folders if _is_office(other)]
+        offices = self._offices(store)
         path = self.town.at / (f"till-{name}" if not again else f"till-{name}-{self._next()}")
         settings = _settings([self._cable(name, other) for other in (*offices, *before)], wan)
-        office = self.folders[offices[-1]]
-        made = enrolment.enrol_till(office, store, till, path, settings, system_ms(), again=again)
+        issuer = [other for other in self.folders if _is_office(other) and other != self.post][-1]
+        made = enrolment.enrol_till(self.folders[issuer], store, till, path, settings, system_ms(), again=again)
         self.folders[name] = self.town.tills[store, till] = made
         return made
+
+    def _add_post(self, wan: str) -> None:
+        settings = _settings([self._cable("post", OFFICE)], wan)
+        made = enrolment.add_office(self.town.office, self.town.at / "post", settings, system_ms())
+        self.post = made.certificate.name
+        self.folders[self.post] = made
+        self.cables[self.post, OFFICE] = self.cables.pop(("post", OFFICE))
+
+    def _offices(self, store: int) -> list[str]:
+        """The head offices that a store's tills dial."""
+        through_post = store in self.posted
+        return [name for name in self.folders if _is_office(name) and (name == self.post) is through_post]
 
     @property
     def safe(self) -> Path:
@@ -126,7 +162,9 @@ class Cabled:
     def start(self, *names: str, timeout_s: float = 120.0) -> None:
         """Start these and wait until they answer; their cables are plugged in where they are not cut."""
         for name in names:
-            process = self.processes[name] = Process(str(self.folders[name].certificate.role), [self.folders[name]])
+            command = [sys.executable, "-P", "-m", "tools.post", self.post_seed] if name == self.post else None
+            role = str(self.folders[name].certificate.role)
+            process = self.processes[name] = Process(role, [self.folders[name]], command=command)
             process.start()
         self.town.processes = list(self.processes.values())
         for name in names:
@@ -193,8 +231,7 @@ class Cabled:
         return any(_is_office(name) for name in ends)
 
     def _wan(self, store: int) -> list[Ends]:
-        offices = [name for name in self.folders if _is_office(name)]
-        return [(till, office) for till in self.tills(store) for office in offices]
+        return [(till, office) for till in self.tills(store) for office in self._offices(store)]
 
     def _between(self, one: str, other: str) -> list[Ends]:
         return [ends for ends in ((one, other), (other, one)) if ends in self.cables]

@@ -99,8 +99,8 @@ async def tell(folder: Folder, port: int, entries: Iterable[Entry], patience_s: 
 def lie(town: Cabled, name: str, date: datetime.date, told_minor: Mapping[str, int]) -> None:
     """Have the till ``name`` of a town, which is enrolled and does not run, tell each replica other takings of ``date``."""
     told = [f"{town.port(whom)}={amount}" for whom, amount in told_minor.items()]
-    command = [sys.executable, "-m", "tools.liar", str(town.folders[name].path), date.isoformat(), *told]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, cwd=Path(__file__).parents[1])
+    command = [sys.executable, "-P", "-m", "tools.liar", str(town.folders[name].path), date.isoformat(), *told]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
 def holders(town: Cabled, name: str) -> Iterator[str]:

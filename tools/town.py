@@ -47,6 +47,8 @@ class Process:
     role: str
     folders: list[Folder]
     running: subprocess.Popen[bytes] | None = None
+    command: Sequence[str] | None = None
+    """Words in place of ``crdt-pos``."""
     prefix: Sequence[str] = ()
     """Words before the command, such as those that run it somewhere else."""
 
@@ -55,7 +57,7 @@ class Process:
         at = [argument for folder in self.folders for argument in ("--at", str(folder.path))]
         with (self.folders[0].path / RUN_LOG).open("ab") as said:
             self.running = subprocess.Popen(
-                [*self.prefix, *child_command(), self.role, "run", "--verbose", *at],
+                [*self.prefix, *(self.command or child_command()), self.role, "run", "--verbose", *at],
                 stdout=said,
                 stderr=said,
                 stdin=subprocess.DEVNULL,
