@@ -2,6 +2,7 @@
 
 TillError
 ├── NotOpen, StillOpen, AskForDate                                   the business date
+├── TakingBack                                                       the disk was set back
 ├── EmptyReceipt, UnknownProduct, NoPrice, BadQuantity, PaysOut, AmountTooLarge, ReasonMissing
 ├── UnknownTender, TooLittleTendered, TooMuchTendered                payment
 ├── NotEnoughRights, MemberMissing                                   points and balances
@@ -22,6 +23,10 @@ class TillError(Exception):
     def __init__(self, detail: str = "") -> None:
         sentence = (self.__doc__ or "").split("\n\n")[0].replace("\n    ", " ").strip()
         super().__init__(f"{sentence} ({detail})" if detail else sentence)
+
+
+class TakingBack(TillError):
+    """This till's disk was set back. It takes back what it wrote from the others, and sells again when that is here."""
 
 
 class NotOpen(TillError):

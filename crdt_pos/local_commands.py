@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 
 from crdt_pos.basket import PROGRAMME_OF
 from crdt_pos.errors import NotEnoughRights
+from crdt_pos.healing import healings
 from crdt_pos.identity import Identity, Now
 from crdt_pos.journal_mark import find_mark, qr_payload
 from crdt_pos.local import Command, Declined, Message
@@ -64,6 +65,8 @@ class ReplicaStatus:
     """How many other replicas hold everything that this one has written, durably."""
     waiting: int = 0
     """How many of this replica's own entries no other replica has acknowledged yet."""
+    trouble: str = ""
+    """What does not work and is no reason to stop, in a sentence."""
 
 
 class Replica(Protocol):
@@ -154,6 +157,7 @@ class TillCommands:
     async def _status(self, asked: Asked) -> Message:
         asked.end()
         open_on = await self._replica.look(lambda _: self._till.open_on)
+        healed = await self._replica.look(healings)
         status, terms, who = self._replica.status(), self._terms(), self._identity
         return {
             "replica": f"{who.store}-{who.till}",
@@ -177,6 +181,8 @@ class TillCommands:
                 }
                 for peer in status.peers
             ],
+            "trouble": status.trouble,
+            "healed": [one.text() for one in healed],
             "safe": {"here": True, "elsewhere": status.copies, "waiting": status.waiting},
         }
 

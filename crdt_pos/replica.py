@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -24,10 +24,12 @@ from crdt_pos.office_commands import OfficeCommands
 from crdt_pos.replica_core import Linked, ReplicaCore
 from crdt_pos.rights import RightsQuestion
 from crdt_pos.schema import SCHEMA
+from crdt_pos.taking_back import Returning
 from crdt_pos.till import Till
 from gossip.document import Scope
-from gossip.entry import Entry, FeedId, Hash
+from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import LogFull
+from gossip.link import Link
 from gossip.log import Log, Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.node import Hooks, NewSession, Node, orderly_session
@@ -67,11 +69,14 @@ class RunningReplica(ReplicaCore):
                 f"each other: run the original, or give this machine a life of its own with '{afresh}'."
             )
         super().__init__(folder, log, system_ms)
+        self.returning: Returning | None = None
+        if self.home is not None:
+            self.returning = Returning(self, self.home, lambda: self.node, log)
         self.listening: Address | None = None
         self.trouble = ""
         """What does not work and is no reason to stop, in a sentence."""
         me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
-        hooks = Hooks(self.derive, self.appended, self.safety.acknowledged, self.asked)
+        hooks = Hooks(self.derive, self.appended, self._acknowledged, self.asked, self._shared)
         self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self._found: dict[Author, list[Address]] = {}
@@ -99,6 +104,8 @@ class RunningReplica(ReplicaCore):
                 for address in settings.peers:
                     self.node.want(address)
                 nursery.start_soon(self._prove_forks)
+                if self.returning is not None:
+                    nursery.start_soon(self.returning.run)
                 if self.till is not None:
                     nursery.start_soon(self._checkpoints, self.till)
                 if settings.multicast:
@@ -123,7 +130,7 @@ class RunningReplica(ReplicaCore):
     async def _checkpoints(self, till: Till) -> None:
         while True:
             await trio.sleep(CHECKPOINT_S)
-            if self.folder.settings.wan == "live":
+            if self.folder.settings.wan == "live" and self.may_act():
                 await self._wrote(till.publish)
             await self._wrote(self._save)
 
@@ -195,7 +202,7 @@ class RunningReplica(ReplicaCore):
     async def _prove_forks(self) -> None:
         pairs: list[tuple[Entry, Hash]] = []  # what came before this start is judged first
         while True:
-            while not await self._wrote(partial(self.append_proofs, pairs)):
+            while not self.may_act() or not await self._wrote(partial(self.append_proofs, pairs)):
                 await trio.sleep(CHECKPOINT_S)
             pairs = []
             with contextlib.suppress(LogFull):
@@ -204,6 +211,20 @@ class RunningReplica(ReplicaCore):
             # Whom nobody knows now, a neighbour may know soon.
             with trio.move_on_after(ASK_AGAIN_S if self.accused else math.inf):
                 pairs = await self._to_prove_out.receive()
+
+    def _acknowledged(self, peer: Author, heads: Sequence[tuple[FeedId, Head]]) -> None:
+        self.safety.acknowledged(peer, heads)
+        if self.returning is not None and any(feed.author == self.certificate.author for feed, _ in heads):
+            self.returning.acknowledged()
+
+    def _shared(self, link: Link) -> None:
+        if self.returning is not None:
+            self.returning.shared(link)
+
+    def came_back(self) -> None:
+        super().came_back()
+        if self.returning is not None:
+            self.returning.noticed()
 
     async def _wrote(self, act: Callable[[], object]) -> bool:
         """Run an act of which nobody waits for the outcome; whether there was room for it on the disk."""
@@ -221,7 +242,7 @@ class RunningReplica(ReplicaCore):
         me = self.certificate.author
         with trio.move_on_after(deadline_ms / 1000):
             if self.till is not None:
-                await self.node.write(partial(self.till.welcome, account))
+                await self.act(partial(self.till.welcome, account))
             before = await self.look(lambda reader: self.rights(reader, programme, account))
             question = RightsQuestion(programme, account, amount, me)
             granted = await self.ask_around(question, (), deadline_ms)
@@ -245,7 +266,9 @@ class RunningReplica(ReplicaCore):
     # --- for the local socket ----------------------------------------------------------------------------------------
 
     async def act(self, act: Callable[[], T]) -> T:
-        """Run an act that may append, off the event loop, one at a time."""
+        """Run an act that may append, off the event loop, one at a time. Raises ``TakingBack``."""
+        if self.returning is not None:
+            await self.returning.may_act()
         return await self.node.write(act)
 
     async def state(self, act: Callable[[], T]) -> T:
@@ -274,7 +297,7 @@ class RunningReplica(ReplicaCore):
             PeerStatus(link.peer.name, str(link.peer.role), not link.session.ended, link.facts.since_ms)
             for link in self.node.links.values()
         )
-        return ReplicaStatus(peers, copies, waiting)
+        return ReplicaStatus(peers, copies, waiting, self._in_trouble())
 
     async def _connections(self, _request: Message) -> Message:
         return self.connections()
@@ -299,8 +322,11 @@ class RunningReplica(ReplicaCore):
                 for link in self.node.links.values()
             ],
             "unreachable": self.node.troubles(),
-            "trouble": self.node.trouble or self.trouble,
+            "trouble": self._in_trouble(),
         }
+
+    def _in_trouble(self) -> str:
+        return self.node.trouble or (self.returning.trouble if self.returning else "") or self.trouble
 
     def stop_sessions(self) -> None:
         """Say goodbye to every peer."""

@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from crdt_pos import catalogue_views, journal, variances
+from crdt_pos import catalogue_views, journal, own_heads, variances
 from crdt_pos.balance import Balance
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.clock import store_clock
 from crdt_pos.directory import is_roster, numbered_as
 from crdt_pos.folder import Folder
 from crdt_pos.forks import judge, prove
+from crdt_pos.healing import Why, set_back_view
+from crdt_pos.homecoming import Homecoming
 from crdt_pos.identity import Identity
 from crdt_pos.loyalty import Programme
 from crdt_pos.money import Currency
@@ -77,6 +79,10 @@ class ReplicaCore(ABC):
         self.till: Till | None = None
         if self.certificate.role is Role.TILL:
             self.till = Till(log, self.identity(), self.now, products=self.products, terms=self.terms)
+        self.home: Homecoming | None = None
+        if self.till is not None:
+            with log.read() as reader:
+                self.home = Homecoming(reader, self.certificate.author, system_ms())
 
     # --- what is around ----------------------------------------------------------------------------------------------
 
@@ -144,6 +150,9 @@ class ReplicaCore(ABC):
     def derive(self, reader: Reader, arrivals: Sequence[Arrival]) -> Derived:
         """What is written with received entries that count, in the same transaction."""
         views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
+        views += own_heads.newest_views(reader, arrivals)
+        if self.home is not None and any(self._is_own(arrival, reader) for arrival in arrivals):
+            views.append(set_back_view(Why.ENTRIES))
         goods = [arrival for arrival in arrivals if arrival.entry.document.kind in (CATALOGUE, CLAIMS)]
         if not goods:
             return Derived(views)
@@ -154,6 +163,10 @@ class ReplicaCore(ABC):
         currency = self.terms().currency.code
         own = variances.derive(reader, goods, self.identity(), currency, now_ms, now_ms << 16)
         return Derived(views, own)
+
+    def _is_own(self, arrival: Arrival, reader: Reader) -> bool:
+        """Whether a peer has brought what this replica has signed and does not hold."""
+        return arrival.entry.author == self.certificate.author and reader.find(arrival.entry.hash) is None
 
     def appended(self, batch: Batch) -> None:
         """After a commit of received entries."""
@@ -167,6 +180,12 @@ class ReplicaCore(ABC):
         new = [arrival for arrival, outcome in counting if outcome.outcome in (Outcome.NEW, Outcome.FORK)]
         if any(is_roster(arrival.entry.document) for arrival in new):
             self.roster_changed()
+        back = [arrival for arrival in new if arrival.entry.author == self.certificate.author]
+        if back and self.home is not None:
+            for arrival in back:
+                if arrival.received_from is not None:
+                    self.safety.acknowledged(arrival.received_from, [(arrival.entry.feed_id, arrival.entry.head)])
+            self.came_back()
         forks = [
             (arrival.entry, outcome.rival)
             for arrival, outcome in counting
@@ -174,6 +193,15 @@ class ReplicaCore(ABC):
         ]
         if forks or any(arrival.entry.document.kind == FORKS for arrival in new):
             self.prove_soon(forks)
+
+    def came_back(self) -> None:
+        """Own entries have come from a peer, and were not here."""
+        assert self.home is not None
+        self.home.came_back(self.system_ms())
+
+    def may_act(self) -> bool:
+        """Whether this replica may sign anything now."""
+        return self.home is None or self.home.may_act(self.system_ms())
 
     def roster_changed(self) -> None:
         """The roster here has grown: follow it."""
@@ -215,12 +243,16 @@ class ReplicaCore(ABC):
 
     async def asked(self, peer: Certificate, topic: str, content: bytes) -> bytes | None:
         """Answer a peer's question about anything but certificates."""
+        if topic == own_heads.TOPIC:
+            return await self.look(partial(own_heads.answer, asker=peer.author, content=content))
         question = RightsQuestion.decode(content) if topic == TOPIC else None
         if question is None:
             return None
         by_office = peer.role is Role.OFFICE
         # Nobody but the peer itself or a head office that passes the question on may say who takes.
         if peer.author != question.taker and not by_office:
+            return None
+        if not self.may_act():
             return None
         if self.till is not None:
             grant = partial(self.till.grant, question.account, question.taker, question.amount, question.programme)

@@ -92,8 +92,8 @@ def rebuild(reader: Reader, identity: Identity) -> Rebuilt:
             for series, n in (*given, (receipt.series, receipt.n)):
                 numbers[int(series)] = max(numbers.get(int(series), 0), n)
         if date.told is not None and date.over:
-            for series, told in _day(date.told[1]).series.items():
-                numbers[series] = max(numbers.get(series, 0), told.last)
+            for number, told in _day(date.told[1]).series.items():
+                numbers[number] = max(numbers.get(number, 0), told.last)
     last = max(dates.values(), key=lambda one: one.stamp, default=None)
     state, goods = _state(dates, last)
     views.update(fold_views(reader, goods))
