@@ -30,6 +30,11 @@ CONNECTIONS_MAX: Final = 256
 """Accepted connections open at once; further ones are closed as they come."""
 RECEIVE_BYTES_MAX: Final = 1 << 16
 
+_DEAD_AFTER: Final = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 7_000}
+"""When a line that is dead without a word is given up, as far as the system can be told: seven seconds after the last word in
+either direction that was answered (``TCP_USER_TIMEOUT`` in milliseconds, else in seconds). A pulled cable says nothing; another
+gateway is to take over within ten seconds. An idle line costs about a hundred bytes every four seconds."""
+
 _REASONS: Final = (
     ("self-signed certificate in certificate chain", "it belongs to another company"),
     ("unable to get local issuer certificate", "it belongs to another company"),
@@ -219,6 +224,10 @@ async def _shake_hands(
     stream: trio.SocketStream, contexts: TlsContexts, address: Address, *, server_side: bool
 ) -> TlsStream:
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _DEAD_AFTER.items():
+        if hasattr(socket, name):
+            stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     # Not https_compatible: the end of a session is said (close_notify), so that one cut short is told from one closed.
     tls = trio.SSLStream(
         _CountedStream(stream),
