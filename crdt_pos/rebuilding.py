@@ -4,17 +4,13 @@ An office has a letter, which no other may ever have had; the letters that were 
 goes through the world first under a passing one (``peers.incarnation.PASSING``), which issues nothing and signs no entry: it
 takes in what the tills hold, roster first, until of every store in the roster one has told everything. Only then the letter
 is chosen, after the greatest known, the certificate signed with the root key, and the lost predecessor closed in the roster.
-
-Lives need not be known to be safe: an office counts those that it gives by its own letter, and this one's is new. A letter that
-the lost office gave to another office, and no till heard of, can be known to people only: where not every store was heard, a
-person must name the letter.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,6 +25,7 @@ from crdt_pos.folder import Folder, Settings
 from crdt_pos.forks import prove
 from crdt_pos.registrar import Registrar
 from crdt_pos.replica import RunningReplica
+from crdt_pos.succession import check_letter, next_letter, predecessors
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Log, Reader
 from gossip.tls import Address
@@ -94,7 +91,7 @@ def rebuild(wanted: Wanted, now_ms: Callable[[], int], progress: Callable[[Progr
     Raises ``EnrolmentRefused``, ``FolderError``, ``CannotListen``.
     """
     folders.refuse_used(wanted.path)
-    _check_letter(wanted.letter)
+    check_letter(wanted.letter)
     wanted.path.parent.mkdir(parents=True, exist_ok=True)
     passing_at = Path(tempfile.mkdtemp(prefix=f".{wanted.path.name}-", dir=wanted.path.parent))
     try:
@@ -108,16 +105,6 @@ def rebuild(wanted: Wanted, now_ms: Callable[[], int], progress: Callable[[Progr
         return rebuilt
     finally:
         shutil.rmtree(passing_at, ignore_errors=True)
-
-
-def _check_letter(letter: str) -> None:
-    try:
-        if letter:
-            incarnation.office_incarnation(letter)
-    except ValueError as error:
-        raise EnrolmentRefused(f"{letter!r} is no letter: write one to three from a to z.") from error
-    if letter == incarnation.PASSING:
-        raise EnrolmentRefused(f"{letter!r} is nobody's: choose another letter.")
 
 
 def _passing(wanted: Wanted, path: Path) -> Folder:
@@ -201,8 +188,12 @@ def _decide(wanted: Wanted, log: Log, heard: _Heard, now_ms: int) -> tuple[Folde
     """Choose the letter, and state the new office and the end of the old in the log."""
     with log.read() as reader:
         directory = load_directory(reader, wanted.root)
-    letter = _letter(wanted, directory, heard)
-    lost = _lost(wanted.lost, directory.offices(), heard.replicas)
+    if not directory.letters():
+        raise EnrolmentRefused(
+            f"Nobody of {wanted.root.name} was heard within {wanted.wait_s:g} s: name tills that run with --from HOST:PORT."
+        )
+    letter = next_letter(directory, wanted.letter, heard.missing(directory))
+    lost = predecessors(directory, wanted.lost, heard.replicas)
     key = SecretKey.generate()
     issued = certificates.issue_office(wanted.root, wanted.root_key, key.public, letter)
     office = Folder(wanted.path, wanted.settings, key, (issued.der,), issued, wanted.root)
@@ -213,41 +204,6 @@ def _decide(wanted: Wanted, log: Log, heard: _Heard, now_ms: int) -> tuple[Folde
     log.append(proofs, received_ms=now_ms)
     names = tuple(one.name for one in lost)
     return office, Rebuilt(office, names, heard.names(), heard.missing(directory), taken)
-
-
-def _letter(wanted: Wanted, directory: Directory, heard: _Heard) -> str:
-    known = sorted(directory.letters(), key=lambda letter: (len(letter), letter))
-    if not known:
-        raise EnrolmentRefused(
-            f"Nobody of {wanted.root.name} was heard within {wanted.wait_s:g} s: name tills that run with --from HOST:PORT."
-        )
-    missing = heard.missing(directory)
-    if wanted.letter in known:
-        raise EnrolmentRefused(f"Letter {wanted.letter} was used already, as {', '.join(known)} were: choose another.")
-    if missing and not wanted.letter:
-        stores = f"store {missing[0]}" if len(missing) == 1 else f"stores {', '.join(map(str, missing))}"
-        raise EnrolmentRefused(
-            f"Nothing was heard from {stores}, whose tills may know of a head office that the others do not: name one of "
-            f"them with --from HOST:PORT, or name a letter with --letter that no head office ever had; known are "
-            f"{', '.join(known)}."
-        )
-    return wanted.letter or directory.next_letter()
-
-
-def _lost(named: Sequence[str], offices: Sequence[Certificate], alive: Iterable[Author]) -> list[Certificate]:
-    silent = [one for one in offices if one.author not in set(alive)]
-    unknown = sorted(set(named) - {one.name for one in offices})
-    if unknown:
-        takes_part = ", ".join(one.name for one in offices) or "none"
-        raise EnrolmentRefused(f"No head office {unknown[0]} takes part; those that do: {takes_part}.")
-    if named:
-        return [one for one in offices if one.name in named]
-    if len(silent) > 1:
-        said = " and ".join(one.name for one in silent)
-        raise EnrolmentRefused(f"{said} take part, and none was heard: say with --lost which of them is gone for good.")
-    if offices and not silent:
-        raise EnrolmentRefused(f"{offices[0].name} was heard and takes part: use 'crdt-pos office add' there.")
-    return silent
 
 
 def _contradictions(reader: Reader) -> Iterator[tuple[Entry, Hash]]:

@@ -28,7 +28,8 @@ def split(incarnation: str) -> tuple[str, int]:
 
 def office_incarnation(letter: str) -> str:
     """The incarnation of the office that has ``letter``. Raises ``ValueError``."""
-    split(f"{letter}0")
+    if split(f"{letter}0") != (letter, 0):
+        raise ValueError(f"{letter!r} is no letter of an office")
     return f"{letter}0"
 
 

@@ -80,7 +80,7 @@ def test_a_letter_is_not_chosen_while_a_store_is_silent_unless_a_person_names_on
     )
     assert silent.endswith("or name a letter with --letter that no head office ever had; known are a.")
     used = refusal("office", "rebuild", *words, "--letter", "a")
-    assert used == "Letter a was used already, as a were: choose another."
+    assert used == "Letter a was used before: name one that never was; known are a."
     assert sorted(path.name for path in at.parent.iterdir() if path.name.startswith((".", "office-x"))) == []
 
 
