@@ -88,6 +88,9 @@ class Wired:
         wires.router(WORLD)
         made._machine(OFFICE, (WORLD, OFFICE), OFFICE_HOST)
         wires.do(WORLD, f"ip address add 10.12.0.254/24 dev {OFFICE}")
+        wires.do(
+            WORLD, f"ip route add 10.12.0.0/24 dev {OFFICE} table 100", "ip route add unreachable default table 100"
+        )
         changes = [catalogue.tax_change(1, 70_000)]
         for number, cents in PRICES.items():
             product = Product(number, f"Product {number}", prices=(Price(cents),), tax_code=1)
@@ -98,10 +101,15 @@ class Wired:
             enrolment.add_store(town.office, record, system_ms())
             wires.bridge(switch(store))
             wires.cable((WORLD, f"store-{store}"), (switch(store), UP))
-            wires.do(WORLD, f"ip address add {host(store, 254)}/24 dev store-{store}")
+            made.line(f"store-{store}", host(store, 254))
             for till in range(1, tills + 1):
                 made.enrol(store, till)
         return made
+
+    def line(self, interface: str, its_host: str) -> None:
+        """Let the router have this address at an interface; from there the head office can be reached, and no other shop, as
+        behind the routers that shops have."""
+        self.wires.do(WORLD, f"ip address add {its_host}/24 dev {interface}", f"ip rule add iif {interface} lookup 100")
 
     def enrol(self, store: int, till: int, at: int | None = None, **fields: Any) -> None:
         """A new till, on a machine at its store's switch, or ``at`` another store's; ``fields`` of its settings."""
