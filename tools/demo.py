@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,8 @@ from tools import selling, truth
 from tools.baskets import Basket, DataMissing, ProductRow
 from tools.cabled import Cabled
 from tools.demo_screen import show_result, show_rules
+from tools.live import Live
+from tools.live_shops import LiveShops
 from tools.reckoning import Result, read_books, reckon
 from tools.selling import Ledger, Place
 from tools.town import Town, TownError, cores, loopback_settings
@@ -82,6 +85,9 @@ class _Asked:
     is_flag=True,
     help="Let nothing break. Also where there are less than seven days, four stores, or two tills in each.",
 )
+@click.option(
+    "--live", "by_hand", is_flag=True, help="A map of three stores, and keys to sell, cut, kill, burn and recover."
+)
 @click.option("--wan", type=click.Choice(WAN), default="live", show_default=True, help="When tills tell their totals.")
 @click.option("--at", "at", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
@@ -99,6 +105,7 @@ def demo(
     count: int,
     tills: int,
     calm: bool,
+    by_hand: bool,
     wan: str,
     at: Path,
     json_file: Path | None,
@@ -112,6 +119,9 @@ def demo(
     and a till lies. In the end every survivor's books are compared with the data. The folder is kept, to look into. Exit
     code 1 if any figure is off.
     """
+    if by_hand:
+        _by_hand(at)
+        return
     console = Console(highlight=False, record=picture is not None)
     if not console.is_terminal:
         console.width = WIDTH
@@ -128,6 +138,19 @@ def demo(
         json_file.write_text(json.dumps(figures, indent=2, default=str) + "\n")
     if not right:
         raise SystemExit(1)
+
+
+def _by_hand(at: Path) -> None:
+    if not sys.stdout.isatty():
+        raise Refused("The map needs a terminal: without one, crdt-pos demo shows what can happen by itself.")
+    _clear(at)
+    shops = LiveShops(at)
+    try:
+        Live(shops).run()
+    except TownError as error:
+        raise Refused(str(error)) from error
+    finally:
+        shops.close()
 
 
 def _run(console: Console, asked: _Asked) -> tuple[Result, list[Seen], dict[str, Any]]:
