@@ -20,7 +20,7 @@ from crdt_pos.schema import DAY
 from gossip.tls import Address
 from peers.roster import StoreRecord
 from tests.town.cashiers import DATE
-from tests.town.wired import CARD, OFFICE, WORLD, Wired, host, settings, switch
+from tests.town.wired import CARD, OFFICE, PATIENCE_S, WORLD, Wired, host, settings, switch
 from tests.town.wires import Wires
 from tools.town import Process
 
@@ -29,6 +29,9 @@ PORT = 7421
 STRANGER = "other-1-1"
 SOON_S = 30.0
 """A line that is dead without a word is given up after seven seconds; the rest is for busy machines."""
+
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def sell(town: Wired, name: str) -> str:
     return str(answer["receipt"]["number"])
 
 
-def arrives(town: Wired, number: str, *names: str, timeout_s: float = 60.0) -> None:
+def arrives(town: Wired, number: str, *names: str, timeout_s: float = PATIENCE_S) -> None:
     """Wait until a receipt is on the disks of these tills."""
 
     def missing() -> Iterator[str]:
@@ -81,7 +84,7 @@ def arrives(town: Wired, number: str, *names: str, timeout_s: float = 60.0) -> N
     town.until(missing, "Arriving", timeout_s)
 
 
-def everyone_hears_everyone(town: Wired, timeout_s: float = 60.0) -> None:
+def everyone_hears_everyone(town: Wired, timeout_s: float = PATIENCE_S) -> None:
     """Every till of store 1 sells something, and the other two get it."""
     store = town.tills(1)
     for name in store:
