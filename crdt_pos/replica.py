@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -20,6 +20,7 @@ from crdt_pos.errors import FolderError
 from crdt_pos.folder import Folder
 from crdt_pos.local import Command, Message, serve
 from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
+from crdt_pos.neighbourhood import Neighbourhood
 from crdt_pos.office_commands import OfficeCommands
 from crdt_pos.replica_core import Linked, ReplicaCore
 from crdt_pos.rights import RightsQuestion
@@ -34,20 +35,15 @@ from gossip.log import Log, Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.node import Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
-from gossip.session import VERSION_MAX, Me
+from gossip.session import Me
 from gossip.tls import Address
 from merge_rules.lattice import Author
-from peers.discovery import Discovery, PeerAddress, local_addresses
-from peers.errors import DiscoveryUnavailable
+from peers.certificates import Certificate
 from peers.permissions import Role
+from peers.presence import TOPIC as PRESENCE
 
 CHECKPOINT_S: Final = 60.0
 ASK_AGAIN_S: Final = 5.0
-HEARS_ITSELF_S: Final = 5.0
-DISCOVERY_RETRY_S: Final = 15.0
-"""A till may be switched on before its network is."""
-PATIENCE_S: Final = 1.5
-"""How long the one of two neighbours with the larger id lets the other dial first, so that the two do not cross."""
 
 T = TypeVar("T")
 _log = logging.getLogger("crdt_pos.replica")
@@ -73,13 +69,11 @@ class RunningReplica(ReplicaCore):
         if self.home is not None:
             self.returning = Returning(self, self.home, lambda: self.node, log)
         self.listening: Address | None = None
-        self.trouble = ""
-        """What does not work and is no reason to stop, in a sentence."""
         me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
         hooks = Hooks(self.derive, self.appended, self._acknowledged, self.asked, self._shared)
         self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
-        self._found: dict[Author, list[Address]] = {}
+        self.neighbourhood = Neighbourhood(folder, self.node, self.trust)
         self._commands: Mapping[str, Command]
         if self.till is not None:
             tilled = TillCommands(self.till, self.identity(), self.products, self, self.now, self.terms)
@@ -108,8 +102,7 @@ class RunningReplica(ReplicaCore):
                     nursery.start_soon(self.returning.run)
                 if self.till is not None:
                     nursery.start_soon(self._checkpoints, self.till)
-                if settings.multicast:
-                    nursery.start_soon(self._discover, self.listening)
+                nursery.start_soon(self.neighbourhood.run, self.listening)
                 task_status.started(self.listening)
                 _log.info("%s runs at %s", self.certificate.name, self.listening)
         finally:
@@ -133,71 +126,6 @@ class RunningReplica(ReplicaCore):
             if self.folder.settings.wan == "live" and self.may_act():
                 await self._wrote(till.publish)
             await self._wrote(self._save)
-
-    async def _discover(self, listening: Address) -> None:
-        """Find neighbours by multicast. Where that is blocked, say so and go on with the addresses in the settings."""
-        token = trio.lowlevel.current_trio_token()
-        said = self.folder.settings.listen.host
-        everywhere = said in ("", "0.0.0.0")  # noqa: S104  compared, not listened on
-        hosts = (self.folder.settings.interfaces or local_addresses()) if everywhere else (said,)
-        certificate = self.certificate
-        me = PeerAddress(
-            certificate.company,
-            certificate.name,
-            certificate.store,
-            certificate.author,
-            VERSION_MAX,
-            hosts,
-            listening.port,
-        )
-
-        def tell(hear: Callable[[T], None], what: T) -> None:
-            with contextlib.suppress(trio.RunFinishedError):
-                token.run_sync_soon(hear, what)
-
-        announce = partial(
-            Discovery, me, partial(tell, self._on_found), partial(tell, self._on_gone), self.folder.settings.interfaces
-        )
-        while True:
-            try:
-                discovery = await trio.to_thread.run_sync(announce)
-                break
-            except DiscoveryUnavailable as error:
-                self._say_trouble(str(error))
-                await trio.sleep(DISCOVERY_RETRY_S)
-        self.trouble = ""
-        try:
-            if not await trio.to_thread.run_sync(discovery.hears_itself, HEARS_ITSELF_S, abandon_on_cancel=True):
-                self._say_trouble("Multicast seems to be blocked on this network: name the peers in replica.toml.")
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(discovery.close)
-
-    def _say_trouble(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            _log.warning("%s", trouble)
-        self.trouble = trouble
-
-    def _on_found(self, peer: PeerAddress) -> None:
-        neighbour = self.certificate.store is not None and peer.store == self.certificate.store
-        if neighbour or (peer.name.startswith("office-") and self.certificate.role is not Role.OFFICE):
-            patience_s = PATIENCE_S if neighbour and self.certificate.author > peer.author else 0.0
-            addresses = [Address(host, peer.port) for host in peer.hosts]
-            before = self._found.get(peer.author, [])
-            self._found[peer.author] = addresses
-            self._lose(before)
-            for address in addresses:
-                self.node.want(address, peer.author, patience_s)
-
-    def _on_gone(self, author: Author) -> None:
-        self._lose(self._found.pop(author, []))
-
-    def _lose(self, addresses: Iterable[Address]) -> None:
-        """Stop dialling where nobody is said to be any more; addresses in the settings are dialled whatever is said."""
-        said = {address for found in self._found.values() for address in found}
-        for address in set(addresses) - said - set(self.folder.settings.peers):
-            self.node.unwant(address)
 
     async def _prove_forks(self) -> None:
         pairs: list[tuple[Entry, Hash]] = []  # what came before this start is judged first
@@ -256,6 +184,14 @@ class RunningReplica(ReplicaCore):
 
     def linked(self) -> Mapping[Author, Linked]:
         return self.node.links
+
+    def towards_office(self) -> Collection[Author]:
+        return self.neighbourhood.towards_office()
+
+    async def asked(self, peer: Certificate, topic: str, content: bytes) -> bytes | None:
+        if topic == PRESENCE:
+            return self.neighbourhood.hear(peer, content)
+        return await super().asked(peer, topic, content)
 
     def may_read(self, scopes: frozenset[Scope]) -> None:
         self.node.may_read(scopes)
@@ -323,10 +259,11 @@ class RunningReplica(ReplicaCore):
             ],
             "unreachable": self.node.troubles(),
             "trouble": self._in_trouble(),
+            **self.neighbourhood.facts(),
         }
 
     def _in_trouble(self) -> str:
-        return self.node.trouble or (self.returning.trouble if self.returning else "") or self.trouble
+        return self.node.trouble or (self.returning.trouble if self.returning else "") or self.neighbourhood.trouble
 
     def stop_sessions(self) -> None:
         """Say goodbye to every peer."""

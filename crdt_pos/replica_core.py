@@ -21,9 +21,10 @@ from crdt_pos.forks import judge, prove
 from crdt_pos.healing import Why, set_back_view
 from crdt_pos.homecoming import Homecoming
 from crdt_pos.identity import Identity
+from crdt_pos.lending import Lending
 from crdt_pos.loyalty import Programme
 from crdt_pos.money import Currency
-from crdt_pos.rights import TOPIC, RightsQuestion, decode_granted, donors, encode_granted
+from crdt_pos.rights import TOPIC, RightsQuestion
 from crdt_pos.safety import Safety
 from crdt_pos.schema import CATALOGUE, CLAIMS, FORKS
 from crdt_pos.terms import Terms
@@ -31,7 +32,6 @@ from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
 from gossip.document import Scope
 from gossip.entry import Entry, Hash
-from gossip.errors import LogFull
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Derived, learned
 from gossip.log import Arrival, Log, Outcome, Reader
 from gossip.reasons import Reason
@@ -40,7 +40,6 @@ from peers.certificates import Certificate
 from peers.permissions import Role
 from peers.roster import StoreRecord
 
-RIGHTS_TIMEOUT_MS: Final = 1_000
 ACCUSED_MAX: Final = 64
 """Unknown authors that peers are asked for because of proofs; of more the proofs are kept, and not judged here."""
 
@@ -76,6 +75,7 @@ class ReplicaCore(ABC):
         self.products = CatalogueProducts(self.terms().currency.code, self.certificate.store)
         self.accused: list[Author] = []
         """Whom proofs accuse that cannot be judged here, for want of a certificate."""
+        self.lending = Lending(self)
         self.till: Till | None = None
         if self.certificate.role is Role.TILL:
             self.till = Till(log, self.identity(), self.now, products=self.products, terms=self.terms)
@@ -97,6 +97,10 @@ class ReplicaCore(ABC):
     @abstractmethod
     def linked(self) -> Mapping[Author, Linked]:
         """The sessions with admitted peers."""
+
+    def towards_office(self) -> Collection[Author]:
+        """Neighbours with a session that say they reach a head office, best first."""
+        return ()
 
     @abstractmethod
     def may_read(self, scopes: frozenset[Scope]) -> None:
@@ -245,38 +249,12 @@ class ReplicaCore(ABC):
         """Answer a peer's question about anything but certificates."""
         if topic == own_heads.TOPIC:
             return await self.look(partial(own_heads.answer, asker=peer.author, content=content))
-        question = RightsQuestion.decode(content) if topic == TOPIC else None
-        if question is None:
-            return None
-        by_office = peer.role is Role.OFFICE
-        # Nobody but the peer itself or a head office that passes the question on may say who takes.
-        if peer.author != question.taker and not by_office:
-            return None
-        if not self.may_act():
-            return None
-        if self.till is not None:
-            grant = partial(self.till.grant, question.account, question.taker, question.amount, question.programme)
-            try:
-                return encode_granted(await self.write(grant))
-            except LogFull:
-                return None
-        # Offices that asked one another would send a question round for ever.
-        without = {author for author, link in self.linked().items() if by_office and link.peer.role is Role.OFFICE}
-        return encode_granted(await self.ask_around(question, without | {peer.author}, RIGHTS_TIMEOUT_MS))
+        return await self.lending.asked(peer, content) if topic == TOPIC and self.may_act() else None
 
     def rights(self, reader: Reader, programme: str, account: bytes) -> int:
         """What this replica can redeem of an account without asking."""
         return Balance.read(reader, programme, account).redeemable(self.certificate.author).here
 
     async def ask_around(self, question: RightsQuestion, without: Collection[Author], timeout_ms: int) -> int:
-        """Ask peers, most rights first, then head offices; how much was granted."""
-        links = {author: link for author, link in self.linked().items() if author not in without}
-        holders = await self.look(lambda reader: donors(reader, question.programme, question.account, links))
-        offices = [author for author, link in links.items() if link.peer.role is Role.OFFICE and author not in holders]
-        granted = 0
-        for author in [*holders, *offices]:
-            if granted >= question.amount:
-                break
-            rest = RightsQuestion(question.programme, question.account, question.amount - granted, question.taker)
-            granted += decode_granted(await links[author].ask(TOPIC, rest.encode(), timeout_ms))
-        return min(granted, question.amount)
+        """Ask peers, most rights first, then those who are nearer to others; how much was granted."""
+        return await self.lending.ask_around(question, without, timeout_ms)

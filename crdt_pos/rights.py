@@ -2,7 +2,9 @@
 
 The question is ``[programme, account, amount, taker]`` under the topic ``rights``; the answer is how much was granted. The
 grant itself is a signed entry in the account's ``balance`` document and travels like any other. A till grants its own rights.
-A head office holds none, so it passes the question on to the replica with the most, which grants to the taker directly.
+A head office holds none, so it passes the question on to the replica with the most, which grants to the taker directly. Few
+tills of a store talk with an office, and a large store's tills with few neighbours: with a fifth part, those who have the
+question already, a till that is asked passes it on as well, to none of these.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from merge_rules.lattice import AUTHOR_BYTES, Author
 TOPIC: Final = "rights"
 PROGRAMME_CHARACTERS_MAX: Final = 40
 AMOUNT_MAX: Final = 2**53
+ASKED_MAX: Final = 64
+"""Through so many hands a question goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,13 @@ class RightsQuestion:
     account: bytes
     amount: int
     taker: Author
+    asked: frozenset[Author] = frozenset()
+    """Who has it already; none: it is for whoever is asked alone."""
 
     def encode(self) -> bytes:
         """The content of the question."""
-        return canonical.encode([self.programme, self.account, self.amount, self.taker])
+        content: list[object] = [self.programme, self.account, self.amount, self.taker]
+        return canonical.encode([*content, sorted(self.asked)] if self.asked else content)
 
     @classmethod
     def decode(cls, content: bytes) -> RightsQuestion | None:
@@ -44,16 +51,29 @@ class RightsQuestion:
         except NotCanonical:
             return None
         match value:
-            case [str(programme), bytes(account), int(amount), bytes(taker)] if (
+            case [str(programme), bytes(account), int(amount), bytes(taker), *rest] if (
                 0 < len(programme) <= PROGRAMME_CHARACTERS_MAX
                 and len(account) == ACCOUNT_BYTES
                 and not isinstance(amount, bool)
                 and 0 < amount <= AMOUNT_MAX
                 and len(taker) == AUTHOR_BYTES
+                and (asked := _asked(rest)) is not None
             ):
-                return cls(programme, account, amount, Author(taker))
+                return cls(programme, account, amount, Author(taker), asked)
             case _:
                 return None
+
+
+def _asked(rest: list[object]) -> frozenset[Author] | None:
+    match rest:
+        case []:
+            return frozenset()
+        case [[*authors]] if 0 < len(authors) <= ASKED_MAX and all(
+            isinstance(one, bytes) and len(one) == AUTHOR_BYTES for one in authors
+        ):
+            return frozenset(Author(one) for one in authors if isinstance(one, bytes))
+        case _:
+            return None
 
 
 def encode_granted(amount: int) -> bytes:

@@ -25,6 +25,7 @@ from gossip.events import (
     EntriesReceived,
     Event,
     PeerSaidHello,
+    Shared,
 )
 from gossip.messages import Refused
 from gossip.reasons import Reason
@@ -48,6 +49,8 @@ class LinkFacts:
     """What a person may want to know of a link."""
 
     since_ms: int
+    shared: bool = False
+    """Both sides have admitted each other."""
     caught_up: bool = False
     entries_received: int = 0
     entries_acknowledged: int = 0
@@ -207,7 +210,9 @@ class Link:
         self._something_received.set()
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, CaughtUp):
+        if isinstance(event, Shared):
+            self.facts.shared = True
+        elif isinstance(event, CaughtUp):
             self.facts.caught_up = True
         elif isinstance(event, Acknowledged):
             self.facts.entries_acknowledged += len(event.heads)

@@ -17,7 +17,7 @@ from typing import Final, TypeVar, cast
 import trio
 
 from gossip import admission, intake, tls
-from gossip.dialling import Dialling
+from gossip.dialling import Choice, Dialling
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
 from gossip.errors import LogFull
@@ -135,6 +135,18 @@ class Node:
     def unwant(self, address: Address) -> None:
         """Stop dialling ``address``; a session that is there goes on."""
         self._dialling.unwant(address)
+
+    def choose(self, choice: Choice) -> None:
+        """Let ``choice`` say with whom of those whose addresses are wanted there is a session, and what is said in it."""
+        self._dialling.choice = choice
+
+    def reconsider(self) -> None:
+        """The choice may have changed."""
+        self._dialling.reconsider()
+
+    def owners(self) -> set[Author]:
+        """Who was met at the wanted addresses, or is said to be there."""
+        return {wanted.author for wanted in self._dialling.wanted.values() if wanted.author is not None}
 
     def troubles(self) -> dict[str, str]:
         """Addresses that are wanted and cannot be reached now, with the reason."""
@@ -271,7 +283,9 @@ class Node:
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
         link = Link(
             stream,
-            self._new_session(self.log, self._me, _ticks_ms(), self._in_flight),
+            self._new_session(
+                self.log, self._dialling.choice.says(stream.peer, self._me), _ticks_ms(), self._in_flight
+            ),
             self,
             _ticks_ms,
             since_ms=self._now_ms(),

@@ -63,6 +63,8 @@ from merge_rules.lattice import Author
 
 VERSION_MIN: Final = 1
 VERSION_MAX: Final = 1
+COMPARE: Final = "compare"
+"""The feature of HELLO that asks for a comparison whatever the cursors say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,10 +359,12 @@ class Session:
     def _cursor(self, message: Cursor, _before: State) -> list[Event]:
         hello = self._hello
         assert hello is not None
+        # Whoever has gone without entries for a while knows that they came another way: cursors would send them all again.
+        follows = COMPARE not in self._me.features | hello.features
         of_this_log = message.database == self._log.database
-        theirs_valid = of_this_log and _valid(message.arrival, self._last_arrival)
+        theirs_valid = follows and of_this_log and _valid(message.arrival, self._last_arrival)
         self.read_beyond = of_this_log and message.arrival > self._last_arrival
-        mine_valid = _valid(self._reached, hello.last_arrival)
+        mine_valid = follows and _valid(self._reached, hello.last_arrival)
         self._outbound = Outbound(
             self._log,
             self._me.author,

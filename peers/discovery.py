@@ -18,7 +18,7 @@ import ipaddress
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -52,6 +52,8 @@ class PeerAddress:
     hosts: tuple[str, ...]
     """IPv4 addresses, ascending."""
     port: int
+    announcement: str = field(default="", compare=False)
+    """The name under which it was heard: two that claim to be one replica have two."""
 
 
 class Discovery:
@@ -141,7 +143,7 @@ class Discovery:
             return
         if self._found.get(name) != peer:
             self._found[name] = peer
-            self._on_peer(peer)
+            self._on_peer(replace(peer, announcement=name))
 
 
 def local_addresses() -> tuple[str, ...]:

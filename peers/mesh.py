@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from functools import partial
 from typing import Final
 
 from merge_rules.lattice import Author
@@ -34,7 +35,11 @@ def neighbours(me: Author, tills: Collection[Author]) -> frozenset[Author]:
         return frozenset(every - {me})
     found: set[Author] = set()
     for ring in range(RINGS):
-        order = sorted(every, key=lambda till, ring=ring: hashlib.sha256(b"ring %d " % ring + till).digest())
-        place = order.index(me)
-        found |= {order[place - 1], order[(place + 1) % len(order)]}
+        order = sorted(every, key=partial(_place, ring))
+        mine = order.index(me)
+        found |= {order[mine - 1], order[(mine + 1) % len(order)]}
     return frozenset(found)
+
+
+def _place(ring: int, till: Author) -> bytes:
+    return hashlib.sha256(b"ring %d " % ring + till).digest()

@@ -81,8 +81,9 @@ class Presence:
 
     def table(self, now_s: float) -> bytes:
         """What to tell neighbours: who is there."""
-        rows = [[author, row.beat, row.reaches] for author, row in self._rows.items() if self._there(row, now_s)]
-        return canonical.encode(sorted([*rows, [self._me, self._beat, self._reaches]], key=lambda row: row[0]))
+        rows = {author: (row.beat, row.reaches) for author, row in self._rows.items() if self._there(row, now_s)}
+        rows[self._me] = self._beat, self._reaches
+        return canonical.encode([[author, *rows[author]] for author in sorted(rows)])
 
     @staticmethod
     def _there(row: _Row, now_s: float) -> bool:

@@ -241,10 +241,10 @@ async def test_an_announcement_that_lapses_does_not_forget_an_address_of_the_set
         folder = replace(company.tills["12-1"], settings=settings(address(named)))
         async with running(folder) as (till,):
             for other in (named, heard):
-                till._on_found(announced(other, address(other)))
+                till.neighbourhood.found(announced(other, address(other)))
             await until(till, lambda: in_touch(till, named) and in_touch(till, heard))
             for other in (named, heard):
-                till._on_gone(author(other))
+                till.neighbourhood.gone(author(other))
             assert set(till.node._dialling.wanted) == {address(named)}
 
 
@@ -254,7 +254,7 @@ async def test_two_neighbours_that_swapped_their_addresses_are_both_dialled(tmp_
     async with running(company.tills["12-1"]) as (till,):
         one, other = company.tills["12-2"], company.tills["12-3"]
         for folder, at in ((one, here), (other, there), (one, there), (other, here)):
-            till._on_found(announced(folder, at))
+            till.neighbourhood.found(announced(folder, at))
         assert {at: wanted.author for at, wanted in till.node._dialling.wanted.items()} == {
             there: one.certificate.author,
             here: other.certificate.author,
