@@ -19,6 +19,7 @@ from crdt_pos.local import Command, Declined, Message
 from crdt_pos.local_shapes import (
     UNRESOLVED,
     Asked,
+    closed_json,
     line_request,
     new_product,
     product_json,
@@ -36,6 +37,7 @@ from crdt_pos.requests import LineRequest, RefundRequest, SaleRequest
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from gossip.log import Reader
+from peers.certificates import Certificate
 
 T = TypeVar("T")
 
@@ -92,6 +94,10 @@ class Replica(Protocol):
         """Peers, and what is safe elsewhere."""
         ...
 
+    def lives(self, reader: Reader, name: str) -> Sequence[Certificate]:
+        """Every life of a till of this store, such as ``12-3``, oldest first; none if there is no such till."""
+        ...
+
 
 class Catalogue(Products, Protocol):
     """The catalogue as a cashier searches it."""
@@ -146,6 +152,7 @@ class TillCommands:
             "x_report": self._x_report,
             "receipt": self._receipt,
             "publish": self._publish,
+            "proxy_close": self._proxy_close,
             "new_product": self._new_product,
             "claim": self._claim,
             "retract": self._retract,
@@ -395,6 +402,21 @@ class TillCommands:
         entries = await self._replica.act(lambda: say(code, product))
         self._replica.after_commit()
         return {"entries": entries}
+
+    async def _proxy_close(self, asked: Asked) -> Message:
+        name = asked.text("till")
+        asked.end()
+        lives = await self._replica.look(lambda reader: self._replica.lives(reader, name))
+        others = {life.author: life for life in lives if life.author != self._identity.author}
+        if not others:
+            raise Declined(
+                f"{name or 'Nothing'} is no other till of this store: say which one, like 12-1.", "UnknownTill"
+            )
+        if any(peer.name == name and peer.connected for peer in self._replica.status().peers):
+            raise Declined(f"{name} is running: close its date there.", "StillRunning")
+        closed = await self._replica.act(lambda: self._till.close_lives(list(others)))
+        self._replica.after_commit()
+        return {"closed": [closed_json(one, others[one.life].incarnation) for one in closed]}
 
     async def _acted(self, act: Callable[[], Receipt]) -> Message:
         receipt = await self._replica.act(act)

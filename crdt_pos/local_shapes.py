@@ -15,6 +15,7 @@ from crdt_pos.local import Declined, Message
 from crdt_pos.money import AMOUNT_MAX
 from crdt_pos.new_product import NewProduct
 from crdt_pos.products import Product
+from crdt_pos.proxy import ClosedFor
 from crdt_pos.receipt import ACCOUNT_BYTES, PRODUCT_MAX, Line, Receipt, TenderLine
 from crdt_pos.reports import XReport, ZReport
 from crdt_pos.requests import ONCE_CHARACTERS_MAX, LineRequest, RefundLine, StockLine, TenderRequest
@@ -336,3 +337,14 @@ def report_json(report: XReport) -> Message:
             "closed_ms": report.closed_ms,
         }
     return found
+
+
+def closed_json(closed: ClosedFor, incarnation: str) -> Message:
+    """A date that was closed for another till."""
+    return {
+        "incarnation": incarnation,
+        "business_date": closed.date.isoformat(),
+        "acts": closed.acts,
+        "takings_minor": closed.takings_minor,
+        "last_ms": closed.last_ms,
+    }

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import trio
 
 from crdt_pos.clock import system_ms
+from crdt_pos.earlier_lives import EarlierLives
 from crdt_pos.errors import FolderError
 from crdt_pos.folder import Folder
 from crdt_pos.local import Command, Message, serve
@@ -30,6 +31,7 @@ from crdt_pos.till import Till
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import LogFull
+from gossip.intake import Batch
 from gossip.link import Link
 from gossip.log import Log, Reader
 from gossip.log_lmdb import LmdbLog
@@ -74,8 +76,10 @@ class RunningReplica(ReplicaCore):
         self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self.neighbourhood = Neighbourhood(folder, self.node, self.trust)
+        self.earlier_lives: EarlierLives | None = None
         self._commands: Mapping[str, Command]
         if self.till is not None:
+            self.earlier_lives = EarlierLives(self, self.till, self.node)
             tilled = TillCommands(self.till, self.identity(), self.products, self, self.now, self.terms)
             till_commands = tilled.commands()
             self._commands = till_commands | {"connections": self._connections}
@@ -100,6 +104,8 @@ class RunningReplica(ReplicaCore):
                 nursery.start_soon(self._prove_forks)
                 if self.returning is not None:
                     nursery.start_soon(self.returning.run)
+                if self.earlier_lives is not None:
+                    nursery.start_soon(self.earlier_lives.run)
                 if self.till is not None:
                     nursery.start_soon(self._checkpoints, self.till)
                 nursery.start_soon(self.neighbourhood.run, self.listening)
@@ -148,6 +154,11 @@ class RunningReplica(ReplicaCore):
     def _shared(self, link: Link) -> None:
         if self.returning is not None:
             self.returning.shared(link)
+
+    def appended(self, batch: Batch) -> None:
+        super().appended(batch)
+        if self.earlier_lives is not None:
+            self.earlier_lives.appended(batch)
 
     def came_back(self) -> None:
         super().came_back()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from crdt_pos import catalogue_views, journal, own_heads, variances
+from crdt_pos import catalogue_views, journal, own_heads, proxy, variances
 from crdt_pos.balance import Balance
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.clock import store_clock
@@ -202,6 +202,20 @@ class ReplicaCore(ABC):
         """Own entries have come from a peer, and were not here."""
         assert self.home is not None
         self.home.came_back(self.system_ms())
+
+    def knows_most(self, peer: Certificate) -> bool:
+        """Whether nobody can be expected to hold more of this till's journals: a neighbour, or anybody where it has none."""
+        me = self.certificate
+        if peer.role is Role.TILL and peer.store == me.store:
+            return True
+        return me.store is not None and all(one.till == me.till for one in self.trust.directory.tills(me.store))
+
+    def lives(self, reader: Reader, name: str) -> Sequence[Certificate]:
+        """Every life of a till of this store, such as ``12-3``, oldest first; none if there is no such till."""
+        store, _, till = name.partition("-")
+        if store != str(self.certificate.store) or not (till.isascii() and till.isdigit()):
+            return ()
+        return proxy.lives(reader, self.trust.directory, int(store), int(till))
 
     def may_act(self) -> bool:
         """Whether this replica may sign anything now."""

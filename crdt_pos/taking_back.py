@@ -20,8 +20,6 @@ from gossip.log import Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.node import Node
 from gossip.reasons import Reason
-from peers.certificates import Certificate
-from peers.permissions import Role
 
 ANSWER_TIMEOUT_MS: Final = 5_000
 LOOK_EVERY_S: Final = 0.2
@@ -103,7 +101,7 @@ class Returning:
             partial(
                 self._home.heard,
                 heads=heads,
-                neighbour=self._knows_most(link.peer),
+                neighbour=self._core.knows_most(link.peer),
                 beyond=link.session.read_beyond,
                 now_ms=self._core.system_ms(),
             )
@@ -112,14 +110,6 @@ class Returning:
             self._say(proven)
             await self._write(partial(self._log.append, [], [healing.set_back_view(proven)]))
         self._changed.set()
-
-    def _knows_most(self, peer: Certificate) -> bool:
-        """Whether nobody who takes part can be expected to know more: a neighbour, or anybody where there is none."""
-        me = self._core.certificate
-        if peer.role is Role.TILL and peer.store == me.store:
-            return True
-        assert me.store is not None
-        return all(one.till == me.till for one in self._core.trust.directory.tills(me.store))
 
     def _complete(self, reader: Reader) -> bool:
         return self._home.complete(reader, self._core.system_ms())

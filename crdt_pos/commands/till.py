@@ -10,6 +10,7 @@ import click
 
 from crdt_pos.cli import Refused
 from crdt_pos.clock import system_ms
+from crdt_pos.commands.close_for import close_for
 from crdt_pos.commands.replica_options import office_option, replica_options
 from crdt_pos.commands.run import run_till
 from crdt_pos.enrolment import enrol_till, retire_till
@@ -60,3 +61,4 @@ def retire(name: str, office: Path, life: str) -> None:
 
 
 till.add_command(run_till)
+till.add_command(close_for)
