@@ -19,6 +19,7 @@ _PRICE_FIRST: Final = re.compile(r"(\d+(?:[.,]\d+)?)(?:\s+(\S.*))?")
 CASH_TIMES_MAX: Final = 10
 CASH_UNITS_MAX: Final = 1_000
 UNNAMED: Final = "Sundries"
+_BARCODE_DIGITS: Final = (8, 15)
 _NAME_CHARACTERS_MAX: Final = 80
 _PERCENT: Final = re.compile(r"(\d{1,3})\s*%\s*(.*)")
 
@@ -167,6 +168,15 @@ def open_price(typed: str, exponent: int) -> Message | None:
         "unit_price_minor": price_minor,
         "unit_price_exponent": 0,
     }
+
+
+def is_barcode(typed: str) -> bool:
+    """Whether a scanner reads this: 8 to 14 digits. Fewer are the number of a product.
+
+    >>> is_barcode("4006381333931"), is_barcode("4711")
+    (True, False)
+    """
+    return typed.isascii() and typed.isdigit() and len(typed) in range(*_BARCODE_DIGITS)
 
 
 def split_quantity(typed: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from crdt_pos.counter_basket import (
     BasketLine,
     NotUnderstood,
     checked_cash,
+    is_barcode,
     line_of,
     open_price,
     read_decimal,
@@ -39,6 +40,8 @@ from crdt_pos.products import OPEN_PRICE
 
 SEARCH_AFTER_S: Final = 0.06
 FOUND_MAX: Final = 30
+TAX_DECIMALS: Final = 4
+"""Of percent: millionths."""
 _ONCE_BYTES: Final = 8
 _PRICE_COLUMNS: Final = 7
 _NAME_COLUMNS_MIN: Final = 8
@@ -223,6 +226,11 @@ class CounterScreen(LinkedScreen):
             await self._find(words)
         if self._found:
             product = self._found[self.query_one("#found", OptionList).highlighted or 0]
+        elif is_barcode(words):
+            made = await self._new_product(words)
+            if made is None:
+                return
+            product = made
         elif words.isascii() and words.isdigit() and int(words) < 2**64:
             product = _unknown_product(int(words))
         else:
@@ -246,6 +254,27 @@ class CounterScreen(LinkedScreen):
         self._search.value = ""
         self.say("")
         await self._changed(index)
+
+    async def _new_product(self, code: str) -> Message | None:
+        """What is sold under a code that nobody knows here: a product made for it, or goods sold once; ``None``: nothing."""
+        hint = "Empty: sell it once, and ask again next time"
+        name = await self.ask(f"No product has the code {code}. What is it called?", hint)
+        if not name:
+            return None if name is None else _unknown_product(int(code))
+        price = await self.ask(f"{name}: price of one?")
+        tax = await self.ask(f"{name}: tax in percent?", "like 8.1; empty: none") if price else None
+        if not price or tax is None:
+            return None
+        made = await self.call(
+            "new_product",
+            name=name,
+            unit_price_minor=read_decimal(price, self.exponent, "price"),
+            tax_rate_ppm=read_decimal(tax or "0", TAX_DECIMALS, "tax"),
+            code=code,
+            once=secrets.token_hex(_ONCE_BYTES),
+        )
+        product: Message = made["product"]
+        return product
 
     # --- the basket ---
 

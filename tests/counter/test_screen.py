@@ -480,3 +480,33 @@ def test_a_sale_whose_answer_is_lost_is_asked_for_again_and_sold_once(shop: Prac
     asyncio.run(asyncio.wait_for(play(), 60))
     assert shop.till.x_report().sales_minor == 129
     assert shop.till.receipt("12-3-a1-2") is None
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_code_that_nobody_knows_becomes_a_product_that_is_sold_at_once_and_found_next_time(
+    shop: PracticeShop, tmp_path: Path
+) -> None:
+    async def scene(cashier: Cashier) -> None:
+        await cashier.scan("7612345678900")
+        await cashier.answer("Fig jam")
+        await cashier.answer("4.50")
+        await cashier.answer("7")
+        await cashier.until(lambda: cashier.basket() == [["1", "Fig jam", "4.50"]])
+        await cashier.scan("7612345678900")
+        assert cashier.basket() == [["2", "Fig jam", "9.00"]]
+
+    at_the_counter(tmp_path, scene)
+    with shop.log.read() as reader:
+        (made,) = shop.products.by_code(reader, "7612345678900")
+        assert (made.name, made.tax_code, made.prices[0].amount_minor) == ("Fig jam", 1, 450)
+
+
+@pytest.mark.usefixtures("serving")
+def test_goods_with_a_code_that_nobody_knows_can_be_sold_once_without_a_name(tmp_path: Path) -> None:
+    async def scene(cashier: Cashier) -> None:
+        await cashier.scan("7612345678900")
+        await cashier.answer("")
+        await cashier.answer("2.50")
+        await cashier.until(lambda: [row[2] for row in cashier.basket()] == ["2.50"])
+
+    at_the_counter(tmp_path, scene)
