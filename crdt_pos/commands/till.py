@@ -56,7 +56,7 @@ def retire(name: str, office: Path, life: str) -> None:
     if match is None:
         raise Refused(f"{name!r} is no till: write store and till, like 12-1.")
     closure = retire_till(open_folder(office), int(match[1]), int(match[2]), system_ms(), life)
-    after = f" after {closure.last_day}" if closure.last_day > Closure(0).last_day else ""
+    after = f", after {closure.last_day}" if closure.last_day > Closure(0).last_day else ""
     click.echo(f"Nothing more is expected of {name}, life {closure.life}{after}.")
 
 
