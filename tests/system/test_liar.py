@@ -20,7 +20,7 @@ from crdt_pos.looking import identities, look
 from crdt_pos.patrons import patrons_document
 from crdt_pos.schema import BALANCE, PATRONS, SCHEMA
 from crdt_pos.turn import day_document
-from gossip.document import Document, day_number
+from gossip.document import Document, Scope, day_number
 from gossip.entry import Entry, FeedId, sign
 from gossip.ingest import AuthorRecord
 from gossip.log import Arrival
@@ -64,6 +64,11 @@ def test_a_till_that_says_two_things_is_proven_a_liar_everywhere_and_all_others_
     with reading(town.folders["office-a"]) as reader:
         balance = Balance.read(reader, "points", MEMBER)
         assert balance.redeemable(town.folders[LIAR].certificate.author).here == 0
+    scopes = {"company": EVERYONE, "store/12": [EVERYONE[0], EVERYONE[1], EVERYONE[3]], "store/13": EVERYONE[2:]}
+    for scope, readers in scopes.items():
+        town.until(
+            lambda scope=scope, readers=readers: alike(town, scope, readers), f"{readers} hold the same of {scope}"
+        )
     # Whoever may read the day has both and says the same of them: a lower bound.
     feed = FeedId(day_document(12, day_number(LIED_ON)), town.folders[LIAR].certificate.author)
     assert {name: held(town, name, feed) for name in EVERYONE} == {"12-1": 2, "12-2": 2, "13-1": 0, "office-a": 2}
@@ -75,6 +80,7 @@ def test_a_till_that_says_two_things_is_proven_a_liar_everywhere_and_all_others_
             assert f"a lower bound, since {LIAR} contradicts itself" in said
             assert SENTENCE in said
             assert "34.00" in said
+            assert "contradicts itself" in words("inspect", town, name, "explain", str(feed.document))
     # Nobody honest was cut off, everyone sells, and the day's books are equal to the cent.
     assert {name: since(town, name) for name in EVERYONE} == sessions
     for name in EVERYONE[1:3]:
@@ -152,6 +158,15 @@ def takings(town: Cabled, name: str) -> dict[str, int]:
         day = datetime.date.fromisoformat(DATE)
         found = books.read(reader, looked.directory, Query(day, day), identities(reader))
     return {day.name: day.day.takings_minor for account in found.accounts for day in account.days}
+
+
+def alike(town: Cabled, scope: str, names: list[str]) -> bool:
+    """Whether the logs of these are equal in a scope."""
+    sums: list[object] = []
+    for name in names:
+        with reading(town.folders[name]) as reader:
+            sums.append(reader.fingerprint(Scope(scope)))
+    return all(one == sums[0] for one in sums)
 
 
 def held(town: Cabled, name: str, feed: FeedId) -> int:

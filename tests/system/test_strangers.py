@@ -1,29 +1,19 @@
-"""Whom the replicas do not take in, and what they keep of one that contradicts itself."""
+"""Whom the replicas do not take in."""
 
 from __future__ import annotations
 
 import datetime
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import trio
 
-from crdt_pos import enrolment
-from crdt_pos.clock import system_ms
-from crdt_pos.day import Day
 from crdt_pos.folder import Folder, Settings, open_folder
-from crdt_pos.forks import read_proofs
 from crdt_pos.journal import journal_document
-from crdt_pos.schema import DAY, SCHEMA
-from crdt_pos.turn import day_document
 from gossip.document import day_number
-from gossip.entry import Entry, FeedId, sign
+from gossip.entry import FeedId
 from gossip.reasons import Reason
 from gossip.tls import Address
-from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from tests.system.shops import DATE, MILK, ON_LOOPBACK, Shops, alone, reading, records, refusal, refused, run, run_apart
 from tests.system.single import single
 from tools.cable import LOOPBACK
@@ -60,52 +50,6 @@ def test_a_till_of_another_company_is_refused_with_a_reason_on_both_sides_and_le
     assert _documents(others.folders["12-1"]) - documents == {f"journal/12/{DATE}"}
     with reading(shops.folders["12-1"]) as reader:
         assert not reader.heads(FeedId(journal_document(12, TODAY), others.folders["12-1"].certificate.author))
-    shops.agreed()
-
-
-@pytest.fixture
-def lied_to(tmp_path: Path) -> Iterator[Shops]:
-    """A company of its own, since a proof of what happens here stays for ever."""
-    shops = Shops.found(tmp_path)
-    del shops.folders["13-1"]
-    try:
-        yield shops
-    finally:
-        shops.close()
-
-
-def test_an_author_that_contradicts_itself_is_kept_proven_and_shown_alike_everywhere(
-    lied_to: Shops, tmp_path: Path
-) -> None:
-    # A till that was enrolled, and whose key then told each replica something else.
-    shops = lied_to
-    liar = enrolment.enrol_till(shops.town.office, 12, 9, tmp_path / "liar", alone(), system_ms())
-    shops.start(*shops.folders)
-    shops.together()
-    for till in ("12-1", "12-2"):
-        shops.call(till, "open", date=DATE)
-    told = {"12-1": _day(liar, 100), "office": _day(liar, 200)}
-    for name, entry in told.items():
-        assert trio.run(offer, liar, shops.port(name), [entry]) is None
-    raws = {entry.raw for entry in told.values()}
-    feed = FeedId(day_document(12, TODAY - 1), liar.certificate.author)
-    for name in ("12-1", "12-2", "office"):
-        folder = shops.folders[name]
-
-        def proven(folder: Folder = folder) -> bool:
-            with reading(folder) as reader:
-                proofs = [{first.raw, second.raw} for first, second in read_proofs(reader)]
-                return len(reader.heads(feed)) == 2 and proofs == [raws]
-
-        shops.until(proven, f"{name} holds both and the proof")
-    shown = json.loads(run("inspect", "--at", shops.folders["12-2"].path, "documents", "day/*", "--json").stdout)
-    assert [row["forks"] for row in shown if row["name"] == str(feed.document)] == [1]
-    said = run("inspect", "--at", shops.folders["12-2"].path, "explain", str(feed.document)).stdout
-    assert "contradicts itself" in said
-    verified = run("verify", "--at", shops.folders["12-2"].path)
-    assert (verified.returncode, "12-9" in verified.stdout) == (1, True)
-    # The others sell and agree as before.
-    shops.sell("12-2", MILK)
     shops.agreed()
 
 
@@ -155,15 +99,6 @@ def test_somebody_who_dials_with_the_replicas_own_key_is_turned_away(shops: Shop
 
 
 TODAY = day_number(datetime.date.fromisoformat(DATE))
-
-
-def _day(folder: Folder, takings_minor: int) -> Entry:
-    """A first day entry of yesterday."""
-    author, kind = folder.certificate.author, SCHEMA[DAY]
-    summary = Day(perpetual_sales=takings_minor, closed=True)
-    told = CounterCovers.publish(author, author, Covers(1, bytes(COVERS_HASH_BYTES)), summary.counters())
-    body, stamp = told.entry_body(author), system_ms() << 16
-    return sign(folder.key, author, day_document(12, TODAY - 1), kind.feed, kind.scope, 1, stamp, body)
 
 
 def _documents(folder: Folder) -> set[str]:
