@@ -6,6 +6,7 @@ import random
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from crdt_pos.local import ConnectionLost, LocalClient, LocalRefused
@@ -48,21 +49,38 @@ class Cashiers:
             self.ledger.of(place).acts += [Act(), Act(goods=Counter(dict.fromkeys(PRICES, DELIVERED)))]
             self.at[name] = place
 
+    def say(self, *names: str) -> None:
+        """Publish what was taken so far."""
+        for name in names:
+            self.town.until(partial(self._refused, name, "publish"), f"Publishing at {name}")
+
     def close(self, *names: str) -> None:
         """Close the date."""
         for name in names:
-            self._ask_again(name)
-            self.town.call(name, "close")
+            self.town.until(partial(self._refused, name, "close"), f"Closing {name}")
             self.ledger.of(self.at[name]).acts.append(Act())
+
+    def _refused(self, name: str, do: str) -> list[str]:
+        try:
+            self._ask_again(name)
+            self.town.call(name, do)
+        except LocalRefused as refused:
+            return [f"{name}: {refused.format_message()}"]
+        return []
 
     def act(self) -> None:
         """One act, at some till that answers."""
         names = sorted(name for name in self.at if self.town.is_up(name))
         if names:
             name = self.chance.choice(names)
-            self._ask_again(name)
             kinds = (self._sell, self._sell, self._sell, self._with_points, self._give_back, self._write_off)
-            self.chance.choice(kinds)(name)
+            kind = self.chance.choice(kinds)
+            try:
+                self._ask_again(name)
+                kind(name)
+            except LocalRefused as refused:
+                if refused.kind != "TakingBack":  # a till whose disk was set back says so, and does nothing yet
+                    raise
 
     def sell_while_killed(self, name: str) -> None:
         """Kill a till in the middle of a sale: whoever asked does not know whether it was written."""
@@ -75,7 +93,7 @@ class Cashiers:
         def ask() -> None:
             try:
                 answers.append(client.call("sell", **sale))
-            except ConnectionLost:
+            except (ConnectionLost, LocalRefused):
                 pass
 
         asking = threading.Thread(target=ask)
@@ -138,8 +156,9 @@ class Cashiers:
         numbers = self.given.get(self.at[name])
         if not numbers:
             return self._sell(name)
-        number = numbers.pop(self.chance.randrange(len(numbers)))
+        number = self.chance.choice(numbers)
         answer = self.town.call(name, "refund", number=number, lines=[{"line": 1, "quantity": 1}])
+        numbers.remove(number)
         receipt = answer["receipt"]
         self._note(name, receipt["due_minor"], Counter({receipt["lines"][0]["product"]: 1}), receipt)
         return None
@@ -151,9 +170,10 @@ class Cashiers:
         self._note(name, 0, Counter({product: -1}), answer["receipt"])
 
     def _ask_again(self, name: str) -> None:
-        sale = self.interrupted.pop(name, None)
-        if sale is not None:
+        if name in self.interrupted:
+            sale = self.interrupted[name]
             self._note_sale(name, sale, self.town.call(name, "sell", **sale))
+            del self.interrupted[name]
 
     def _note_sale(self, name: str, sale: Sale, answer: dict[str, Any]) -> None:
         goods: Counter[int] = Counter()

@@ -117,10 +117,8 @@ def _money(said: Said, ledger: Ledger) -> Iterator[str]:
         acts = day.covers if day else 0
         net_minor = day.day.takings_minor - day.day.refunds_minor if day else 0
         of = f"{said.name} of {' '.join(place)}"
-        # The head office reads no journal: of a life that is over it holds what that till has published.
-        least = 0 if said.name == OFFICE and life.safe is not None else life.least
-        if not least <= acts <= len(life.acts):
-            yield f"{of}: {acts} acts, acknowledged were {len(life.acts)}, {least} of them safe"
+        if not life.least <= acts <= len(life.acts):
+            yield f"{of}: {acts} acts, acknowledged were {len(life.acts)}, {life.least} of them safe"
         right = Sum.of(life.acts[:acts])
         stock.update(right.goods)
         if net_minor != right.net_minor:
@@ -164,10 +162,8 @@ def _possible(life: Life, account: str) -> set[tuple[int, int]]:
 
 def _same_days(said: list[Said], ledger: Ledger, store: int) -> Iterator[str]:
     """Everybody who may read a store says the same of each of its lives."""
-    for place, life in sorted(ledger.store(store).items()):
-        readers = [one for one in said if one.name != OFFICE and store_of(one.name) == store]
-        if life.safe is None:
-            readers += [one for one in said if one.name == OFFICE]
+    readers = [one for one in said if one.name == OFFICE or store_of(one.name) == store]
+    for place in sorted(ledger.store(store)):
         acts = {one.name: (one.days[place].covers if place in one.days else 0) for one in readers}
         if len(set(acts.values())) > 1:
             yield f"{' '.join(place)}: not everybody has as many of its acts: {acts}"

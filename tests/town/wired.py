@@ -215,6 +215,21 @@ class Wired:
         self.kill(name)
         shutil.rmtree(self.folders[name].path)
 
+    def image(self, name: str) -> bytes:
+        """What is on a till's disk; it is stopped for a moment, and started again."""
+        self.stop(name)
+        image = self._disk(name).read_bytes()
+        self.start(name)
+        return image
+
+    def set_back(self, name: str, image: bytes) -> None:
+        """SIGKILL, and this stands on its disk again: in the same file, so that only what is in it is older."""
+        self.kill(name)
+        self._disk(name).write_bytes(image)
+
+    def _disk(self, name: str) -> Path:
+        return self.folders[name].log_path / "data.mdb"
+
     def close(self) -> None:
         """Stop every process."""
         for name in self.folders:
