@@ -60,9 +60,12 @@ def derive(reader: Reader, arrivals: Sequence[Arrival]) -> Iterator[View]:
         before = products(state)
         after = products(state.join(join_entries(connected(reader, entries))))
         source = code_views.store_source(store)
-        for code in sorted({code for code, _ in before ^ after}):
-            if catalogue.is_code(code):
-                yield code_views.view(code, source, [product for one, product in after if one == code])
+        means: dict[str, list[int]] = {code: [] for code, _ in before ^ after if catalogue.is_code(code)}
+        for code, product in after:
+            if code in means:
+                means[code].append(product)
+        for code in sorted(means):
+            yield code_views.view(code, source, means[code])
 
 
 def connected(reader: Reader, entries: Iterable[Entry]) -> list[Entry]:
