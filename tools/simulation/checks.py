@@ -364,8 +364,12 @@ def _proofs(world: World, held: list[Held], found: Found) -> None:
     for one in held:
         proven: set[Author] = set()
         for entry in one.of_kind(FORKS):
-            for first, second in cast("list[list[bytes]]", entry.body):
-                proven |= {decode(first).author, decode(second).author}
+            for pair in cast("list[list[bytes]]", entry.body):
+                first, second = map(decode, pair)
+                # Anyone may state a pair: it proves something if its author has signed both.
+                key = world.ledger.keys[first.author]
+                if second.author == first.author and first.verify(key) and second.verify(key):
+                    proven.add(first.author)
         for author in contradicting:
             if author not in proven:
                 found.says(f"{one.name} has no proof against {world.name(author)}")

@@ -12,6 +12,8 @@ from crdt_pos.schema import BALANCE, JOURNAL
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Arrival
 from merge_rules.lattice import Author
+from peers.certificates import Certificate
+from peers.keys import PublicKey
 from tools.simulation.disk import Disk
 
 _EARNED, _REDEEMED = 0, 1
@@ -40,6 +42,9 @@ class Ledger:
     """What each author wrote itself, in that order."""
     given: list[Given] = field(default_factory=list[Given])
     liars: dict[Author, None] = field(default_factory=dict[Author, None])
+    keys: dict[Author, PublicKey] = field(default_factory=dict[Author, PublicKey])
+    """Of every life that was ever enrolled."""
+    names: dict[Author, str] = field(default_factory=dict[Author, str])
     overspent: list[str] = field(default_factory=list[str])
     """Said as it happens."""
     _accounts: dict[tuple[str, bytes], dict[Author, tuple[int, int]]] = field(
@@ -54,6 +59,11 @@ class Ledger:
             self.own.setdefault(entry.feed_id, []).append(entry)
             if entry.document.kind == BALANCE:
                 self._spent(entry)
+
+    def enrolled(self, life: Certificate) -> None:
+        """A life begins."""
+        self.keys[life.author] = life.public_key
+        self.names[life.author] = f"{life.name} {life.incarnation}"
 
     def lost(self, disk: Disk) -> None:
         """A disk is destroyed."""

@@ -37,8 +37,7 @@ def lie(world: World) -> None:
     machine.liar = True
     world.ledger.liars[machine.folder.certificate.author] = None
     world.tell(f"{machine.name} lies: {what}")
-    if not machine.disk.full:
-        machine.disk.append([made])
+    machine.disk.forge([made])
     if machine.replica is not None:
         machine.replica.wake()
 
@@ -93,16 +92,10 @@ def forgery(world: World, machine: Machine, reader: Reader) -> Arrival | None:
     return Arrival(entry)
 
 
-def trespass(world: World, machine: Machine, reader: Reader) -> Arrival | None:
+def trespass(_world: World, machine: Machine, reader: Reader) -> Arrival | None:
     """A till writes in the company's roster."""
     kind, certificate = SCHEMA[COMPANY_ROSTER.kind], machine.folder.certificate
-    with machine.disk.read() as reader:
-        mine = [
-            s.entry
-            for s in reader.arrivals(0, 1 << 30)
-            if s.entry.author == certificate.author and s.entry.document == COMPANY_ROSTER
-        ]
-    if mine:
+    if _own(machine, reader, COMPANY_ROSTER.kind):
         return None
     body: object = {0: [99, {}]}
     entry = sign(machine.folder.key, certificate.author, COMPANY_ROSTER, FeedType.WHOLE, kind.scope, 1, 1, body)

@@ -115,6 +115,8 @@ class World:
         office = next((one for one in self.offices(running=True) if one is not machine), None)
         if office is None:
             return False
+        if office.disk.full:
+            return False
         now_ms, certificate = office.clock.now_ms(), machine.folder.certificate
         if certificate.role is Role.OFFICE:
             machine.folder = self.company.add_office(office.folder, office.disk, now_ms)
@@ -128,6 +130,7 @@ class World:
             stores = (certificate.store,)
         machine.disk = self._disk()
         machine.burnt = False
+        self.ledger.enrolled(machine.folder.certificate)
         company.seed(machine.disk, office.folder, office.disk, stores, now_ms)
         assert office.replica is not None
         office.replica.roster_changed()
@@ -143,10 +146,7 @@ class World:
 
     def name(self, author: Author) -> str:
         """Whose an author is, for people."""
-        for machine in self.machines.values():
-            if machine.folder.certificate.author == author:
-                return f"{machine.name} {machine.folder.certificate.incarnation}"
-        return author.hex()
+        return self.ledger.names.get(author, author.hex())
 
     # --- within ----------------------------------------------------------------------------------------------------------
 
@@ -171,6 +171,7 @@ class World:
     def _add(self, machine: Machine) -> None:
         self.machines[machine.name] = machine
         self.network.places[machine.name] = machine.place
+        self.ledger.enrolled(machine.folder.certificate)
 
     def _disk(self) -> Disk:
         self._disks += 1
