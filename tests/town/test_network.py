@@ -6,6 +6,7 @@ Store 1's three tills share a switch with a till of store 2 and with one of anot
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,34 @@ def _not_known(town: Wired, till: str, sold_minor: int) -> list[str]:
         days = [day for document in reader.documents(DAY) for day in till_days(reader, looked.directory, document)]
     known = {day.name: day.day.takings_minor for day in days}
     return [] if known.get(till) == sold_minor else [f"head office knows {known.get(till)} of {till}, not {sold_minor}"]
+
+
+def test_when_the_cable_of_the_gateway_is_pulled_another_till_takes_over(street: Wired) -> None:
+    active = gateway(street)
+    street.pull(active)
+    began = time.monotonic()
+    other = next(till for till in street.tills(1) if till != active)
+    sell(street, other)
+    sold = street.call(other, "x_report")["report"]["sales_minor"]
+    street.call(other, "publish")
+    street.until(lambda: _not_known(street, other, sold), "Taking over", SOON_S)
+    print(f"{active} was the gateway, another took over within {time.monotonic() - began:.1f} s")
+    assert gateway(street, without=active) != active
+    street.plug(active)
+    everyone_hears_everyone(street)
+
+
+def gateway(town: Wired, without: str = "") -> str:
+    """The till of store 1 that shares with the head office."""
+    found: list[str] = []
+
+    def missing() -> list[str]:
+        duties = {name: town.connections(name)["duty"] for name in town.tills(1) if name != without}
+        found[:] = [name for name, duty in duties.items() if duty == "active"]
+        return [] if len(found) == 1 else [f"one of these should be active: {duties}"]
+
+    town.until(missing, "Choosing a gateway")
+    return found[0]
 
 
 def test_where_a_switch_passes_no_multicast_tills_reach_those_that_are_named_in_their_settings(street: Wired) -> None:
