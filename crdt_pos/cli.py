@@ -65,6 +65,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
         {
             "completion": "Print the shell's completion script: bash, zsh or fish.",
             "bench": "Measure speeds and sizes on this machine.",
+            "simulate": "Shops in every kind of trouble, simulated from a seed; hunts for seeds that go wrong.",
             "screenshots": "Draw the pictures of the documentation from the real screens.",
         },
     ),
