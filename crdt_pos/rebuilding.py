@@ -36,7 +36,7 @@ from peers.keys import SecretKey
 from peers.roster import Directory
 
 WAIT_S: Final = 60.0
-"""How long stores that say nothing are waited for."""
+"""How long stores are waited for while nobody says anything new."""
 SETTLE_S: Final = 5.0
 """Once every store was heard: how long others that were named are waited for."""
 LOOK_S: Final = 0.1
@@ -57,7 +57,7 @@ class Wanted:
     letter: str = ""
     """The new office's; empty: the one after all that are known."""
     lost: tuple[str, ...] = ()
-    """The offices that are gone; none: the only one there is."""
+    """The offices that are gone; none: the only one that is not heard."""
     wait_s: float = WAIT_S
 
 
@@ -156,18 +156,21 @@ async def _listen(passing: Folder, wanted: Wanted, progress: Callable[[Progress]
                 await nursery.start(replica.run)
                 for address in wanted.sources:
                     replica.node.want(address)
-                began_s, complete_s = trio.current_time(), 0.0
-                while trio.current_time() < began_s + wanted.wait_s:
+                news: tuple[int, int] = 0, 0
+                news_s = complete_s = trio.current_time()
+                while trio.current_time() < news_s + wanted.wait_s:
                     heard.note(replica)
                     directory = replica.trust.directory
-                    missing = heard.missing(directory)
-                    progress(Progress(_count(replica.log), heard.names(), missing, len(directory.stores)))
+                    missing, entries = heard.missing(directory), _count(replica.log)
+                    progress(Progress(entries, heard.names(), missing, len(directory.stores)))
                     if wanted.letter in directory.letters():
                         break  # refused whatever else comes
-                    if directory.stores and not missing:
-                        complete_s = complete_s or trio.current_time()
-                        if len(heard.replicas) >= len(wanted.sources) or trio.current_time() > complete_s + SETTLE_S:
-                            break
+                    if news != (entries, len(heard.replicas)):
+                        news, news_s = (entries, len(heard.replicas)), trio.current_time()
+                    if missing or not directory.stores:
+                        complete_s = trio.current_time()
+                    elif len(heard.replicas) >= len(wanted.sources) or trio.current_time() > complete_s + SETTLE_S:
+                        break
                     await trio.sleep(LOOK_S)
                 replica.stop_sessions()
                 nursery.cancel_scope.cancel()
@@ -190,7 +193,7 @@ def _decide(wanted: Wanted, log: Log, heard: _Heard, now_ms: int) -> tuple[Folde
         directory = load_directory(reader, wanted.root)
     if not directory.letters():
         raise EnrolmentRefused(
-            f"Nobody of {wanted.root.name} was heard within {wanted.wait_s:g} s: name tills that run with --from HOST:PORT."
+            f"Nobody of {wanted.root.name} was heard in {wanted.wait_s:g} s: name tills that run with --from HOST:PORT."
         )
     letter = next_letter(directory, wanted.letter, heard.missing(directory))
     lost = predecessors(directory, wanted.lost, heard.replicas)

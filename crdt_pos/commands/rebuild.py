@@ -48,7 +48,11 @@ SHOWN: Final = ("roster", "catalogue", "day", "balance")
 )
 @click.option("--letter", default="", help="The new office's letter, where not every store can be reached.")
 @click.option(
-    "--wait", type=click.IntRange(1, 3600), default=WAIT_S, show_default=True, help="Seconds to wait for stores."
+    "--wait",
+    type=click.IntRange(1, 3600),
+    default=WAIT_S,
+    show_default=True,
+    help="Seconds to wait while nothing comes.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was taken back from whom as JSON.")
 @replica_options(f":{OFFICE_PORT}")
