@@ -46,7 +46,7 @@ SETTLE_S: Final = 4.0
 TURN_S: Final = 0.5
 """A till lets each till before it have so long to reach the head office first, for ``TURNS_MAX`` of them at most."""
 TURNS_MAX: Final = 4
-LINGER_S: Final = 5.0
+LINGER_S: Final = 3.0
 """How long a session goes on that is not wanted any more: what made it so may be over in a moment."""
 TELL_TIMEOUT_MS: Final = 5_000
 
@@ -213,6 +213,8 @@ class Neighbourhood:
 
     def _look_at_offices(self, links: dict[Author, Link]) -> None:
         offices = {author: link for author, link in links.items() if link.peer.role is Role.OFFICE}
+        if len(self._presence.reaching(trio.current_time())) > 1:
+            self._followed &= offices.keys()  # whoever is there speaks for the store when this till cannot
         if self.duty is Duty.ACTIVE:
             self._followed |= {author for author, link in offices.items() if link.facts.caught_up}
         if bool(offices) is not self._reaches:

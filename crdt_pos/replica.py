@@ -129,8 +129,9 @@ class RunningReplica(ReplicaCore):
     async def _checkpoints(self, till: Till) -> None:
         while True:
             await trio.sleep(CHECKPOINT_S)
-            if self.folder.settings.wan == "live" and self.may_act():
-                await self._wrote(till.publish)
+            if self.may_act():
+                live = self.folder.settings.wan == "live"
+                await self._wrote(till.publish if live else till.publish_morning)
             await self._wrote(self._save)
 
     async def _prove_forks(self) -> None:
@@ -269,6 +270,7 @@ class RunningReplica(ReplicaCore):
                 for link in self.node.links.values()
             ],
             "unreachable": self.node.troubles(),
+            "entries_came": self.node.came(),
             "trouble": self._in_trouble(),
             **self.neighbourhood.facts(),
         }

@@ -148,6 +148,14 @@ class Till:
             turn.publish_own()
         return True
 
+    def publish_morning(self) -> bool:
+        """Publish once, when the date has begun to sell: by then the morning's goods are in. ``False`` if that was done."""
+        with self._turn(open_date=False) as turn:
+            if not turn.state.open_day or turn.state.published or not turn.state.day.series:
+                return False
+            turn.publish_own()
+        return True
+
     def close_lives(self, lives: Sequence[Author]) -> list[ClosedFor]:
         """Publish the close of every date that these tills left open, from what is here of it; what that added.
 

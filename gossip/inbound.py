@@ -7,7 +7,7 @@ entries, in the same transaction, and only while nothing is wanted. Sans-I/O; re
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -73,6 +73,8 @@ class Inbound:
     caught_up: bool = False
     replies: list[Durable] = field(default_factory=list[Durable])
     """To be sent."""
+    came: Counter[str] = field(default_factory=Counter[str])
+    """Entries that came, by kind, also those that were here already."""
     _told: int = 0
     _number: int = 0
     _open: dict[int, _Batch] = field(default_factory=dict[int, _Batch])
@@ -227,8 +229,11 @@ class Inbound:
         """The entry of an item; ``None`` if its base is not here: then it is wanted."""
         try:
             if not isinstance(item, Patch):
-                return decode(item)
+                entry = decode(item)
+                self.came[entry.document.kind] += 1
+                return entry
             feed = reader.feed_at(item.feed_key)
+            self.came[feed.document.kind] += 1
             base = self._base(reader, feed, patch.base(item.changes))
             if base is None:
                 heads = reader.heads(feed)

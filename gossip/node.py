@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -103,6 +104,7 @@ class Node:
         self._writing = trio.Lock()
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
         self._dialling = Dialling(me.author, contexts, self.links, partial(self._run_link, dialled=True))
+        self._came: Counter[str] = Counter()
         self._live: set[Link] = set()
         """Every session that runs, also those not admitted yet."""
         self._changed = trio.Event()
@@ -147,6 +149,10 @@ class Node:
     def owners(self) -> set[Author]:
         """Who was met at the wanted addresses, or is said to be there."""
         return {wanted.author for wanted in self._dialling.wanted.values() if wanted.author is not None}
+
+    def came(self) -> dict[str, int]:
+        """Entries that came over the network since the start, by kind; one that came twice counts twice."""
+        return dict(sum((link.session.came for link in self._live), self._came))
 
     def troubles(self) -> dict[str, str]:
         """Addresses that are wanted and cannot be reached now, with the reason."""
@@ -296,6 +302,7 @@ class Node:
             await link.run()
         finally:
             self._live.discard(link)
+            self._came += link.session.came
             if self.links.get(link.peer.author) is link:
                 del self.links[link.peer.author]
                 self._changed.set()

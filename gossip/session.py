@@ -13,6 +13,7 @@ that they are durable. The session reads the log in short snapshots and never ap
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -114,6 +115,8 @@ class Session:
         self._held = Held(self._limits.held_bytes_max)
         self._outbound: Outbound | None = None
         self._inbound: Inbound | None = None
+        self.came: Counter[str] = Counter()
+        """Entries that came, by kind, also those that were here already."""
         self._comparison: Comparison | None = None
         self._asking_turn = False
         self._compared = False
@@ -385,6 +388,7 @@ class Session:
             cursor_key(hello.database, self.shared),
             hello.last_arrival,
             self._reached if mine_valid else 0,
+            came=self.came,
         )
         self._in_flight.meets(hello.author, self._inbound)
         events: list[Event] = [Shared(self.shared, self.version)]
