@@ -34,6 +34,7 @@ from tools.selling import Ledger, Place
 from tools.town import Town, TownError, cores, loopback_settings
 from tools.traffic import wan
 from tools.week import DAYS, EVENING, MORNING, NOON, STORES, TILLS, Seen, Week
+from tools.week_steps import IN_THE_END, SCHEDULE, UNTIDY
 
 COMPANY: Final = "Journey Grocers"
 PROCESSES_MAX: Final = 16
@@ -176,10 +177,8 @@ def _run(console: Console, asked: _Asked) -> tuple[Result, list[Seen], dict[str,
         catalogue_bytes = town.write_catalogue(list(selling.catalogue_changes(products, baskets)))
         progress.update(step, total=1, completed=1)
         places = sorted(town.tills)
-        count_running = 1 + (len(places) if cabled else min(asked.processes, len(places)))
-        step = progress.add_task(
-            f"starting {count_running} processes: one head office, {len(places)} tills", total=len(places)
-        )
+        count_running = len(cabled.folders) if cabled else 1 + min(asked.processes, len(places))
+        step = progress.add_task(f"starting {count_running} processes, {len(places)} tills in them", total=len(places))
         if cabled:
             stack.enter_context(cabled)
             cabled.start(*cabled.folders)
@@ -205,7 +204,8 @@ def _run(console: Console, asked: _Asked) -> tuple[Result, list[Seen], dict[str,
         settled_from = time.monotonic()
         settled = _settle(town, period, ledger)
         if week:
-            week.reckon()
+            for look_back in IN_THE_END:
+                look_back(week)
         settle_s = time.monotonic() - settled_from
         progress.update(step, total=1, completed=1)
         after = wan(town, cabled)
@@ -240,7 +240,7 @@ def _found(asked: _Asked, stores: Sequence[int]) -> tuple[Town, Cabled | None]:
         for store in sorted(stores)
     ]
     if asked.breaks:
-        cabled = Cabled.found(asked.at, COMPANY, records, asked.tills, asked.wan)
+        cabled = Cabled.found(asked.at, COMPANY, records, asked.tills, asked.wan, posted=[stores[UNTIDY]])
         return cabled.town, cabled
     return Town.found(asked.at, COMPANY, records, asked.tills, loopback_settings(asked.wan)), None
 
@@ -265,7 +265,7 @@ def _live(
 
     def happens(hour: str) -> None:
         if week:
-            week.at(date, hour)
+            week.at(date, hour, SCHEDULE)
 
     happens(MORNING)
     selling.open_day(town, sorted(town.tills), date, day, ledger)

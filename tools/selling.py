@@ -16,6 +16,7 @@ from crdt_pos.products import Price, Product
 from crdt_pos.receipt import ACCOUNT_BYTES
 from tools import baskets as data
 from tools.baskets import Basket, BasketLine, ProductRow
+from tools.repeating import Repeating
 from tools.town import Town
 
 REDEEM_EVERY: Final = 3
@@ -52,6 +53,8 @@ class Ledger:
     """Per store and product."""
     visits: Counter[int] = field(default_factory=Counter[int])
     """Baskets per household."""
+    repeating: Repeating | None = None
+    """Sends some requests to the tills again, if it is to."""
     extras: list[Extra] = field(default_factory=list[Extra])
     numbers: list[str] = field(default_factory=list[str])
     """Of every receipt that a till gave."""
@@ -166,19 +169,19 @@ def _sell(client: LocalClient, basket: Basket, ledger: Ledger) -> None:
         balance = cast("int", client.call("member", account=member)["company"])
         points = min(balance, basket.total_minor)
     try:
-        answer = _call(client, basket, lines, member, points)
+        answer = _call(client, basket, lines, member, points, ledger)
     except LocalRefused as refusal:
         if refusal.kind != "NotEnoughRights":
             raise
         # The screen would say: "no, but so many can be redeemed now". The member takes those.
         ledger.redemptions_short += 1
         points = min(points, cast("int", refusal.answer["here"]))
-        answer = _call(client, basket, lines, member, points)
+        answer = _call(client, basket, lines, member, points, ledger)
     ledger.note(answer["receipt"])
 
 
 def _call(
-    client: LocalClient, basket: Basket, lines: list[dict[str, object]], member: str, points: int
+    client: LocalClient, basket: Basket, lines: list[dict[str, object]], member: str, points: int, ledger: Ledger
 ) -> dict[str, Any]:
     rest = basket.total_minor - points
     coupons = min(basket.coupon_minor, rest)
@@ -188,7 +191,7 @@ def _call(
         tenders.append({"kind": "cash" if basket.cash else "card", "amount_minor": rest})
     number = str(basket.number)
     sale = {"lines": lines, "tenders": tenders, "member": member, "points": points, "reference": number, "once": number}
-    return client.call("sell", **sale)
+    return ledger.repeating.ask(client.call, "sell", **sale) if ledger.repeating else client.call("sell", **sale)
 
 
 def _line(line: BasketLine) -> dict[str, object]:

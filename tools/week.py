@@ -1,20 +1,19 @@
-"""The week in which everything breaks: what happens to the shops of the demo, when, and what is seen of it afterwards.
+"""The week in which everything breaks: the shops of the demo, and what is seen of what happens to them.
 
-``SCHEDULE`` is the week. A step severs real cables, kills real processes or deletes real folders, says so in plain words, and
-notes what was seen. Whatever is sold in the course of it is no part of the data: the ledger counts it apart.
+What happens, and when, stands in ``tools.week_steps``. Whatever is sold in the course of it is no part of the data: the ledger
+counts it apart.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from crdt_pos.books import Query
+from crdt_pos.books import Books, Query
 from crdt_pos.local import LocalRefused
-from tools import selling
-from tools.baskets import CURRENCY, ProductRow
+from tools.baskets import ProductRow
 from tools.cabled import OFFICE, Cabled
 from tools.reckoning import read_books
 from tools.selling import Ledger
@@ -22,9 +21,7 @@ from tools.selling import Ledger
 DAYS: Final = 7
 STORES: Final = 4
 TILLS: Final = 2
-MEMBER: Final = selling.account_of(0)
-"""No household of the data has the number 0."""
-DEARER_MINOR: Final = 25
+MORNING, NOON, EVENING = "morning", "noon", "evening"
 
 
 @dataclass(slots=True)
@@ -37,14 +34,14 @@ class Seen:
 
 
 WHAT: Final[Mapping[int, str]] = {
-    1: "A store's line is cut for two days; a price changes",
+    1: "A store's line is cut for two days, and a price changes",
     2: "One message in five comes again, one in twenty late and out of order",
     3: "A till is killed in the middle of a sale",
     4: "A till's disk is destroyed",
     5: "A till's disk is set back to yesterday's image",
     6: "Head office is killed; later its folder is destroyed",
     7: "A whole store burns",
-    8: "Two tills cut off from each other redeem one member's points",
+    8: "Two tills that are cut off redeem one member's points",
     9: "Two stores invent the same product",
     10: "A till lies",
 }
@@ -61,148 +58,67 @@ class Week:
     dates: Sequence[datetime.date]
     milk: ProductRow
     say: Callable[[str], None]
+    office: str = OFFICE
     seen: dict[int, Seen] = field(default_factory=lambda: {number: Seen(what) for number, what in WHAT.items()})
     noted: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What a later step looks at."""
     today: datetime.date = datetime.date.min
 
-    def at(self, date: datetime.date, hour: str) -> None:
+    def at(self, date: datetime.date, hour: str, schedule: Schedule) -> None:
         """Let happen what the schedule says for this hour of this date."""
         self.today = date
-        for day, when, step in SCHEDULE:
+        for day, when, step in schedule:
             if (self.dates[day], when) == (date, hour):
                 step(self)
 
-    def reckon(self) -> None:
-        """Look at what can only be seen in the end."""
+    def tell(self, words: str) -> None:
+        """Say what happens, with the date."""
+        self.say(f"[bold]{self.today:%a %d}[/bold]  {words}")
 
     def see(self, number: int, figure: str, *, right: bool) -> None:
         """Note what was seen of one of the ten."""
         self.seen[number].figure, self.seen[number].right = figure, right
-        self.say(f"    [{'green' if right else 'red'}]{figure}[/]")
+        self.say(f"        [{'green' if right else 'red'}]{figure}[/]")
 
     def buy(self, till: str, quantity: int = 1, member: bytes = b"", points: int = 0) -> dict[str, Any]:
         """Somebody buys milk; the receipt."""
-        answer = self.town.call(
-            till,
-            "sell",
-            lines=[{"product": self.milk.product, "quantity": quantity}],
-            member=member.hex(),
-            points=points,
-        )
+        asked = [{"product": self.milk.product, "quantity": quantity}]
+        answer = self.town.call(till, "sell", lines=asked, member=member.hex(), points=points)
         receipt = cast("dict[str, Any]", answer["receipt"])
         self.ledger.note_extra(int(till.partition("-")[0]), self.milk, quantity, receipt, member)
         return receipt
 
+    def books(self, name: str, store: int | None = None) -> Books:
+        """The books of the whole week at a replica."""
+        return read_books(self.town.folders[name], Query(self.dates[0], self.dates[-1], store=store))
 
-# 1 ---------------------------------------------------------------------------------------------------------------------
+    def takings_minor(self, name: str, store: int | None = None) -> int:
+        """Takings of the week so far, less refunds."""
+        accounts = self.books(name, store).accounts
+        return sum(account.money.takings_minor - account.money.refunds_minor for account in accounts)
 
+    def safe(self, till: str) -> None:
+        """Wait until others hold everything that a till has written."""
+        self.town.until(lambda: not self.town.call(till, "status")["safe"]["waiting"], f"Safety of what {till} wrote")
 
-def cut_the_line(week: Week) -> None:
-    store = week.stores[0]
-    week.town.sever_wan(store)
-    price = week.town.call(f"{store}-1", "product", product=week.milk.product)["product"]["unit_price_minor"]
-    week.town.call(OFFICE, "price", product=week.milk.product, amount_minor=price + DEARER_MINOR, currency=CURRENCY)
-    week.say(
-        f"Store {store}'s line to head office is cut. Head office raises the price of {week.milk.name} from "
-        f"{_money(price)} to {_money(price + DEARER_MINOR)}; the store cannot know."
-    )
-    week.noted["at the old price"] = []
+    def holds(self, till: str, numbers: Iterable[str]) -> int:
+        """How many of these receipts can be looked at at a till."""
+        return sum(self._finds(till, number) for number in numbers)
 
+    def holds_product(self, till: str) -> bool:
+        """Whether milk can be sold at a till."""
+        try:
+            return bool(self.town.call(till, "product", product=self.milk.product))
+        except LocalRefused:
+            return False
 
-def sell_at_the_old_price(week: Week) -> None:
-    week.noted["at the old price"].append(week.buy(f"{week.stores[0]}-1")["number"])
-
-
-def mend_the_line(week: Week) -> None:
-    store, sold = week.stores[0], week.noted["at the old price"]
-    week.town.mend_wan(store)
-    week.say(f"Store {store}'s line is mended after two days.")
-    query = Query(week.dates[0], week.dates[-1], store=store)
-
-    def listed() -> set[str]:
-        return {variance.number for _, _, variance in read_books(week.town.folders[OFFICE], query).variances}
-
-    week.town.until(lambda: set(sold) <= listed(), "Listing the variances")
-    missing = set(sold) - listed()
-    week.see(1, f"{len(listed())} sales at the old price listed, {len(missing)} missing", right=not missing)
+    def _finds(self, till: str, number: str) -> bool:
+        try:
+            return bool(self.town.call(till, "receipt", number=number))
+        except LocalRefused:
+            return False
 
 
-# 6 ---------------------------------------------------------------------------------------------------------------------
-
-
-def kill_head_office(week: Week) -> None:
-    week.town.kill(OFFICE)
-    week.say("Head office is killed (SIGKILL). The tills go on selling.")
-
-
-def restart_head_office(week: Week) -> None:
-    week.town.start(OFFICE)
-    week.say("Head office is started again.")
-
-
-# 8 ---------------------------------------------------------------------------------------------------------------------
-
-
-def earn_points(week: Week) -> None:
-    store = week.stores[1]
-    for till, quantity in ((f"{store}-1", 20), (f"{store}-2", 12)):
-        week.buy(till, quantity, MEMBER)
-    week.town.until(lambda: len(set(_balances(week).values())) == 1, "Agreeing on the member's points")
-
-
-def redeem_apart(week: Week) -> None:
-    store = week.stores[1]
-    tills = (f"{store}-1", f"{store}-2")
-    (had,) = set(_balances(week).values())
-    week.town.sever(*tills)
-    week.town.sever_wan(store)
-    week.town.until(lambda: not any(week.town.peers(till) for till in tills), "Cutting two tills off")
-    week.say(
-        f"Tills {tills[0]} and {tills[1]} are cut off from each other and from everyone. A member with {had} points"
-    )
-    week.say("    asks at both of them to redeem all of them.")
-    before = len(week.ledger.extras)
-    given = {till: _redeem(week, till, had) for till in tills}
-    earned = sum(extra.points for extra in week.ledger.extras[before:])
-    week.town.mend_wan(store)
-    week.town.mend(*tills)
-    left = had - sum(given.values())
-    week.town.until(lambda: set(_balances(week).values()) == {left + earned}, "Agreeing on what is left")
-    figure = " + ".join(str(points) for points in given.values())
-    week.see(8, f"{figure} of {had} points given, {left} of them left", right=left >= 0 and sum(given.values()) > 0)
-
-
-def _redeem(week: Week, till: str, points: int) -> int:
-    try:
-        week.buy(till, 20, MEMBER, points)
-    except LocalRefused as refusal:
-        if refusal.kind != "NotEnoughRights":
-            raise
-        points = int(refusal.answer["here"])
-        week.buy(till, 20, MEMBER, points)
-    return points
-
-
-def _balances(week: Week) -> dict[str, int]:
-    store = week.stores[1]
-    tills = (f"{store}-1", f"{store}-2")
-    return {till: week.town.call(till, "member", account=MEMBER.hex())["company"] for till in tills}
-
-
-def _money(minor: int) -> str:
-    return f"{minor // 100:,}.{minor % 100:02}"
-
-
-MORNING, NOON, EVENING = "morning", "noon", "evening"
-
-SCHEDULE: Final[tuple[tuple[int, str, Callable[[Week], None]], ...]] = (
-    (0, NOON, earn_points),
-    (1, MORNING, cut_the_line),
-    (1, NOON, sell_at_the_old_price),
-    (1, NOON, redeem_apart),
-    (2, NOON, kill_head_office),
-    (2, NOON, sell_at_the_old_price),
-    (2, EVENING, restart_head_office),
-    (2, EVENING, mend_the_line),
-)
+Step = Callable[[Week], None]
+Schedule = Sequence[tuple[int, str, Step]]
 """Day (0: the first), hour, what happens. Morning is before the tills open, noon amid the day's sales, evening after closing."""
