@@ -24,6 +24,7 @@ from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
 from crdt_pos.neighbourhood import Neighbourhood
 from crdt_pos.office_commands import OfficeCommands
 from crdt_pos.replica_core import Linked, ReplicaCore
+from crdt_pos.restored import has_written
 from crdt_pos.rights import RightsQuestion
 from crdt_pos.schema import SCHEMA
 from crdt_pos.taking_back import Returning
@@ -33,7 +34,7 @@ from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import LogFull
 from gossip.intake import Batch
 from gossip.link import Link
-from gossip.log import Log, Reader
+from gossip.log import Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.node import Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
@@ -57,14 +58,16 @@ class RunningReplica(ReplicaCore):
     def __init__(self, folder: Folder, new_session: NewSession = orderly_session) -> None:
         log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company)
         certificate = folder.certificate
-        if log.copied and not _has_written(log, certificate.author):
+        if log.copied and not has_written(log, certificate.author):
             log.adopt()  # a folder may be carried to its machine once: nobody has spoken in its name so far
         elif log.copied:
             log.close()
-            afresh = "crdt-pos office add" if certificate.role is Role.OFFICE else "crdt-pos till enrol"
+            afresh = "with 'crdt-pos office add'"
+            if certificate.role is Role.TILL:
+                afresh = "with 'crdt-pos till enrol', or, if no other copy is left, go on with 'crdt-pos till run --restored'"
             raise FolderError(
                 f"{folder.path} is a copy of another folder of {folder.certificate.name}, and two with one key would contradict "
-                f"each other: run the original, or give this machine a life of its own with '{afresh}'."
+                f"each other: run the original, or give this machine a life of its own {afresh}."
             )
         super().__init__(folder, log, system_ms)
         self.returning: Returning | None = None
@@ -281,9 +284,3 @@ class RunningReplica(ReplicaCore):
     def stop_sessions(self) -> None:
         """Say goodbye to every peer."""
         self.node.end_sessions(Reason.DONE, "the replica stops")
-
-
-def _has_written(log: Log, author: Author) -> bool:
-    """Whether there is any entry of ``author``'s own in its log."""
-    with log.read() as reader:
-        return any(reader.heads(FeedId(one, author)) for one in reader.documents())

@@ -18,7 +18,7 @@ from crdt_pos.clock import store_clock
 from crdt_pos.directory import is_roster, numbered_as
 from crdt_pos.folder import Folder
 from crdt_pos.forks import judge, prove
-from crdt_pos.healing import Why, set_back_view
+from crdt_pos.healing import Why, set_back, set_back_view
 from crdt_pos.homecoming import Homecoming
 from crdt_pos.identity import Identity
 from crdt_pos.lending import Lending
@@ -155,7 +155,8 @@ class ReplicaCore(ABC):
         """What is written with received entries that count, in the same transaction."""
         views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
         views += own_heads.newest_views(reader, arrivals)
-        if self.home is not None and any(self._is_own(arrival, reader) for arrival in arrivals):
+        back = self.home is not None and any(self._is_own(arrival, reader) for arrival in arrivals)
+        if back and set_back(reader) is None:
             views.append(set_back_view(Why.ENTRIES))
         goods = [arrival for arrival in arrivals if arrival.entry.document.kind in (CATALOGUE, CLAIMS)]
         if not goods:

@@ -14,6 +14,7 @@ import trio
 
 from crdt_pos.cli import Refused
 from crdt_pos.folder import Folder, open_folder
+from crdt_pos.restored import mark_restored
 from peers.permissions import Role
 
 if TYPE_CHECKING:
@@ -45,19 +46,33 @@ def run_office(folders: tuple[Path, ...], verbose: bool) -> None:
 @click.command("run")
 @_AT
 @_VERBOSE
-def run_till(folders: tuple[Path, ...], verbose: bool) -> None:
+@click.option(
+    "--restored",
+    is_flag=True,
+    help="Once, after this till's disk was replaced by an older image or copy of it, and no other copy runs: it takes back "
+    "what the others hold before it sells, and leaves out receipt numbers that may have been given.",
+)
+def run_till(folders: tuple[Path, ...], verbose: bool, restored: bool) -> None:
     """Run a till until it is told to stop (Ctrl-C or SIGTERM).
 
     It finds the other tills of its store by itself, and calls the addresses in its replica.toml. Whether any answers or not:
     it sells. Open its screen in another terminal: crdt-pos sell --at DIR
     """
-    run_replicas(folders, Role.TILL, verbose=verbose)
+    run_replicas(folders, Role.TILL, verbose=verbose, restored=restored)
 
 
 def run_replicas(
-    paths: Sequence[Path], role: Role, *, verbose: bool, made: Callable[[Folder], RunningReplica] | None = None
+    paths: Sequence[Path],
+    role: Role,
+    *,
+    verbose: bool,
+    restored: bool = False,
+    made: Callable[[Folder], RunningReplica] | None = None,
 ) -> None:
-    """Run the replicas of these folders until SIGTERM or SIGINT. ``made`` makes one of its folder; else it is an ordinary one."""
+    """Run the replicas of these folders until SIGTERM or SIGINT. ``made`` makes one of its folder; else it is an ordinary one.
+
+    ``restored``: they are older than what was written in their names.
+    """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
@@ -71,6 +86,8 @@ def run_replicas(
                 name, asked = folder.certificate.name, folder.certificate.role
                 raise Refused(f"{path} is the folder of {name}: run it with 'crdt-pos {asked} run --at {path}'.")
             held.enter_context(folder.held())
+            if restored:
+                mark_restored(folder)
             opened.append(folder)
         trio.run(_serve, opened, made, strict_exception_groups=True)
 

@@ -43,10 +43,11 @@ def single(
     prefix: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     command: Sequence[str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Single]:
     """Start it and wait until it answers; stop it in the end, which it must do with exit code 0."""
     role = str(folder.certificate.role)
-    words = [*prefix, *(command or child_command()), role, "run", "-v", "--at", str(folder.path)]
+    words = [*prefix, *(command or child_command()), role, "run", "-v", *options, "--at", str(folder.path)]
     with (folder.path / "run.log").open("ab") as said:
         process = subprocess.Popen(words, stdout=said, stderr=said, env={**os.environ, **(environment or {})})
     try:

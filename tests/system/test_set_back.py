@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+from crdt_pos.folder import open_folder
 from tests.system.set_back import MEMBER, Shop, shop
+from tests.system.shops import refusal
+from tests.system.single import single
 from tools.cabled import OFFICE
 
 __all__ = ["shop"]
@@ -38,3 +44,29 @@ def test_a_disk_that_is_set_back_in_its_place_is_noticed_and_healed(shop: Shop) 
         shop.sell(name)
     shop.safe("12-1")
     shop.agree()
+
+
+def test_a_restored_copy_of_a_folder_goes_on_when_a_person_says_so(shop: Shop, tmp_path: Path) -> None:
+    shop.sell("12-2", member=MEMBER)
+    folder = shop.town.folders["12-2"].path
+    assert shop.town.stop("12-2") == 0
+    shutil.copytree(folder, tmp_path / "backup", ignore=shutil.ignore_patterns("local.sock"))
+    shop.town.start("12-2")
+    shop.town.together()
+    shop.sell("12-2")
+    shop.town.call("12-2", "close")
+    shop.safe("12-2")
+    shop.town.kill("12-2")
+    folder.rename(tmp_path / "dead")
+    shutil.copytree(tmp_path / "backup", folder)
+    assert "--restored" in refusal("till", "run", "--at", folder)
+    with single(open_folder(folder), options=["--restored"]) as till:
+        shop.town.until(lambda: bool(till.call("status")["healed"]), "healed")
+        assert "restored copy" in till.call("status")["healed"][0]
+        assert till.call("status")["business_date"] is None  # that it was closed has come back, too
+        till.call("open", date="2026-11-21")
+        receipt = till.sell()
+        assert receipt["number"] not in shop.printed
+    with single(open_folder(folder)) as till:  # once is enough
+        assert len(till.call("status")["healed"]) == 1
+        assert till.sell()["number"] not in {*shop.printed, receipt["number"]}
