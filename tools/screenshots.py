@@ -10,6 +10,7 @@ import io
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +23,13 @@ from textual.widgets import Input
 from crdt_pos.cli import NAME, Refused, child_command, crdt_pos
 from crdt_pos.counter_screen import CounterScreen
 from crdt_pos.local import LocalClient
+from tools.live import LOOK_S, Live, Printed
+from tools.live_shops import BURNT, LiveShops
 from tools.practice_shop import PracticeShop
 
 COLUMNS: Final = 100
 ROWS: Final = 30
+MAP_ROWS: Final = 36
 QUIET_TURNS: Final = 4
 QUIET_S: Final = 0.1
 MEMBER: Final = "00f3a91c5e7d2b48"
@@ -48,11 +52,11 @@ REPORTS: Final = {
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the SVG files go.",
 )
-@click.option("--demo", is_flag=True, help="Also run the whole demo, some 100 s, and draw its screen (demo.svg).")
+@click.option("--demo", is_flag=True, help="Also run the whole demo, some minutes, and draw its screen (demo.svg).")
 def screenshots(folder: Path, demo: bool) -> None:
-    """Draw the till's screen with a basket and its receipt, the books, and an explained day.
+    """Draw the till's screen with a basket and its receipt, the books, an explained day, and the map of the live demo.
 
-    Writes till.svg, receipt.svg, books.svg and explain.svg. The last two need the data of the demo.
+    Writes till.svg, receipt.svg, books.svg, explain.svg and live.svg. Books and day need the data of the demo.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shop = PracticeShop()
@@ -62,6 +66,7 @@ def screenshots(folder: Path, demo: bool) -> None:
                 till.call("open", float_minor=10_000)
                 till.call("sell", lines=[{"product": 106, "quantity": 9}], member=MEMBER)
             pictures = asyncio.run(draw(Path(place)))
+        pictures["live.svg"] = asyncio.run(draw_map(Path(place) / "live"))
         _run_demo(Path(place), "--at", "town", *DEMO)
         for name, command in REPORTS.items():
             pictures[name] = report(Path(place) / "town", command)
@@ -129,3 +134,29 @@ async def draw(place: Path) -> dict[str, str]:
         await fill("20", "enter")
         pictures["receipt.svg"] = app.export_screenshot(title="crdt-pos sell")
     return pictures
+
+
+async def draw_map(place: Path) -> str:
+    """The SVG of the live demo: a till has burnt, and a receipt that it gave is printed at its neighbour."""
+    shops = LiveShops(place)
+    try:
+        app = Live(shops)
+        async with app.run_test(size=(COLUMNS, MAP_ROWS)) as pilot:
+
+            async def until(condition: Callable[[], bool]) -> None:
+                while not condition():
+                    await pilot.pause(QUIET_S)
+
+            await until(app.ready.is_set)
+            await until(lambda: len(shops.truth) == len(shops.stores))
+            await pilot.press("space", "s")
+            await until(lambda: shops.receipt is not None)
+            await until(lambda: all(not view.waiting for view in shops.views()))
+            await pilot.press("w", "b")
+            await until(lambda: shops.views()[1].state == BURNT)
+            await pilot.press("down", "p")
+            await until(lambda: isinstance(app.screen, Printed))
+            await pilot.pause(2 * LOOK_S)
+            return app.export_screenshot(title="crdt-pos demo --live")
+    finally:
+        shops.close()
