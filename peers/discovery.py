@@ -34,7 +34,13 @@ PEERS_MAX: Final = 256
 """Announcements followed at once; further ones are not heard."""
 LOOKUP_TIMEOUT_MS: Final = 1500
 """For an announcement that came without its address. Most bring everything in one packet."""
+LOOKUP_AGAIN_S: Final = 3.0
+"""Between lookups of one that did not answer."""
 
+# RFC 1035, 4.1.1, 3.2.2 and 3.2.4.
+_QUERY: Final = 0
+_POINTER: Final = 12
+_INTERNET: Final = 1
 _NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
 
 
@@ -78,6 +84,10 @@ class Discovery:
         self._on_gone = on_gone
         self._found: dict[str, PeerAddress] = {}
         self._heard = threading.Event()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._waiting: dict[str, threading.Timer] = {}
+        """Announcements whose addresses did not come, to be asked for again."""
         try:
             self._zeroconf = zeroconf.Zeroconf(
                 interfaces=list(interfaces) or zeroconf.InterfaceChoice.All, ip_version=zeroconf.IPVersion.V4Only
@@ -112,8 +122,20 @@ class Discovery:
         """Whether our own announcement has come back within ``timeout_s``; if not, multicast is blocked on this machine."""
         return self._heard.wait(timeout_s)
 
+    def ask(self) -> None:
+        """Ask who is there, and where by now. An announcement is made once, and whoever is cut off then does not hear it."""
+        question = zeroconf.DNSOutgoing(_QUERY)
+        question.add_question(zeroconf.DNSQuestion(SERVICE, _POINTER, _INTERNET))
+        with contextlib.suppress(OSError, zeroconf.Error):
+            self._zeroconf.send(question)
+
     def close(self) -> None:
         """Say goodbye and stop. No callback comes after it has returned."""
+        self._closed.set()
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for later in waiting.values():
+            later.cancel()
         # What is on the way when the network has gone is not worth a word: we are leaving.
         with contextlib.suppress(OSError, zeroconf.Error, TimeoutError):
             self._browser.cancel()
@@ -127,15 +149,25 @@ class Discovery:
         name: str,
         state_change: zeroconf.ServiceStateChange,
     ) -> None:
+        del zeroconf, service_type  # called by these names; both are known
         if state_change.name == "Removed":
+            with self._lock:
+                self._waiting.pop(name, None)
             gone = self._found.pop(name, None)
             if gone is not None and all(other.author != gone.author for other in self._found.values()):
                 self._on_gone(gone.author)
             return
-        if name not in self._found and len(self._found) >= PEERS_MAX:
+        self._look_up(name)
+
+    def _look_up(self, name: str) -> None:
+        if self._closed.is_set() or (name not in self._found and len(self._found) >= PEERS_MAX):
             return
-        heard = zeroconf.get_service_info(service_type, name, LOOKUP_TIMEOUT_MS)
-        peer = None if heard is None else _peer(heard)
+        heard = self._zeroconf.get_service_info(SERVICE, name, LOOKUP_TIMEOUT_MS)
+        if heard is None:
+            # Nobody announces himself twice on a busy machine or network, so it is for us to ask again.
+            self._again(name)
+            return
+        peer = _peer(heard)
         if peer is None or peer.company != self._me.company:
             return
         if peer.author == self._me.author:
@@ -144,6 +176,23 @@ class Discovery:
         if self._found.get(name) != peer:
             self._found[name] = peer
             self._on_peer(replace(peer, announcement=name))
+
+    def _again(self, name: str) -> None:
+        later = threading.Timer(LOOKUP_AGAIN_S, self._asked_again, (name,))
+        later.daemon = True
+        with self._lock:
+            waiting = self._waiting.get(name)
+            if self._closed.is_set() or waiting is not None or len(self._waiting) >= PEERS_MAX:
+                return
+            self._waiting[name] = later
+        later.start()
+
+    def _asked_again(self, name: str) -> None:
+        with self._lock:
+            if self._waiting.pop(name, None) is None:
+                return
+        with contextlib.suppress(OSError, zeroconf.Error, RuntimeError):  # closed meanwhile
+            self._look_up(name)
 
 
 def local_addresses() -> tuple[str, ...]:
