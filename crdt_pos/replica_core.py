@@ -166,6 +166,8 @@ class ReplicaCore(ABC):
             return Derived(views)
         now_ms = self.system_ms()
         currency = self.terms().currency.code
+        if not self.may_act():
+            return Derived([*views, *variances.put_off(reader, goods, currency, now_ms)])
         own = variances.derive(reader, goods, self.identity(), currency, now_ms, now_ms << 16)
         return Derived(views, own)
 
@@ -230,6 +232,14 @@ class ReplicaCore(ABC):
             if objection is not None:
                 link.end(objection)
         self.may_read(self.trust.readable(self.certificate))
+
+    def say_put_off(self) -> None:
+        """Sign what was put off while this replica could not act."""
+        now_ms = self.system_ms()
+        with self.log.read() as reader:
+            said, views = variances.catch_up(reader, self.identity(), self.terms().currency.code, now_ms << 16)
+        if views:
+            self.log.append(said, views, received_ms=now_ms)
 
     def append_proofs(self, pairs: list[tuple[Entry, Hash]]) -> None:
         """Sign what is not proven yet, and judge every proof that is here."""

@@ -50,6 +50,7 @@ class Returning:
                 self._say(self._home.why)
             for link in self._node().links.values():
                 self.shared(link)
+            nursery.start_soon(self._say_put_off)
             while True:
                 if self._home.why is None:
                     self._changed = trio.Event()
@@ -124,6 +125,12 @@ class Returning:
             return
         node.end_sessions(Reason.DONE, "this log was set back, and begins anew")
         _log.warning("%s", healed.text())
+        await self._write(self._core.say_put_off)
+
+    async def _say_put_off(self) -> None:
+        while not self._home.may_act(self._core.system_ms()):
+            await trio.sleep(LOOK_EVERY_S)
+        await self._write(self._core.say_put_off)
 
     def _healed(self) -> Healed:
         self._log.adopt()

@@ -64,12 +64,9 @@ class TillState:
         return {**self.numbers, int(series): n}
 
     def skipping(self, count: int) -> TillState:
-        """The state that leaves out the next ``count`` numbers of every series, and what was left out before."""
-        before = {skipped.series: skipped.first for skipped in self.skipped}
-        stretches = tuple(
-            Skipped(series, before.get(series, self.next_number(series)), self.numbers.get(int(series), 0) + count)
-            for series in Series
-        )
+        """The state that leaves out the next ``count`` numbers of every series."""
+        given = {series: self.numbers.get(int(series), 0) for series in Series}
+        stretches = tuple(Skipped(series, last + 1, last + count) for series, last in given.items())
         numbers = {int(skipped.series): skipped.last for skipped in stretches}
         return replace(self, numbers=numbers, skipped=stretches)
 

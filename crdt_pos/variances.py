@@ -12,18 +12,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 from crdt_pos import catalogue_views, schema
+from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.identity import Identity
 from crdt_pos.products import Price, Product
 from crdt_pos.receipt import Receipt, ReceiptType
 from crdt_pos.variance import Variance
 from gossip.document import Document, day_number
 from gossip.entry import Entry, FeedId
-from gossip.log import Arrival, Reader, entries_of
+from gossip.log import Arrival, Reader, View, entries_of
 from gossip.own_feed import OwnFeed
+from merge_rules import canonical
 from merge_rules.errors import InvalidBody
 
+_PUT_OFF_PREFIX = b"variances/put-off/"
 _MS_PER_DAY = 86_400_000
 _DATE_SLACK_DAYS = 3
 """A business date may begin this long before the moment of a sale: it is fixed by opening the till, not by a clock."""
@@ -39,9 +43,40 @@ def derive(
     """
     changed = catalogue_views.changed_prices(reader, arrivals, currency)
     begun = {product: since for product, (_, since) in changed.items() if since <= now_ms}
+    return _signed(reader, identity, {product: changed[product][0] for product in begun}, begun, stamp)
+
+
+def put_off(reader: Reader, arrivals: Sequence[Arrival], currency: str, now_ms: int) -> list[View]:
+    """The views that remember what ``derive`` would look for, while this till may not sign. Written with the batch."""
+    changed = catalogue_views.changed_prices(reader, arrivals, currency)
+    waiting = _put_off(reader)
+    return [
+        (_PUT_OFF_PREFIX + product.to_bytes(8, "big"), canonical.encode(min(since, waiting.get(product, since))))
+        for product, (_, since) in changed.items()
+        if since <= now_ms
+    ]
+
+
+def catch_up(reader: Reader, identity: Identity, currency: str, stamp: int) -> tuple[list[Arrival], list[View]]:
+    """What was put off, signed, and the views that say so."""
+    begun = _put_off(reader)
+    read_as = CatalogueProducts(currency)
+    known = {product: read_as.product(product, catalogue_views.read_facts(reader, product)) for product in begun}
+    return _signed(reader, identity, known, begun, stamp), [(key, None) for key, _ in reader.views(_PUT_OFF_PREFIX)]
+
+
+def _put_off(reader: Reader) -> dict[int, int]:
+    return {
+        int.from_bytes(key[len(_PUT_OFF_PREFIX) :], "big"): cast("int", canonical.decode(since))
+        for key, since in reader.views(_PUT_OFF_PREFIX)
+    }
+
+
+def _signed(
+    reader: Reader, identity: Identity, known: Mapping[int, Product], begun: Mapping[int, int], stamp: int
+) -> list[Arrival]:
     if not begun:
         return []
-    known = {product: changed[product][0] for product in begun}
     sayings: dict[Document, _Sayings] = {}
     signed: list[Arrival] = []
     for receipt in _own_sales(reader, identity, min(begun.values())):
