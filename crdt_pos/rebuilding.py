@@ -25,7 +25,7 @@ from crdt_pos.folder import Folder, Settings
 from crdt_pos.forks import prove
 from crdt_pos.registrar import Registrar
 from crdt_pos.replica import RunningReplica
-from crdt_pos.succession import check_letter, next_letter, predecessors
+from crdt_pos.succession import check_letter, next_letter, predecessors, told_of
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Log, Reader
 from gossip.tls import Address
@@ -126,8 +126,7 @@ class _Heard:
     def note(self, replica: RunningReplica) -> None:
         for link in replica.node.links.values():
             if link.facts.caught_up:
-                shared = link.session.shared
-                told = {store for store in replica.trust.directory.stores if f"store/{store}" in shared}
+                told = told_of(link.session.shared, replica.trust.directory.stores)
                 if told:
                     self.replicas[link.peer.author] = link.peer
                     self.stores |= told

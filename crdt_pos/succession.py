@@ -10,7 +10,7 @@ is free.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from crdt_pos.columns import listing
 from crdt_pos.errors import EnrolmentRefused
@@ -18,6 +18,11 @@ from merge_rules.lattice import Author
 from peers import incarnation
 from peers.certificates import Certificate
 from peers.roster import Directory
+
+
+def told_of(shared: Collection[str], stores: Iterable[int]) -> set[int]:
+    """The stores of which a replica has told what it holds, once it has told everything in the ``shared`` scopes."""
+    return {store for store in stores if f"store/{store}" in shared}
 
 
 def check_letter(letter: str) -> None:

@@ -93,6 +93,7 @@ def test_an_office_whose_folder_is_gone_is_rebuilt_from_the_stores_and_its_books
     town.until(
         lambda: takings(town.folders[OFFICE]) == takings(town.folders["12-1"]) + _of_13(town), "Everything is told"
     )
+    town.kill(OFFICE)
     kept = _copy(town.folders[OFFICE], tmp_path / "office-a")
     before = books_of(kept, None, *DAYS)
     town.burn(OFFICE)
@@ -101,12 +102,6 @@ def test_an_office_whose_folder_is_gone_is_rebuilt_from_the_stores_and_its_books
     assert set(told["taken"]) == {"12-1", "13-1"}
     assert all(kinds["day"] == 2 for kinds in told["taken"].values())
     assert equal(books_of(town.folders["office-b"], None, *DAYS), before)
-    town.start("office-b")
-    town.together()
-    _sells_on(town)
-    for name, folder in town.folders.items():
-        checked = run("verify", "--at", folder.path)
-        assert checked.returncode == 0, f"{name}: {checked.stdout}"
 
 
 def _of_13(town: Cabled) -> int:
@@ -119,8 +114,11 @@ def _copy(folder: Folder, at: Path) -> Folder:
     return open_folder(at)
 
 
-def _sells_on(town: Cabled) -> None:
-    """The new office enrols a till and changes a price; tills sell, and its books have it. The old one takes part no more."""
+def test_the_tills_admit_the_new_office_which_enrols_a_till_and_changes_a_price_and_the_old_one_is_closed(
+    town: Cabled,
+) -> None:
+    town.start("office-b")
+    town.together()
     with look(town.folders["office-b"].path) as looked:
         assert [one.name for one in looked.directory.offices()] == ["office-b"]
         assert looked.directory.letters() == {"a", "b"}
@@ -140,6 +138,12 @@ def _sells_on(town: Cabled) -> None:
     with look(town.folders["12-1"].path) as looked, looked.log.read() as reader:
         authors = {looked.name_of(author) for author in reader.authors(COMPANY_ROSTER)}
     assert authors == {"office-a a0", "office-b b0"}
+
+
+def test_every_signature_chain_and_sum_is_as_it_must_be_at_the_new_office_and_at_every_till(town: Cabled) -> None:
+    for name, folder in town.folders.items():
+        checked = run("verify", "--at", folder.path)
+        assert checked.returncode == 0, f"{name}: {checked.stdout}"
 
 
 def _costs(town: Cabled, till: str, cents: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crdt_pos.errors import EnrolmentRefused
-from crdt_pos.succession import check_letter, next_letter, predecessors
+from crdt_pos.succession import check_letter, next_letter, predecessors, told_of
 from peers import certificates
 from peers.roster import Directory, Enrolment, element
 from tests.trust.material import company, key
@@ -26,6 +26,12 @@ def roster(present: str, stated: str = "") -> Directory:
 def test_the_letter_is_the_next_after_all_that_were_ever_used() -> None:
     assert next_letter(roster("a"), "", ()) == "b"
     assert next_letter(roster("a", stated="c"), "", ()) == "d"
+
+
+def test_a_till_tells_of_its_own_store_only_and_of_none_before_its_scopes_are_shared() -> None:
+    assert told_of({"company"}, (12, 13)) == set()
+    assert told_of({"company", "store/12", "patrons/12"}, (12, 13)) == {12}
+    assert told_of({"company", "store/12", "store/13"}, (12, 13)) == {12, 13}
 
 
 def test_while_a_store_is_silent_a_person_names_the_letter() -> None:
