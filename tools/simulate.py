@@ -120,13 +120,12 @@ def _said(verdict: Verdict | None, violations: tuple[str, ...]) -> list[str]:
     if verdict is None:
         return lines
     found = verdict.found
+    equal = "" if violations else ", all equal"
+    burnt = f"{found.lost_receipts} acts were lost before anyone else had them: {found.lost_minor / 100:,.2f}"
     return [
         *lines,
         f"{verdict.happened:,} events in {verdict.virtual_ms / 1000:,.0f} s of virtual time, trace {verdict.trace[:16]}",
-        f"{found.given:,} receipts given; {found.survivors} honest survivors hold {found.entries:,} entries, all equal"
-        if not violations
-        else f"{found.given:,} receipts given; {found.survivors} honest survivors hold {found.entries:,} entries",
-        f"takings by the survivors' days: {found.takings_minor / 100:,.2f}; {found.lost_receipts} acts burnt before anyone "
-        f"else had them: {found.lost_minor / 100:,.2f}",
-        f"liars proven: {found.forks}",
+        f"{found.given:,} receipts given; {found.survivors} honest survivors hold {found.entries:,} entries{equal}",
+        f"takings by the survivors' days: {found.takings_minor / 100:,.2f}; {burnt}",
+        f"who contradicts itself, and is proven to: {found.forks}",
     ]

@@ -43,12 +43,12 @@ async def ask(world: World, machine: Machine, request: Request) -> None:
     machine.unanswered[request.once] = request
     try:
         try:
-            receipt = await replica.write(partial(request.perform, till))
+            receipt = await replica.act(partial(request.perform, till))
         except NotEnoughRights:
             if not request.points:
                 raise
             await replica.borrow(request.account, request.points, BORROW_DEADLINE_MS)
-            receipt = await replica.write(partial(request.perform, till))
+            receipt = await replica.act(partial(request.perform, till))
     except (TillError, LogFull) as refused:
         machine.unanswered.pop(request.once, None)
         world.tell(f"{machine.name}: {request.what}: refused, {type(refused).__name__}")

@@ -1,4 +1,4 @@
-"""The checkers: what must hold once there is peace. Their arithmetic is their own; of the product they use the decoder of entries.
+"""The checkers: what must hold once there is peace. Their arithmetic is their own; of the product they use only the decoder.
 
 They compare what is on the disks of honest survivors with each other, and with the ledger of what really happened.
 """
@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from crdt_pos.schema import BALANCE, DAY, FORKS, JOURNAL, PATRONS
+from crdt_pos.patrons import PATRONS
+from crdt_pos.schema import BALANCE, DAY, FORKS, JOURNAL
 from gossip.document import FeedType, ScopeClass
 from gossip.entry import Entry, FeedId, Hash, decode
 from merge_rules.lattice import Author
@@ -69,9 +70,9 @@ class Held:
             case ScopeClass.COMPANY:
                 return {"company"}
             case ScopeClass.STORE:
-                return {f"store/{keys[0]}"}
+                return {f"store/{keys[0]!r}"}
             case ScopeClass.JOURNAL:
-                return {f"journal/{keys[0]}"}
+                return {f"journal/{keys[0]!r}"}
             case ScopeClass.PATRONS:
                 return {f"patrons/{store}" for store in self.patrons.get(cast("bytes", keys[-1]), ())}
             case _:
@@ -158,22 +159,26 @@ def _durable(world: World, held: list[Held], found: Found) -> None:
 def _numbers(world: World, found: Found) -> None:
     """Each honest life numbers its receipts without a gap, and gives no number twice."""
     next_: dict[tuple[Author, str], int] = {}
-    for feed, entries in world.ledger.own.items():
-        if feed.document.kind != JOURNAL or feed.author in world.ledger.liars:
+    for author, entries in world.ledger.acts.items():
+        if author in world.ledger.liars:
             continue
         for entry in entries:
             body = _body(entry)
-            series = feed.author, _SERIES[body.get(0, 0)]
+            series = author, _SERIES[body.get(0, 0)]
             for stretch in body.get(28, []):
-                if _SERIES_OF_SKIPPED[stretch.get(0, 0)] == series[1]:
-                    next_[series] = stretch[2] + 1
+                # After a disk was set back: what may have been given, and will not be again.
+                skipped = author, _SERIES_OF_SKIPPED[int(stretch.get(0, 0))]
+                if author in world.ledger.set_back and stretch[1] <= next_.get(skipped, 1) <= stretch[2] + 1:
+                    next_[skipped] = stretch[2] + 1
+                else:
+                    found.says(f"{world.name(author)} leaves out numbers {stretch[1]} to {stretch[2]}")
             expected = next_.get(series, 1)
             if body[1] != expected:
-                found.says(f"{world.name(feed.author)} gives number {series[1]}{body[1]}, {expected} is next")
+                found.says(f"{world.name(author)} gives number {series[1]}{body[1]}, {expected} is next")
             next_[series] = body[1] + 1
 
 
-_SERIES_OF_SKIPPED: Final = ("", "T", "D", "S")
+_SERIES_OF_SKIPPED: Final[tuple[str, ...]] = ("", "T", "D", "S")
 
 
 def _given(world: World, found: Found) -> None:
@@ -215,63 +220,70 @@ def _books(world: World, held: list[Held], found: Found) -> None:
     """The days that survivors hold say what the journals say, as far as anyone has them; what is lost, nobody had."""
     for one in held:
         days = _summaries(one)
-        stores = {entry.document.keys[0] for entry in one.of_kind(DAY)}
         for feed, entries in world.ledger.own.items():
-            store = feed.document.keys[0] if feed.document.keys else 0
             if feed.document.kind != JOURNAL or feed.author in world.ledger.liars:
                 continue
-            if f"store/{store}" not in one.reads(world.stores):
+            if f"store/{feed.document.keys[0]!r}" not in one.reads(world.stores):
                 continue
-            reach = _reach(world, held, feed, entries)
+            reach = _reach(held, entries)
             summary = days.get((feed.author, feed.document.day))
             name = f"{world.name(feed.author)} on day {feed.document.day}"
             if summary is None:
-                if reach or store not in stores and any(_takes(entry) for entry in entries[:reach]):
+                if reach:
                     found.says(f"{one.name} has no day of {name}, of which {reach} acts are known")
                 continue
-            covers, said = summary
+            covers, tip, said = summary
             if covers < reach:
                 found.says(f"{one.name} has a day of {name} that covers {covers} acts, {reach} are known")
-            truth = _sum_of(entries[:covers])
+            truth = _sum_of(_chain(entries, tip))
             if said.tidy() != truth.tidy():
                 found.says(f"{one.name} has a day of {name} that says {said.tidy()}, true is {truth.tidy()}")
     _totals(world, held, found)
 
 
 def _totals(world: World, held: list[Held], found: Found) -> None:
-    best: dict[FeedId, int] = {}
+    best: dict[tuple[Author, int], tuple[int, int]] = {}
     for one in held:
-        for (author, day), (covers, _) in _summaries(one).items():
-            for feed in world.ledger.own:
-                if feed.author == author and feed.document.kind == JOURNAL and feed.document.day == day:
-                    best[feed] = max(best.get(feed, 0), covers)
+        for (author, day), (covers, _, said) in _summaries(one).items():
+            if covers > best.get((author, day), (0, 0))[0]:
+                best[author, day] = covers, said.takings
     for feed, entries in world.ledger.own.items():
         if feed.document.kind == JOURNAL and feed.author not in world.ledger.liars:
-            known = max(best.get(feed, 0), _reach(world, held, feed, entries))
-            found.takings_minor += _sum_of(entries[:known]).takings
-            burnt = entries[known:]
-            found.lost_minor += _sum_of(burnt).takings
-            found.lost_receipts += len(burnt)
+            covers, takings = best.get((feed.author, feed.document.day), (0, 0))
+            found.takings_minor += takings
+            found.lost_minor += _sum_of(entries).takings - takings
+            found.lost_receipts += len(entries) - covers
 
 
-def _reach(world: World, held: list[Held], feed: FeedId, entries: list[Entry]) -> int:
+def _chain(entries: list[Entry], tip: bytes) -> list[Entry]:
+    """The acts up to the one whose hash begins with ``tip``, each following the one before."""
+    by_hash = {entry.hash: entry for entry in entries}
+    entry = next((entry for entry in entries if entry.hash.startswith(tip)), None)
+    found: list[Entry] = []
+    while entry is not None:
+        found.append(entry)
+        entry = by_hash.get(entry.previous) if entry.previous is not None else None
+    return found[::-1]
+
+
+def _reach(held: list[Held], entries: list[Entry]) -> int:
     """How many of a till's acts of a date some survivor holds."""
     known = [entry.seq for one in held for entry in entries if entry.hash in one.entries]
     return max(known, default=0)
 
 
-def _summaries(one: Held) -> dict[tuple[Author, int], tuple[int, _Sum]]:
-    """Till and day → what the day entries say that cover most: how much that is, and the sums."""
-    found: dict[tuple[Author, int], tuple[int, _Sum]] = {}
+def _summaries(one: Held) -> dict[tuple[Author, int], tuple[int, bytes, _Sum]]:
+    """Till and day → what the day entries say that cover most: how many acts, the hash of the last, and the sums."""
+    found: dict[tuple[Author, int], tuple[int, bytes, _Sum]] = {}
     for entry in one.of_kind(DAY):
         body = _body(entry)
         parts: dict[Author, Mapping[int, Any]] = {entry.author: body, **body.get(23, {})}
         for subject, part in parts.items():
             if 0 in part:
-                covers = part[0][0]
+                covers, tip = part[0]
                 key = subject, entry.document.day
                 if key not in found or found[key][0] < covers:
-                    found[key] = covers, _sum_in(part)
+                    found[key] = covers, tip, _sum_in(part)
     return found
 
 
@@ -305,16 +317,12 @@ def _sum_of(entries: list[Entry]) -> _Sum:
     return said
 
 
-def _moved(kind: int, stock: int, quantity: int, line: Mapping[int, Any]) -> int:
+def _moved(kind: int, stock: int, quantity: int, line: Mapping[int, int]) -> int:
     if kind != _STOCK:
         return 0 if line.get(18) else -quantity
     if stock == _COUNTED:
         return quantity - line.get(19, 0)
     return quantity if stock in (_RECEIVED, _IN) else -quantity
-
-
-def _takes(entry: Entry) -> bool:
-    return bool(_body(entry).get(14))
 
 
 def _points(world: World, held: list[Held], found: Found) -> None:
@@ -348,6 +356,22 @@ def _burnt_with(world: World, held: list[Held], keys: tuple[Any, ...]) -> bool:
 
 def _proofs(world: World, held: list[Held], found: Found) -> None:
     """Whoever contradicts itself is proven to, everywhere; nobody else is."""
+    contradicting = _contradicting(held)
+    found.forks = len(contradicting)
+    for author in contradicting:
+        if author not in world.ledger.liars:
+            found.says(f"{world.name(author)} is honest, and contradicts itself")
+    for one in held:
+        proven = _proven(world, one)
+        for author in contradicting:
+            if author not in proven:
+                found.says(f"{one.name} has no proof against {world.name(author)}")
+        for author in proven:
+            if author not in world.ledger.liars:
+                found.says(f"{one.name} has a proof against {world.name(author)}, who is honest")
+
+
+def _contradicting(held: list[Held]) -> dict[Author, None]:
     contradicting: dict[Author, None] = {}
     for one in held:
         places: dict[tuple[FeedId, int], Hash] = {}
@@ -357,25 +381,19 @@ def _proofs(world: World, held: list[Held], found: Found) -> None:
         for feed, heads in one.heads.items():
             if len(heads) > 1:
                 contradicting[feed.author] = None
-    found.forks = len(contradicting)
-    for author in contradicting:
-        if author not in world.ledger.liars:
-            found.says(f"{world.name(author)} is honest, and contradicts itself")
-    for one in held:
-        proven: set[Author] = set()
-        for entry in one.of_kind(FORKS):
-            for pair in cast("list[list[bytes]]", entry.body):
-                first, second = map(decode, pair)
-                # Anyone may state a pair: it proves something if its author has signed both.
-                key = world.ledger.keys[first.author]
-                if second.author == first.author and first.verify(key) and second.verify(key):
-                    proven.add(first.author)
-        for author in contradicting:
-            if author not in proven:
-                found.says(f"{one.name} has no proof against {world.name(author)}")
-        for author in proven:
-            if author not in world.ledger.liars:
-                found.says(f"{one.name} has a proof against {world.name(author)}, who is honest")
+    return contradicting
+
+
+def _proven(world: World, one: Held) -> set[Author]:
+    proven: set[Author] = set()
+    for entry in one.of_kind(FORKS):
+        for pair in cast("list[list[bytes]]", entry.body):
+            first, second = map(decode, pair)
+            # Anyone may state a pair: it proves something if its author has signed both.
+            key = world.ledger.keys[first.author]
+            if second.author == first.author and first.verify(key) and second.verify(key):
+                proven.add(first.author)
+    return proven
 
 
 def _body(entry: Entry) -> dict[int, Any]:
@@ -383,7 +401,7 @@ def _body(entry: Entry) -> dict[int, Any]:
 
 
 def _padded(row: Any, size: int) -> list[int]:
-    columns = list(row) if isinstance(row, list | tuple) else [row]
+    columns = cast("list[int]", row if isinstance(row, list) else [row])
     return [*columns, *[0] * (size - len(columns))]
 
 

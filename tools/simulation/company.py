@@ -18,7 +18,7 @@ from gossip.tls import Address
 from peers import certificates
 from peers.certificates import Root
 from peers.keys import SEED_BYTES, SecretKey
-from peers.roster import Enrolment, ProgrammeRecord, StoreRecord
+from peers.roster import Enrolment, ProgrammeRecord, Record, StoreRecord
 
 _SETTINGS = Settings(Address("", 0), multicast=False)
 
@@ -37,7 +37,7 @@ class Company:
 
     def state_beginning(self, office: Folder, log: Log, stores: Iterable[int], now_ms: int) -> None:
         """What the roster begins with."""
-        records = [Enrolment((office.certificate.der,)), ProgrammeRecord("points")]
+        records: list[Record] = [Enrolment((office.certificate.der,)), ProgrammeRecord("points")]
         Registrar(office, log, now_ms).state(records)
         for store in stores:
             Registrar(office, log, now_ms).add_store(StoreRecord(store, legal_entity="Simulated Shops Ltd"))

@@ -6,8 +6,9 @@ disk is a matter of luck: whole or not at all. Stands in for ``gossip.log_lmdb``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from crdt_pos.schema import SCHEMA
@@ -17,6 +18,14 @@ from gossip.log_memory import MemoryLog, MemoryTable
 
 SYNC_MS: Final = (2, 30)
 """How long a transaction takes, from and to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A copy of a disk."""
+
+    database: bytes
+    table: MemoryTable
 
 
 class Inventory(Protocol):
@@ -30,10 +39,15 @@ class Inventory(Protocol):
 class Disk:
     """Implements ``gossip.log.Log``. Survives its replica's process."""
 
-    def __init__(self, number: int, database: bytes, inventory: Inventory, table: MemoryTable | None = None) -> None:
+    def __init__(
+        self, number: int, databases: Callable[[], bytes], inventory: Inventory, image: Image | None = None
+    ) -> None:
+        """``databases`` makes ids of logs; ``image``: what the disk is set back to."""
         self.number = number
         self.full = False
         self._inventory = inventory
+        self._databases = databases
+        database, table = (databases(), None) if image is None else (image.database, image.table.copy())
         self._log = MemoryLog(SCHEMA, database, table)
 
     @property
@@ -66,6 +80,10 @@ class Disk:
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def image(self) -> MemoryTable:
+    def adopt(self) -> None:
+        """Let the log begin anew under another id, with the same content."""
+        self._log = MemoryLog(SCHEMA, self._databases(), self._log.image())
+
+    def image(self) -> Image:
         """What is on it now, for a disk that is set back to this later."""
-        return self._log.image()
+        return Image(self._log.database, self._log.image())

@@ -84,6 +84,19 @@ def _enrol_again(world: World, machine: Machine) -> None:
         world.heap.at(RETRY_MS, lambda: _enrol_again(world, machine))
 
 
+def set_back(world: World) -> None:
+    """A till's disk is set back to an image of it that was made a while ago."""
+    copied = [machine for machine in world.tills() if machine.image is not None and machine.honest]
+    if copied and world.rng.random() < 0.6:
+        world.set_back(world.rng.choice(copied))
+    else:
+        whole = [machine for machine in world.tills() if machine.honest]
+        if whole:
+            machine = world.rng.choice(whole)
+            world.tell(f"the disk of {machine.name} is copied")
+            world.copy_disk(machine)
+
+
 def fill_disk(world: World) -> None:
     """A disk is full for a while."""
     machine = world.rng.choice(list(world.machines.values()))
@@ -118,6 +131,7 @@ FAULTS: Final[tuple[tuple[str, int, Callable[[World], None]], ...]] = (
     ("kill", 10, kill_one),
     ("burn", 2, burn_one),
     ("burn", 1, burn_store),
+    ("set-back", 4, set_back),
     ("full", 2, fill_disk),
     ("clock", 3, set_clock),
     ("lie", 3, liars.lie),

@@ -43,9 +43,9 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
     for share in (4, 2):
         if plan.events // share:
             yield dataclasses.replace(plan, events=plan.events // share)
-    for field, sizes in (("stores", (1, 2, 3)), ("tills", (1, 2)), ("offices", (1,))):
-        now = getattr(plan, field)
-        yield from (dataclasses.replace(plan, **{field: size}) for size in sizes if not now or size < now)
+    yield from (dataclasses.replace(plan, stores=size) for size in (1, 2, 3) if not plan.stores or size < plan.stores)
+    yield from (dataclasses.replace(plan, tills=size) for size in (1, 2) if not plan.tills or size < plan.tills)
+    yield from (dataclasses.replace(plan, offices=size) for size in (1,) if not plan.offices or size < plan.offices)
     for less in (plan.events // 5, plan.events // 20, 1):
         if 0 < less < plan.events:
             yield dataclasses.replace(plan, events=plan.events - less)

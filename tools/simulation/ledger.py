@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from crdt_pos.schema import BALANCE, JOURNAL
+from gossip.document import FeedType
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Arrival
 from merge_rules.lattice import Author
@@ -40,8 +41,13 @@ class Ledger:
     """What was ever written on each disk that still exists."""
     own: dict[FeedId, list[Entry]] = field(default_factory=dict[FeedId, list[Entry]])
     """What each author wrote itself, in that order."""
+    acts: dict[Author, list[Entry]] = field(default_factory=dict[Author, list[Entry]])
+    """The journals of each author, in the order of writing."""
     given: list[Given] = field(default_factory=list[Given])
     liars: dict[Author, None] = field(default_factory=dict[Author, None])
+    """Who has lied; and who was set back, could reach nobody who knew more, and so may contradict itself."""
+    set_back: dict[Author, None] = field(default_factory=dict[Author, None])
+    """Whose disk was set back."""
     keys: dict[Author, PublicKey] = field(default_factory=dict[Author, PublicKey])
     """Of every life that was ever enrolled."""
     names: dict[Author, str] = field(default_factory=dict[Author, str])
@@ -56,7 +62,11 @@ class Ledger:
         self.entries.setdefault(entry.hash, entry)
         self.disks.setdefault(disk.number, {})[entry.hash] = None
         if arrival.received_from is None:
+            if entry.author in self.set_back:
+                self._excuse(disk, entry)
             self.own.setdefault(entry.feed_id, []).append(entry)
+            if entry.document.kind == JOURNAL:
+                self.acts.setdefault(entry.author, []).append(entry)
             if entry.document.kind == BALANCE:
                 self._spent(entry)
 
@@ -69,13 +79,29 @@ class Ledger:
         """A disk is destroyed."""
         self.disks.pop(disk.number, None)
 
-    def journal(self, author: Author) -> dict[int, list[Entry]]:
-        """The acts of a till, by day number, in the order in which it wrote them."""
-        return {
-            feed.document.day: entries
-            for feed, entries in self.own.items()
-            if feed.author == author and feed.document.kind == JOURNAL
-        }
+    def days(self, author: Author) -> list[int]:
+        """The business dates of a till, as day numbers."""
+        return [entry.document.day for entry in self.acts.get(author, [])]
+
+    def _excuse(self, disk: Disk, entry: Entry) -> None:
+        """A till whose disk was set back acts: what another disk holds of it and its own does not, was out of its reach."""
+        here = self.disks[disk.number]
+        for number, content in self.disks.items():
+            if number != disk.number:
+                for hash_ in content:
+                    if hash_ not in here and self._could_matter(entry, self.entries[hash_], here):
+                        self.liars[entry.author] = None
+                        return
+
+    def _could_matter(self, entry: Entry, missing: Entry, here: dict[Hash, None]) -> bool:
+        if missing.author != entry.author:
+            return False
+        if missing.feed is FeedType.WHOLE:
+            return True
+        return not any(
+            other.feed_id == missing.feed_id and other.seq >= missing.seq
+            for other in map(self.entries.__getitem__, here)
+        )
 
     def _spent(self, entry: Entry) -> None:
         body = cast("dict[int, int]", entry.body)

@@ -59,8 +59,8 @@ def _contradiction(world: World, machine: Machine, reader: Reader, kind: str) ->
     entry = world.rng.choice(own)
     if kind == DAY:
         body = dict(cast("dict[int, object]", entry.body))
-        counts = cast("dict[int, int]", body.get(5, []))
-        body[5] = [cast("int", counts[0]) + 1, *counts[1:]] if counts else [1]
+        sales, *rest = cast("list[int]", body.get(5, [0]))
+        body[5] = [sales + 1, *rest]
     else:
         body = {**cast("dict[int, object]", entry.body), 21: f"not so {world.heap.now_ms}"}
     author, key = machine.folder.certificate.author, machine.folder.key
@@ -97,7 +97,8 @@ def trespass(_world: World, machine: Machine, reader: Reader) -> Arrival | None:
     kind, certificate = SCHEMA[COMPANY_ROSTER.kind], machine.folder.certificate
     if _own(machine, reader, COMPANY_ROSTER.kind):
         return None
-    body: object = {0: [99, {}]}
+    unknown: dict[int, object] = {}
+    body: object = {0: [99, unknown]}
     entry = sign(machine.folder.key, certificate.author, COMPANY_ROSTER, FeedType.WHOLE, kind.scope, 1, 1, body)
     return Arrival(entry)
 

@@ -11,7 +11,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gossip.entry import FeedId
-from gossip.events import Acknowledged, Answered, Asked, CursorMoved, Ended, EntriesReceived, Event, PeerSaidHello
+from gossip.events import (
+    Acknowledged,
+    Answered,
+    Asked,
+    CaughtUp,
+    CursorMoved,
+    Ended,
+    EntriesReceived,
+    Event,
+    PeerSaidHello,
+    Shared,
+)
 from gossip.intake import take_in
 from gossip.messages import Refused
 from gossip.reasons import Reason
@@ -131,6 +142,10 @@ class SimulatedLink:
                     self._answers[event.id].resolve(event.content)
             elif isinstance(event, Acknowledged):
                 self._replica.acknowledged(self.peer.author, event.heads)
+            elif isinstance(event, Shared):
+                self._replica.shared(self)
+            elif isinstance(event, CaughtUp):
+                self._replica.caught_up(self)
             elif isinstance(event, Ended):
                 self.ended = event
         if self.session.ended:

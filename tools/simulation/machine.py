@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from crdt_pos.errors import TillError
 from crdt_pos.folder import Folder
+from gossip.entry import Hash
 from gossip.errors import LogFull
-from tools.simulation.disk import Disk
+from tools.simulation.disk import Disk, Image
 from tools.simulation.heap import Heap, Life
 from tools.simulation.replica import SimulatedReplica
 
@@ -48,6 +49,8 @@ class Machine:
     liar: bool = False
     burnt: bool = False
     """Its disk is gone, and it has not been enrolled again."""
+    image: tuple[Image, dict[Hash, None]] | None = None
+    """A copy of its disk, and what was on it."""
     life: Life = field(default_factory=lambda: Life(ended=True))
     replica: SimulatedReplica | None = None
     unanswered: dict[str, Request] = field(default_factory=dict[str, "Request"])
@@ -63,15 +66,14 @@ class Machine:
         """Whether it has never lied."""
         return not self.liar
 
-    def start(
-        self, heap: Heap, rng: Random, replica: Callable[..., SimulatedReplica] = SimulatedReplica
-    ) -> SimulatedReplica:
+    def start(self, heap: Heap, rng: Random, tell: Callable[[str], None]) -> None:
         """Start its process from what is on its disk."""
         assert not self.running
         self.life = Life()
-        self.replica = replica(self.folder, self.disk, self.clock.now_ms, heap, rng, self.life)
+        self.replica = SimulatedReplica(
+            self.folder, self.disk, self.clock.now_ms, heap, rng, self.life, lambda text: tell(f"{self.name}: {text}")
+        )
         self.replica.start()
-        return self.replica
 
     def kill(self, rng: Random) -> None:
         """SIGKILL or a power cut: what was being synced is on the disk whole, or not at all."""

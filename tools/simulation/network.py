@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Final, Protocol
 
@@ -93,7 +94,7 @@ class Wire:
                 way.to.received(last)
             if noticed:
                 way.open = False
-                self._network.heap.at(rng.randint(*self._latency_ms), lambda end=end: self._tell(end))
+                self._network.heap.at(rng.randint(*self._latency_ms), partial(self._tell, end))
         self.stuck = not noticed
         if noticed:
             self._network.wires.pop(self, None)

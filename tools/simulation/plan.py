@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 EVENTS: Final = 160
-FAULTS: Final = ("cut", "kill", "burn", "full", "clock", "lie")
+FAULTS: Final = ("cut", "kill", "burn", "set-back", "full", "clock", "lie")
 """What may go wrong, by the word that ``--without`` takes."""
 
 

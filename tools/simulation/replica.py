@@ -20,19 +20,22 @@ from gossip.errors import LogFull
 from gossip.events import Asked, Event, PeerSaidHello
 from gossip.in_flight import InFlight
 from gossip.ingest import Checked, check
-from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Commit, learned, shown_chain, write_group
+from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Commit, learned, shown_chain, write_group
 from gossip.log import Appended, Reader
 from gossip.reasons import Reason
 from gossip.session import Me, Session
 from merge_rules.lattice import Author
 from peers.certificates import Certificate
 from tools.simulation.disk import SYNC_MS, Disk
+from tools.simulation.earlier import SimulatedEarlierLives
 from tools.simulation.heap import Future, Heap, Life, Mutex
 from tools.simulation.link import SimulatedLink
 from tools.simulation.network import Wire
+from tools.simulation.returning import SimulatedReturning
 
 CHECKPOINT_MS: Final = 60_000
 RETRY_MS: Final = 5_000
+ASK_AGAIN_MS: Final = 15_000
 VERIFY_MS: Final = (0, 3)
 
 T = TypeVar("T")
@@ -48,7 +51,14 @@ class SimulatedReplica(ReplicaCore):
     """One process. It ends with its ``life``; its disk stays."""
 
     def __init__(
-        self, folder: Folder, disk: Disk, system_ms: Callable[[], int], heap: Heap, rng: Random, life: Life
+        self,
+        folder: Folder,
+        disk: Disk,
+        system_ms: Callable[[], int],
+        heap: Heap,
+        rng: Random,
+        life: Life,
+        tell: Callable[[str], None],
     ) -> None:
         self.heap = heap
         self.life = life
@@ -59,17 +69,24 @@ class SimulatedReplica(ReplicaCore):
         """The transaction that is being synced."""
         super().__init__(folder, disk, system_ms)
         self.disk = disk
+        self.tell = tell
+        self.returning = SimulatedReturning(self, self.home) if self.home is not None else None
+        self.earlier_lives = SimulatedEarlierLives(self, self.till) if self.till is not None else None
         self._rng = rng
         self._me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
         self._in_flight = InFlight()
         self._writing = Mutex(heap)
         self._commits: list[_Waiting] = []
         self._committing = False
+        self._asking_again = False
         self._change = Future[None](heap)
 
     def start(self) -> None:
         """What a replica does of its own accord."""
         self.heap.spawn(self._checkpoints(), self.life)
+        self.heap.spawn(self._prove([]), self.life)  # what came before this start is judged first
+        if self.returning is not None:
+            self.returning.start()
 
     # --- sessions --------------------------------------------------------------------------------------------------------
 
@@ -97,6 +114,28 @@ class SimulatedReplica(ReplicaCore):
     def acknowledged(self, peer: Author, heads: Sequence[tuple[FeedId, Head]]) -> None:
         """A peer says that it has these on its disk."""
         self.safety.acknowledged(peer, heads)
+        if self.returning is not None and any(feed.author == self.certificate.author for feed, _ in heads):
+            self.returning.acknowledged()
+
+    def shared(self, link: SimulatedLink) -> None:
+        """Sharing has begun."""
+        if self.returning is not None:
+            self.returning.shared(link)
+
+    def caught_up(self, link: SimulatedLink) -> None:
+        """All that a peer had when the session began is here."""
+        if self.earlier_lives is not None:
+            self.earlier_lives.caught_up(link)
+
+    def appended(self, batch: Batch) -> None:
+        super().appended(batch)
+        if self.earlier_lives is not None:
+            self.earlier_lives.appended(batch)
+
+    def came_back(self) -> None:
+        super().came_back()
+        if self.returning is not None:
+            self.returning.noticed()
 
     async def answer(self, link: SimulatedLink, question: Asked) -> None:
         """Answer a peer."""
@@ -110,7 +149,7 @@ class SimulatedReplica(ReplicaCore):
         for link in list(self.links.values()):
             link.wake()
         self._change.resolve(None)
-        self._change = Future(self.heap)
+        self._change = Future[None](self.heap)
 
     def end_sessions(self, reason: Reason = Reason.DONE, why: str = "") -> None:
         """Say goodbye to everyone."""
@@ -127,6 +166,12 @@ class SimulatedReplica(ReplicaCore):
             result = act()
         self.wake()
         return result
+
+    async def act(self, act: Callable[[], T]) -> T:
+        """An act of a cashier. Raises ``TakingBack`` as well."""
+        if self.returning is not None:
+            await self.returning.may_act()
+        return await self.write(act)
 
     async def look(self, read: Callable[[Reader], T]) -> T:
         with self.log.read() as reader:
@@ -148,7 +193,7 @@ class SimulatedReplica(ReplicaCore):
     async def _checkpoints(self) -> None:
         while True:
             await self.heap.sleep(CHECKPOINT_MS)
-            if self.till is not None:
+            if self.till is not None and self.may_act():
                 await self._wrote(self.till.publish)
             await self._wrote(self._save)
 
@@ -159,8 +204,21 @@ class SimulatedReplica(ReplicaCore):
             self.safety.saved()
 
     async def _prove(self, pairs: list[tuple[Entry, Hash]]) -> None:
-        while not await self._wrote(partial(self.append_proofs, pairs)):
-            await self.heap.sleep(RETRY_MS)
+        while True:
+            while not self.may_act() or not await self._wrote(partial(self.append_proofs, pairs)):
+                await self.heap.sleep(RETRY_MS)
+            pairs = []
+            try:
+                if await self.meet_accused():
+                    continue
+            except LogFull:
+                pass
+            if not self.accused or self._asking_again:
+                return
+            # Whom nobody knows now, a neighbour may know soon.
+            self._asking_again = True
+            await self.heap.sleep(ASK_AGAIN_MS)
+            self._asking_again = False
 
     async def _wrote(self, act: Callable[[], object]) -> bool:
         try:
@@ -173,7 +231,7 @@ class SimulatedReplica(ReplicaCore):
         """Ask peers until ``amount`` is granted and here, or the deadline has passed. Stands in for trio's deadline."""
         assert self.till is not None
         programme, until_ms = self.terms().programme.name, self.heap.now_ms + deadline_ms
-        await self.write(partial(self.till.welcome, account))
+        await self.act(partial(self.till.welcome, account))
         before = await self.look(lambda reader: self.rights(reader, programme, account))
         question = RightsQuestion(programme, account, amount, self.certificate.author)
         granted = await self.ask_around(question, (), deadline_ms)
@@ -181,7 +239,7 @@ class SimulatedReplica(ReplicaCore):
             if await self.look(lambda reader: self.rights(reader, programme, account)) >= before + granted:
                 return
             change = self._change
-            self.heap.at(until_ms - self.heap.now_ms, lambda change=change: change.resolve(None), self.life)
+            self.heap.at(until_ms - self.heap.now_ms, partial(change.resolve, None), self.life)
             await change
 
     # --- intake ----------------------------------------------------------------------------------------------------------

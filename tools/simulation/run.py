@@ -9,7 +9,6 @@ from typing import Final
 from gossip.document import Scope
 from tools.simulation import checks, faults, shopping
 from tools.simulation.checks import Found
-from tools.simulation.machine import Machine
 from tools.simulation.plan import Plan
 from tools.simulation.world import World
 
@@ -76,11 +75,11 @@ def make_peace(world: World) -> None:
         if machine.burnt:
             world.enrol_again(machine)
     until_ms = world.heap.now_ms + PEACE_MS_MAX
-    for step in (_close_all, _close_the_dead, lambda _: None):
-        while not calm(world) and world.heap.now_ms < until_ms:
-            world.heap.run(world.heap.now_ms + LOOK_MS)
-        step(world)
+    while not calm(world) and world.heap.now_ms < until_ms:
         world.heap.run(world.heap.now_ms + LOOK_MS)
+    for machine in world.tills(running=True):
+        world.heap.spawn(shopping.close(world, machine), machine.life)
+    world.heap.run(world.heap.now_ms + LOOK_MS)
     while not calm(world):
         if world.heap.now_ms >= until_ms:
             world.violated("they have not become equal")
@@ -102,30 +101,3 @@ def calm(world: World) -> bool:
                 if known.setdefault(scope, fingerprint) != fingerprint:
                     return False
     return not any(machine.unanswered for machine in honest)
-
-
-def _close_all(world: World) -> None:
-    for machine in world.tills(running=True):
-        world.heap.spawn(shopping.close(world, machine), machine.life)
-
-
-def _close_the_dead(world: World) -> None:
-    """The first honest till of each store closes for those that are gone."""
-    alive = {machine.folder.certificate.author for machine in world.machines.values()}
-    for store in world.stores:
-        tills = [m for m in world.tills(running=True) if m.place == f"store {store}" and m.honest]
-        if tills:
-            world.heap.spawn(_close_for(world, tills[0], alive), tills[0].life)
-
-
-async def _close_for(world: World, machine: Machine, alive: set[bytes]) -> None:
-    replica = machine.replica
-    assert replica is not None
-    till, store = replica.till, machine.folder.certificate.store
-    assert till is not None
-    assert store is not None
-    chains = replica.trust.directory.chains
-    lives = sorted(author for author, (one, *_) in chains.items() if one.store == store and author not in alive)
-    if lives:
-        await replica.write(lambda: till.close_lives(lives))
-        world.tell(f"{machine.name} closes for {len(lives)} lives that are gone")

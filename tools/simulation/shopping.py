@@ -25,7 +25,7 @@ MEMBERS: Final = 4
 FIRST_DATE: Final = datetime.date(2026, 11, 22)
 
 
-def sell(world: World, machine: Machine) -> Request:
+def sell(world: World, _machine: Machine) -> Request:
     """A basket, perhaps with a member who earns points, and perhaps redeems some."""
     rng = world.rng
     wished = [
@@ -46,7 +46,7 @@ def sell(world: World, machine: Machine) -> Request:
     return Request(once, what, lambda till: till.sell(request), total, member or b"", points)
 
 
-def sell_from_catalogue(world: World, machine: Machine) -> Request:
+def sell_from_catalogue(world: World, _machine: Machine) -> Request:
     """At the price that the till knows."""
     once = world.next_id()
     request = SaleRequest((LineRequest(world.rng.randint(1, PRODUCTS), 1),), once=once, reference=once)
@@ -74,7 +74,7 @@ def void(world: World, machine: Machine) -> Request | None:
     return Request(once, f"a void of {number}", lambda till: till.void(number, once))
 
 
-def stock(world: World, machine: Machine) -> Request:
+def stock(world: World, _machine: Machine) -> Request:
     """Goods come, break, are counted, or go to another store."""
     rng, once = world.rng, world.next_id()
     lines = [StockLine(product, rng.randint(1, 20)) for product in rng.sample(range(1, PRODUCTS + 1), 2)]
@@ -92,7 +92,7 @@ def stock(world: World, machine: Machine) -> Request:
             return Request(once, f"a transfer from {other}", lambda till: till.transfer_in(lines, other, once=once))
 
 
-def drawer(world: World, machine: Machine) -> Request:
+def drawer(world: World, _machine: Machine) -> Request:
     """Cash without a sale."""
     amount, once = world.rng.randint(1, 500), world.next_id()
     return Request(once, "a pick-up", lambda till: till.drawer(DrawerAct.PICK_UP, amount, once=once))
@@ -144,11 +144,11 @@ async def open_next(world: World, machine: Machine) -> None:
     assert replica is not None
     till = replica.till
     assert till is not None
-    days = [0, *world.ledger.journal(machine.folder.certificate.author)]
+    days = [0, *world.ledger.days(machine.folder.certificate.author)]
     first = FIRST_DATE.toordinal() + world.heap.now_ms // 300_000
     date = datetime.date.fromordinal(max(first, date_of(max(days)).toordinal() + 1))
     try:
-        await replica.write(lambda: till.open_date(date))
+        await replica.act(lambda: till.open_date(date))
     except (TillError, LogFull) as refused:
         world.tell(f"{machine.name}: opening {date}: refused, {type(refused).__name__}")
     else:
@@ -164,7 +164,7 @@ async def close(world: World, machine: Machine) -> None:
     if till.open_on is None:
         return
     try:
-        await replica.write(till.close_date)
+        await replica.act(till.close_date)
     except (TillError, LogFull) as refused:
         world.tell(f"{machine.name}: closing: refused, {type(refused).__name__}")
     else:

@@ -12,7 +12,7 @@ from peers.permissions import Role
 from tools.simulation import company
 from tools.simulation.cashier import ask_again
 from tools.simulation.company import Company
-from tools.simulation.disk import Disk
+from tools.simulation.disk import Disk, Image
 from tools.simulation.heap import Heap
 from tools.simulation.ledger import Ledger
 from tools.simulation.machine import DRIFT_PPM_MAX, Clock, Machine
@@ -87,7 +87,7 @@ class World:
     def start(self, machine: Machine) -> None:
         """Start a machine's process: it dials whom it wants, and its cashiers ask again."""
         self.tell(f"{machine.name} starts")
-        machine.start(self.heap, self.rng)
+        machine.start(self.heap, self.rng, self.tell)
         for other in list(self.machines.values()):
             if self._wants(machine, other):
                 self.heap.spawn(self._keep(machine, other), machine.life)
@@ -107,6 +107,7 @@ class World:
         self.network.unplug(machine.name)
         self.ledger.lost(machine.disk)
         machine.unanswered.clear()
+        machine.image = None
         machine.burnt = True
         self.lost_disks += 1
 
@@ -173,9 +174,27 @@ class World:
         self.network.places[machine.name] = machine.place
         self.ledger.enrolled(machine.folder.certificate)
 
-    def _disk(self) -> Disk:
+    def copy_disk(self, machine: Machine) -> None:
+        """Keep an image of a machine's disk."""
+        machine.image = machine.disk.image(), dict(self.ledger.disks[machine.disk.number])
+
+    def set_back(self, machine: Machine) -> None:
+        """A machine is killed, its disk set back to the image that was kept, and started."""
+        assert machine.image is not None
+        self.kill(machine)
+        self.tell(f"the disk of {machine.name} is set back")
+        image, content = machine.image
+        machine.image = None
+        machine.unanswered.clear()
+        self.ledger.lost(machine.disk)
+        machine.disk = self._disk(image)
+        self.ledger.disks[machine.disk.number] = content
+        self.ledger.set_back[machine.folder.certificate.author] = None
+        self.start(machine)
+
+    def _disk(self, image: Image | None = None) -> Disk:
         self._disks += 1
-        disk = Disk(self._disks, self.rng.randbytes(16), self.ledger)
+        disk = Disk(self._disks, lambda: self.rng.randbytes(16), self.ledger, image)
         self.ledger.disks[disk.number] = {}
         return disk
 
