@@ -48,6 +48,7 @@ from gossip.messages import (
     Hello,
     Listed,
     Message,
+    Named,
     Part,
     Patch,
     Ping,
@@ -55,13 +56,19 @@ from gossip.messages import (
     Ranges,
     Refused,
     Run,
+    Sampled,
+    Sketched,
     Want,
     Wanted,
 )
 from gossip.reasons import Reason
+from gossip.sketch import CELL_BYTES, CELLS_MAX, CHOICES, ID_BYTES, SALT_BYTES, STRATA_BYTES
 from merge_rules import canonical
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
+
+IDS_BYTES_MAX: Final = ID_BYTES * CELLS_MAX
+_SAMPLED, _SKETCHED = 0, 1
 
 
 def encode(message: Message) -> bytes:
@@ -165,12 +172,17 @@ def _fingerprint_fields(fingerprint: Fingerprint) -> list[object]:
 
 
 def _part_fields(part: Part) -> list[object]:
-    if isinstance(part.content, Fingerprint):
-        return [part.high, *_fingerprint_fields(part.content)]
-    return [
-        part.high,
-        [[listed.feed_key, [[head.seq, head.hash] for head in listed.heads]] for listed in part.content],
-    ]
+    match part.content:
+        case Fingerprint():
+            return [part.high, *_fingerprint_fields(part.content)]
+        case Sampled(fingerprint, strata):
+            return [part.high, *_fingerprint_fields(fingerprint), _SAMPLED, strata]
+        case Sketched(fingerprint, cells):
+            return [part.high, *_fingerprint_fields(fingerprint), _SKETCHED, cells]
+        case Named(salt, ids):
+            return [part.high, salt, b"".join(id_.to_bytes(ID_BYTES, "big") for id_ in ids)]
+        case listed:
+            return [part.high, [[feed.feed_key, [[head.seq, head.hash] for head in feed.heads]] for feed in listed]]
 
 
 # Decoding
@@ -265,16 +277,40 @@ def _parts(low: bytes, value: object) -> tuple[Part, ...]:
     parts: list[Part] = []
     bound: bytes | None = low
     for item in _array("parts", value, 1, RANGE_PARTS_MAX):
-        fields = _array("part", item, 2, 3)
+        fields = _array("part", item, 2, 5)
         high = None if fields[0] is None else _bytes("bound", fields[0], 0, FEED_KEY_BYTES_MAX)
         if bound is None or (high is not None and high <= bound):
             _refuse("ranges out of order")
-        if len(fields) == 3:
-            parts.append(Part(high, _fingerprint(fields[1:])))
-        else:
-            parts.append(Part(high, _listed(bound, high, fields[1])))
+        match len(fields):
+            case 2:
+                parts.append(Part(high, _listed(bound, high, fields[1])))
+            case 3 if isinstance(fields[2], bytes):
+                parts.append(Part(high, _named(fields[1:])))
+            case 3:
+                parts.append(Part(high, _fingerprint(fields[1:])))
+            case 5:
+                parts.append(Part(high, _coded(fields[1:])))
+            case _:
+                _refuse("a part of 4 fields")
         bound = high
     return tuple(parts)
+
+
+def _named(fields: list[object]) -> Named:
+    salt, ids = _bytes("salt", fields[0], SALT_BYTES, SALT_BYTES), _bytes("ids", fields[1], ID_BYTES, IDS_BYTES_MAX)
+    if len(ids) % ID_BYTES:
+        _refuse("ids that are not whole")
+    return Named(salt, tuple(int.from_bytes(ids[at : at + ID_BYTES], "big") for at in range(0, len(ids), ID_BYTES)))
+
+
+def _coded(fields: list[object]) -> Sampled | Sketched:
+    fingerprint = _fingerprint(fields[:2])
+    if _integer("coding", fields[2], _SAMPLED, _SKETCHED) == _SAMPLED:
+        return Sampled(fingerprint, _bytes("strata", fields[3], STRATA_BYTES, STRATA_BYTES))
+    cells = _bytes("cells", fields[3], CHOICES * CELL_BYTES, CELLS_MAX * CELL_BYTES)
+    if len(cells) % (CHOICES * CELL_BYTES):
+        _refuse("cells that are not whole")
+    return Sketched(fingerprint, cells)
 
 
 def _listed(low: bytes, high: bytes | None, value: object) -> tuple[Listed, ...]:

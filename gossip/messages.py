@@ -161,12 +161,36 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """A fingerprint, and samples by which the other side estimates how much differs: ``gossip.sketch.strata``."""
+
+    fingerprint: Fingerprint
+    strata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sketched:
+    """A fingerprint, and as many cells as the difference seems to need: ``gossip.sketch.sketch``."""
+
+    fingerprint: Fingerprint
+    cells: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Feeds of which the other side has more, by their ids under the salt of its sketch."""
+
+    salt: bytes
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """One range: from where the part before ended up to ``high`` (exclusive; ``None``: to the end), as a fingerprint or,
-    where there are few, as a list of all its feeds."""
+    """One range: from where the part before ended up to ``high`` (exclusive; ``None``: to the end), as a fingerprint, alone or
+    with what it takes to find the difference, as a list of all its feeds where there are few, or as what is wanted of it."""
 
     high: bytes | None
-    content: Fingerprint | tuple[Listed, ...]
+    content: Fingerprint | Sampled | Sketched | Named | tuple[Listed, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from merge_rules.lattice import Author
 
 BATCH_ITEMS_MAX: Final = 1024
 SCAN_MAX: Final = 512
+SCANS_MAX: Final = 4096
+"""Arrivals looked at in one go: then the event loop has its turn, and the peer's cursor moves."""
 CLAIM_EVERY: Final = 1024
 """An empty batch moves the peer's cursor when so many arrivals were not for it."""
 JOBS_MAX: Final = 1 << 18
@@ -107,6 +109,7 @@ class Outbound:
         self._weights = {False: 0, True: 0}
         self._counts = {False: 0, True: 0}
         self._idle = False
+        self._scanned = 0
 
     # What there is to do
 
@@ -165,6 +168,7 @@ class Outbound:
         """Batches, as far as the windows are open."""
         if self._idle:
             return
+        scanned = self._scanned + SCANS_MAX
         with self._log.read() as reader:
             while self._wishes and self._open(answers=True):
                 yield self._answer(reader)
@@ -173,6 +177,8 @@ class Outbound:
                 if not batches:
                     break
                 yield from batches
+                if self._scanned >= scanned:
+                    return
         self._idle = True
 
     def _open(self, *, answers: bool) -> bool:
@@ -192,6 +198,7 @@ class Outbound:
 
     def _stream(self, reader: Reader) -> list[Message]:
         """The next of our log in order of arrival: a batch of entries and one of announcements, or neither."""
+        enough = self._scanned + SCANS_MAX
         while True:
             batch = _Batch(self._limits.batch_bytes_max)
             named: list[Announcement] = []
@@ -212,10 +219,13 @@ class Outbound:
                         self._held.add(stored.entry)
                 scanned += 1
                 position = stored.arrival
+            self._scanned += scanned
             exhausted = not full and scanned < SCAN_MAX
             self._position = reader.last_arrival() if exhausted else position
             if batch.items or named:
                 break
+            if not exhausted and self._scanned >= enough:
+                return [self._entries(batch, upto=self._position)]
             if exhausted:
                 # A cursor of 0 says nothing to the next session, so the first claim is not put off.
                 late = self._position - self._claimed >= (CLAIM_EVERY if self._claimed else 1)

@@ -1,8 +1,10 @@
-"""Range-based set reconciliation: two replicas find what either lacks, in O(differences × log feeds) bytes.
+"""Range-based set reconciliation: two replicas find what either lacks, in O(differences) bytes.
 
 The set is the feeds of a scope, an element a feed key with its heads. A fingerprint is the sum of the elements' hashes, so
-that of a range is cheap. Ranges that differ are cut in pieces until one side lists what it has; the other compares the list
-with its own feeds and knows both what to send and what to want. Turns alternate; two empty turns in a row end it.
+that of a range is cheap. Of a range that differs one side gives samples, the other a sketch of the size that these ask for
+(``gossip.sketch``), and the first knows what to send and what to want. Ranges that are too large or too different for that,
+or whose sketch does not come out, are cut in pieces; of few feeds one side lists what it has, and the other compares that
+with its own. Turns alternate; two empty turns in a row end it.
 
 Reference: Aljoscha Meyer, Range-Based Set Reconciliation (2023); the negentropy protocol. Sans-I/O; one turn reads one
 snapshot, and the log may grow between turns: what arrives meanwhile travels by arrival number.
@@ -18,12 +20,29 @@ from gossip.document import COMPANY, FeedType, Scope
 from gossip.entry import Hash, Head
 from gossip.errors import ProtocolError
 from gossip.log import Fingerprint, Reader
-from gossip.messages import HEADS_MAX, Fingerprints, Listed, Part, Ranges, Run, Wanted
+from gossip.messages import (
+    HEADS_MAX,
+    Fingerprints,
+    Listed,
+    Named,
+    Part,
+    Ranges,
+    Run,
+    Sampled,
+    Sketched,
+    Wanted,
+)
 from gossip.reasons import Reason
+from gossip.sketch import SALT_BYTES, Coded, Difference, cells_for, coded, differences, sketch, state_of, strata
 
 PARTS: Final = 16
 LISTED_FEEDS_MAX: Final = 32
 """Ranges with at most so many feeds are listed."""
+FINGERPRINT_BYTES: Final = 32
+CODED_FEEDS_MAX: Final = 1 << 13
+"""Ranges with more feeds are cut, since coding one takes a look at every feed of it."""
+TURN_CODED_MAX: Final = 1 << 14
+"""Feeds looked at in one turn to be coded."""
 TURN_BYTES_MAX: Final = 1 << 16
 TURN_RUNS_MAX: Final = 1024
 PENDING_MAX: Final = 1 << 16
@@ -101,14 +120,14 @@ class Comparison:
         runs: list[Run] = []
         sends: list[Send | SendAll] = []
         wants: list[Wanted] = []
-        size = 0
+        size = looked = 0
         # Depth first: what was found to differ last is settled first, so that few ranges are ever pending.
-        while self._pending and size < TURN_BYTES_MAX and len(runs) < TURN_RUNS_MAX:
+        while self._pending and size < TURN_BYTES_MAX and len(runs) < TURN_RUNS_MAX and looked < TURN_CODED_MAX:
             number, low, part = self._pending.pop()
-            scope = self.scopes[number]
-            if not isinstance(part.content, Fingerprint):
-                self._compare(reader, scope, low, part, sends, wants)
-            elif parts := self._cut(reader, scope, low, part.high, part.content, sends):
+            ours = _Range(reader, self.scopes[number], low, part.high)
+            parts = ours.answer(part.content, sends, wants)
+            looked += ours.coded
+            if parts:
                 runs.append(Run(number, low, parts))
                 size += sum(map(_size, parts))
         if runs or sends or wants:
@@ -116,21 +135,105 @@ class Comparison:
         self._said_nothing = not runs
         return Turn(Ranges(tuple(runs)), tuple(sends), tuple(wants), ended=False)
 
-    def _cut(
+
+@dataclass(slots=True)
+class _Range:
+    """A range of our log, and what to say to what the peer says of it."""
+
+    reader: Reader
+    scope: Scope
+    low: bytes
+    high: bytes | None
+    coded: int = 0
+    """How many feeds were looked at to be coded."""
+
+    def answer(
         self,
-        reader: Reader,
-        scope: Scope,
-        low: bytes,
-        high: bytes | None,
-        theirs: Fingerprint,
+        theirs: Fingerprint | Sampled | Sketched | Named | tuple[Listed, ...],
         sends: list[Send | SendAll],
+        wants: list[Wanted],
     ) -> tuple[Part, ...]:
-        mine = reader.fingerprint(scope, low, high)
-        if mine == theirs:
+        """Adjoining parts to reply with, or none."""
+        match theirs:
+            case Named():
+                self._send_named(theirs, sends)
+                return ()
+            case Fingerprint() | Sampled() | Sketched():
+                return self._fingerprint(theirs, sends, wants)
+            case _:
+                self._compare(theirs, sends, wants)
+                return ()
+
+    def _fingerprint(
+        self, theirs: Fingerprint | Sampled | Sketched, sends: list[Send | SendAll], wants: list[Wanted]
+    ) -> tuple[Part, ...]:
+        told = theirs if isinstance(theirs, Fingerprint) else theirs.fingerprint
+        mine = self.reader.fingerprint(self.scope, self.low, self.high)
+        if mine == told:
             return ()
-        if not theirs.feeds:
-            sends.append(SendAll(scope, low, high))
+        if not told.feeds:
+            sends.append(SendAll(self.scope, self.low, self.high))
             return ()
+        if LISTED_FEEDS_MAX < mine.feeds <= CODED_FEEDS_MAX:
+            if isinstance(theirs, Fingerprint):
+                return (Part(self.high, Sampled(mine, strata(self._coded(mine)))),)
+            if isinstance(theirs, Sketched):
+                found = differences(self._coded(told), theirs.cells)
+                if found is not None:
+                    return self._settle(told, found, sends, wants)
+            elif count := cells_for(strata(self._coded(told)), theirs.strata):
+                return (Part(self.high, Sketched(mine, sketch(self._coded(mine), count))),)
+        return self._cut(mine)
+
+    def _coded(self, salt: Fingerprint) -> list[Coded]:
+        found = coded(_salt(salt), self.reader.feeds(self.scope, self.low, self.high))
+        self.coded += len(found)
+        return found
+
+    def _settle(
+        self, told: Fingerprint, found: Sequence[Difference], sends: list[Send | SendAll], wants: list[Wanted]
+    ) -> tuple[Part, ...]:
+        """Send, want or list what a sketch has shown to differ."""
+        named: list[int] = []
+        for difference in found:
+            mine = difference.mine
+            if mine is None:
+                named.append(difference.id)
+            elif not difference.their_top:
+                sends.append(Send(self.scope, mine.key))
+            elif difference.their_top == mine.top:
+                # The author contradicts itself, or it is one of several heads: each sends what it has.
+                sends.append(Send(self.scope, mine.key))
+                wants.append(Wanted(mine.key, 0))
+            elif difference.their_top < mine.top:
+                sends.append(Send(self.scope, mine.key, self._follows(told, difference, mine)))
+            elif self._is_latest(mine.heads):
+                named.append(difference.id)
+            else:
+                wants.append(Wanted(mine.key, mine.top))
+        return (Part(self.high, Named(_salt(told), tuple(named))),) if named else ()
+
+    def _is_latest(self, heads: tuple[Head, ...]) -> bool:
+        first = self.reader.find(heads[0].hash)
+        return first is None or first.entry.feed is FeedType.LATEST
+
+    def _follows(self, told: Fingerprint, difference: Difference, mine: Coded) -> int:
+        """After which number of a feed the peer lacks entries: its own top, if what it has is the beginning of ours."""
+        top = difference.their_top
+        if top < 1 or self._is_latest(mine.heads):
+            return 0
+        held = next(self.reader.entries(self.reader.feed_at(mine.key), top - 1), None)
+        same = held is not None and state_of(_salt(told), mine.key, [held.entry.hash]) == difference.their_state
+        return top if same else 0
+
+    def _send_named(self, theirs: Named, sends: list[Send | SendAll]) -> None:
+        wanted = set(theirs.ids)
+        feeds = coded(theirs.salt, self.reader.feeds(self.scope, self.low, self.high))
+        self.coded += len(feeds)
+        sends.extend(Send(self.scope, feed.key) for feed in feeds if feed.id in wanted)
+
+    def _cut(self, mine: Fingerprint) -> tuple[Part, ...]:
+        reader, scope, low, high = self.reader, self.scope, self.low, self.high
         cuts = reader.split(scope, low, high, PARTS) if mine.feeds > LISTED_FEEDS_MAX else []
         if not cuts:
             return (Part(high, tuple(Listed(key, heads[:HEADS_MAX]) for key, heads in reader.feeds(scope, low, high))),)
@@ -140,16 +243,14 @@ class Comparison:
             Part(above, reader.fingerprint(scope, below, above)) for below, above in zip(bounds, highs, strict=True)
         )
 
-    def _compare(
-        self, reader: Reader, scope: Scope, low: bytes, part: Part, sends: list[Send | SendAll], wants: list[Wanted]
-    ) -> None:
-        assert not isinstance(part.content, Fingerprint)
-        if not part.content:
-            sends.append(SendAll(scope, low, part.high))
+    def _compare(self, theirs: tuple[Listed, ...], sends: list[Send | SendAll], wants: list[Wanted]) -> None:
+        reader, scope, low = self.reader, self.scope, self.low
+        if not theirs:
+            sends.append(SendAll(scope, low, self.high))
             return
         # What lies between two listed feeds the peer lacks altogether: so a short list costs little, however much is here.
-        for listed in part.content:
-            self._send_gap(reader, scope, low, listed.feed_key, sends)
+        for listed in theirs:
+            self._send_gap(low, listed.feed_key, sends)
             low = listed.feed_key + b"\x00"
             mine = next((heads for _, heads in reader.feeds(scope, listed.feed_key, low)), ())
             if mine:
@@ -158,13 +259,16 @@ class Comparison:
                 wants.extend(want)
             else:
                 wants.append(Wanted(listed.feed_key, 0))
-        self._send_gap(reader, scope, low, part.high, sends)
+        self._send_gap(low, self.high, sends)
 
-    def _send_gap(
-        self, reader: Reader, scope: Scope, low: bytes, high: bytes | None, sends: list[Send | SendAll]
-    ) -> None:
-        if next(reader.feeds(scope, low, high), None) is not None:
-            sends.append(SendAll(scope, low, high))
+    def _send_gap(self, low: bytes, high: bytes | None, sends: list[Send | SendAll]) -> None:
+        if next(self.reader.feeds(self.scope, low, high), None) is not None:
+            sends.append(SendAll(self.scope, low, high))
+
+
+def _salt(fingerprint: Fingerprint) -> bytes:
+    """Whoever says a fingerprint salts with it; it changes with every entry."""
+    return fingerprint.value.to_bytes(FINGERPRINT_BYTES, "big")[:SALT_BYTES]
 
 
 def priority(scope: Scope) -> int:
@@ -200,6 +304,12 @@ def _difference(
 
 def _size(part: Part) -> int:
     bound = 3 + len(part.high or b"")
-    if isinstance(part.content, Fingerprint):
-        return bound + 44
-    return bound + sum(4 + len(listed.feed_key) + 44 * len(listed.heads) for listed in part.content)
+    match part.content:
+        case Fingerprint():
+            return bound + 44
+        case Sampled(_, coded_bytes) | Sketched(_, coded_bytes):
+            return bound + 48 + len(coded_bytes)
+        case Named(_, ids):
+            return bound + 16 + 4 * len(ids)
+        case listed:
+            return bound + sum(4 + len(feed.feed_key) + 44 * len(feed.heads) for feed in listed)

@@ -12,6 +12,7 @@ from gossip.events import CaughtUp
 from gossip.inbound import cursor_key
 from gossip.log import Arrival
 from gossip.messages import Want
+from gossip.outbound import SCANS_MAX
 from merge_rules.lattice import Author
 from tests.protocol.wire import FIRST_DAY, SHOP, Replica, meet, part, talk
 
@@ -106,6 +107,19 @@ def test_what_its_author_does_not_bring_in_time_is_wanted_from_the_neighbour() -
     assert away.holds() == here.holds()
 
 
+def test_ten_thousand_arrivals_that_are_not_for_the_peer_are_not_looked_at_in_one_go() -> None:
+    left, right = Replica(1), Replica(2)
+    meet(left, right)
+    elsewhere = [left.sign("balance", 13, n.to_bytes(8, "big"), seq=1) for n in range(10_000)]
+    left.log.append([Arrival(entry) for entry in elsewhere])
+    left.session.wake()
+    turns = [left.session.data_to_send()]
+    while turns[-1]:
+        turns.append(left.session.data_to_send())
+    assert len(turns) == 1 + 10_000 // SCANS_MAX + 1
+    assert sum(map(len, turns)) < 100
+
+
 @pytest.fixture(scope="module")
 def patrons() -> tuple[Replica, Replica]:
     """Two that hold the balances of 5,000 members."""
@@ -116,17 +130,27 @@ def patrons() -> tuple[Replica, Replica]:
     return left, right
 
 
-@pytest.mark.parametrize(("points", "at_left"), [(2, CHANGED), (3, CHANGED // 2), (4, 0)])
+@pytest.mark.parametrize("cursors", [True, False])
+@pytest.mark.parametrize("at_left", [CHANGED, CHANGED // 2, 0])
 def test_300_of_5_000_members_cost_little_more_than_their_entries(
-    patrons: tuple[Replica, Replica], points: int, at_left: int
+    patrons: tuple[Replica, Replica], at_left: int, cursors: bool
 ) -> None:
     left, right = patrons
+    points = 2 + len(left.holds() | right.holds()) + at_left
     changed = random.Random(points).sample(range(MEMBERS), CHANGED)
     missing = shop(left, changed[:at_left], points) + shop(right, changed[at_left:], points)
+    if not cursors:
+        forget(left, right)
+        forget(right, left)
     meet(left, right)
     part(left, right)
     assert left.holds() == right.holds()
     assert wire(left, right) <= bound(missing)
+
+
+def forget(one: Replica, other: Replica) -> None:
+    key, _ = reached(one, other)
+    one.log.append([], cursors=[(key, 0)])
 
 
 def test_a_side_whose_disk_was_set_back_gets_what_it_lacks_once() -> None:

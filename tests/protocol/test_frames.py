@@ -25,11 +25,14 @@ from gossip.messages import (
     Hello,
     Listed,
     Message,
+    Named,
     Part,
     Patch,
     Ranges,
     Refused,
     Run,
+    Sampled,
+    Sketched,
 )
 from gossip.reasons import Reason
 from gossip.transitions import State
@@ -43,6 +46,8 @@ MORE: list[Message] = [
     Answer(1, None),
     Hello(1, 2, b"acme", MESSAGES[Hello].author, b"d" * 16, 5, frozenset(), frozenset({"x"}), (b"der", b"der2")),  # type: ignore[attr-defined]
     Ranges((Run(0, b"", (Part(KEY, Fingerprint(5, 1)), Part(None, (Listed(KEY, (HEAD,)),)))),)),
+    Ranges((Run(0, b"", (Part(KEY, Sampled(Fingerprint(5, 1), bytes(512))), Part(None, Named(b"8 bytes.", (1, 2))))),)),
+    Ranges((Run(0, b"", (Part(None, Sketched(Fingerprint(5, 1), bytes(66))),)),)),
 ]
 
 

@@ -11,9 +11,10 @@ from gossip.document import FeedType, ScopeClass
 from gossip.entry import Hash, Head
 from gossip.events import Compared, Ended
 from gossip.log import Fingerprint
-from gossip.messages import Admitted, Cursor, Entries, Listed, Part, Ranges, Run
+from gossip.messages import Admitted, Cursor, Entries, Listed, Named, Part, Ranges, Run, Sampled, Sketched
 from gossip.reasons import Reason
 from gossip.session import Session
+from gossip.sketch import CELL_BYTES, STRATA_BYTES
 from gossip.transitions import State
 from tests.protocol.test_states import HELLO
 from tests.protocol.wire import EVERYTHING, FIRST_DAY, Replica, meet, talk
@@ -61,7 +62,18 @@ def test_made_up_ranges_do_nothing_but_end_the_session(seed: int) -> None:
                 listed = sorted({key for key in dice.sample(keys, 5) if below <= key < high})
                 heads = (Head(dice.randrange(1, 9), Hash(dice.randbytes(32))),)
                 made_up = Fingerprint(dice.getrandbits(256), dice.randrange(3))
-                parts.append(Part(high, dice.choice([made_up, tuple(Listed(key, heads) for key in listed)])))
+                said = dice.choice(
+                    [
+                        made_up,
+                        Sampled(made_up, dice.randbytes(STRATA_BYTES)),
+                        Sampled(made_up, bytes(STRATA_BYTES)),
+                        Sketched(made_up, dice.randbytes(3 * CELL_BYTES * dice.randrange(1, 30))),
+                        Sketched(made_up, bytes(300 * CELL_BYTES)),
+                        Named(dice.randbytes(8), (dice.getrandbits(31), 0)),
+                        tuple(Listed(key, heads) for key in listed),
+                    ]
+                )
+                parts.append(Part(high, said))
                 below = high
             if parts:
                 runs.append(Run(dice.randrange(2), low, tuple(parts)))

@@ -33,6 +33,7 @@ from gossip.messages import (
     Hello,
     Listed,
     Message,
+    Named,
     Part,
     Patch,
     Ping,
@@ -40,10 +41,12 @@ from gossip.messages import (
     Ranges,
     Refused,
     Run,
+    Sketched,
     Want,
     Wanted,
 )
 from gossip.reasons import Reason
+from gossip.sketch import coded, sketch
 from gossip.transitions import diagram
 from merge_rules import canonical
 from merge_rules.set_grow import SetGrow
@@ -63,6 +66,7 @@ FIRST = sign(SECRET, AUTHOR, ROSTER, FeedType.WHOLE, ScopeClass.COMPANY, 1, STAM
 SECOND = sign(SECRET, AUTHOR, ROSTER, FeedType.WHOLE, ScopeClass.COMPANY, 2, STAMP, None, FIRST.hash)
 KEY = feed_key(FeedId(DAY, AUTHOR))
 PRINT = feed_fingerprint(FeedId(DAY, AUTHOR), [LATEST.head])
+SALT = PRINT.value.to_bytes(32, "big")[:8]
 DATABASE = bytes(range(16))
 OFFICE_KEY, TILL_KEY = (SecretKey(number.to_bytes(32, "big")) for number in (2, 3))
 ROOT = certificates.create_root(SECRET, "Acme")
@@ -83,6 +87,12 @@ FRAMES: dict[str, Message] = {
     "DURABLE, one refused": Durable(2, (Refused(Hash(NEXT.hash), "not its author's signature"),)),
     "FINGERPRINTS": Fingerprints((Fingerprint(), PRINT)),
     "RANGES": Ranges((Run(1, b"", (Part(KEY, Fingerprint()), Part(None, (Listed(KEY, (LATEST.head,)),)))),)),
+    "RANGES, a sketch of 6 cells and what is asked for after one": Ranges(
+        (
+            Run(0, b"", (Part(None, Sketched(PRINT, sketch(coded(SALT, [(KEY, (LATEST.head,))]), 6))),)),
+            Run(1, b"", (Part(None, Named(SALT, (coded(SALT, [(KEY, (LATEST.head,))])[0].id,))),)),
+        )
+    ),
     "ASK": Ask(1, "certificate", AUTHOR),
     "ANSWER": Answer(1, None),
     "PING": Ping(1),
