@@ -90,6 +90,11 @@ class TillDay:
         return not self.closed and not self.expected
 
     @property
+    def proxy(self) -> Author | None:
+        """Who closed it, if that was not this till itself: what came after ``covers`` acts is lost."""
+        return self.publisher if self.closed and self.publisher != self.author else None
+
+    @property
     def name(self) -> str:
         """``12-3``."""
         return f"{self.store}-{self.till}"

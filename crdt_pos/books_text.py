@@ -146,6 +146,14 @@ class BooksText:
                 f"told at {self._told(day)}. What it took after that is lost."
             )
             yield from _paragraph(text, width, fg="yellow")
+        for account in self._books.accounts:
+            for day, proxy in ((day, day.proxy) for day in account.days):
+                if proxy is not None:
+                    text = (
+                        f"{day.name}, life {day.incarnation}, did not close its {day.date} itself: {self._looked.name_of(proxy)} "
+                        f"did, with the {plural(day.covers, 'act')} that are known. What it took after them is lost."
+                    )
+                    yield from _paragraph(text, width, fg="yellow")
 
     def _money(self, account: Account, width: int) -> Iterator[str]:
         money, status = account.money, self._short(account)

@@ -44,6 +44,8 @@ def test_the_next_life_of_a_burnt_till_has_its_journal_and_closes_its_last_day(s
         assert closed.day.takings_minor == 3 * 119
         assert closed.publisher == town.folders["12-1"].certificate.author
     assert receipts(town.folders["12-1"].path, shop) == set(shop.printed)
+    said = " ".join(run("books", "--at", town.folders[OFFICE].path).stdout.split())
+    assert "12-1, life a1, did not close its 2026-11-20 itself: 12-1 a2 did, with the 4 acts that are known." in said
     town.call("12-1", "open", date=DATE, float_minor=0)
     assert shop.sell("12-1")["number"].startswith("12-1-a2-")
     shop.agree()
