@@ -130,7 +130,7 @@ def demo(
         result, seen, facts = _run(console, _Asked(first.date(), last.date(), count, tills, at, processes, wan, calm))
     except (DataMissing, TownError) as error:
         raise Refused(str(error)) from error
-    show_result(console, result, seen, facts, at)
+    show_result(console, result, seen, facts)
     right = result.right and all(one.right for one in seen)
     if picture is not None:
         console.save_svg(str(picture), title="make demo")
@@ -230,6 +230,8 @@ def _run(console: Console, asked: _Asked) -> tuple[Result, list[Seen], dict[str,
         "total_s": round(time.monotonic() - began, 1),
         "peak_mb": peak_bytes // 1_000_000,
         "cores": cores(),
+        "office_at": town.office.path,
+        "till_at": town.tills[places[0]].path,
     }
     return result, list(week.seen.values()) if week else [], facts
 

@@ -38,16 +38,16 @@ def show_rules(
     console.print()
 
 
-def show_result(console: Console, result: Result, seen: Sequence[Seen], facts: dict[str, Any], at: Path) -> None:
+def show_result(console: Console, result: Result, seen: Sequence[Seen], facts: dict[str, Any]) -> None:
     """Everything, with what to look at next."""
     _show_week(console, seen)
     _show_books(console, result, facts, extras=bool(seen))
     _show_figures(console, result, facts)
     store, command = result.stores[0].store, _command()
-    till = at / f"till-{store}-1"
+    till = facts["till_at"]
     console.print(
         "\nNow look for yourself:\n"
-        f"  {command} books --at {at}/office --from {facts['from']} --to {facts['to']}\n"
+        f"  {command} books --at {facts['office_at']} --from {facts['from']} --to {facts['to']}\n"
         f"  {command} inspect --at {till} explain day/{store}/{facts['to']}\n"
         f"  {command} till run --at {till} >/dev/null & {command} sell --at {till}"
     )
@@ -102,7 +102,10 @@ def _show_books(console: Console, result: Result, facts: dict[str, Any], *, extr
     )
     console.print(table)
     if extras:
-        console.print("Sold beside: what people bought in the course of all that; it is no part of the data.")
+        console.print(
+            "Sold beside: what people bought in the course of all that; it is no part of the data. A till's new life reads the "
+            "catalogue again, and that counts as WAN bytes."
+        )
     console.print(
         "WAN: between one till and the head office, per day, TLS records and acknowledgements of both directions counted."
     )

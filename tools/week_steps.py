@@ -14,6 +14,7 @@ from typing import Final
 from crdt_pos import books, sharing
 from crdt_pos.books import Books, Query
 from crdt_pos.clock import system_ms
+from crdt_pos.enrolment import retire_till
 from crdt_pos.errors import NothingHere
 from crdt_pos.folder import Folder
 from crdt_pos.local import LocalRefused
@@ -367,13 +368,12 @@ def lie(week: Week) -> None:
     liar.lie(week.town, till, date, told)
     amounts = " and ".join(f"{_money(minor)} to {whom}" for whom, minor in told.items())
     week.tell(f"Till {till} lies: under one number it signs two days of {date}, and shows {amounts}.")
-    folder = week.town.folders[till]
     honest = sorted(set(week.town.folders) - {till})
     week.town.until(lambda: sorted(liar.holders(week.town, till)) == honest, "Proving the lie everywhere")
     week.see(10, f"proof kept at {len(honest)} of {len(honest)} replicas; everyone goes on", right=True)
-    # Nobody comes to it, so that the day goes on without it.
+    # It sells nothing, and nobody waits for it.
+    retire_till(week.town.folders[week.office], store, LIAR, system_ms())
     del week.town.folders[till], week.town.town.tills[store, LIAR]
-    week.noted["liar"] = folder
 
 
 def _money(minor: int) -> str:
