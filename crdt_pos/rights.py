@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from crdt_pos.balance import Balance
 from crdt_pos.receipt import ACCOUNT_BYTES
@@ -50,14 +50,16 @@ class RightsQuestion:
             value = canonical.decode(content)
         except NotCanonical:
             return None
-        match value:
-            case [str(programme), bytes(account), int(amount), bytes(taker), *rest] if (
+        parts = cast("list[object]", value) if isinstance(value, list) else []
+        asked = _asked(parts[4:])
+        match parts[:4]:
+            case [str(programme), bytes(account), int(amount), bytes(taker)] if (
                 0 < len(programme) <= PROGRAMME_CHARACTERS_MAX
                 and len(account) == ACCOUNT_BYTES
                 and not isinstance(amount, bool)
                 and 0 < amount <= AMOUNT_MAX
                 and len(taker) == AUTHOR_BYTES
-                and (asked := _asked(rest)) is not None
+                and asked is not None
             ):
                 return cls(programme, account, amount, Author(taker), asked)
             case _:
@@ -65,15 +67,11 @@ class RightsQuestion:
 
 
 def _asked(rest: list[object]) -> frozenset[Author] | None:
-    match rest:
-        case []:
-            return frozenset()
-        case [[*authors]] if 0 < len(authors) <= ASKED_MAX and all(
-            isinstance(one, bytes) and len(one) == AUTHOR_BYTES for one in authors
-        ):
-            return frozenset(Author(one) for one in authors if isinstance(one, bytes))
-        case _:
-            return None
+    if not rest:
+        return frozenset()
+    said = cast("list[object]", rest[0]) if len(rest) == 1 and isinstance(rest[0], list) else []
+    authors = [Author(one) for one in said if isinstance(one, bytes) and len(one) == AUTHOR_BYTES]
+    return frozenset(authors) if 0 < len(authors) == len(said) <= ASKED_MAX else None
 
 
 def encode_granted(amount: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from merge_rules import canonical
 from merge_rules.errors import NotCanonical
@@ -97,7 +97,7 @@ def decode(table: bytes) -> list[tuple[Author, int, bool]]:
     except NotCanonical:
         return []
     rows: list[tuple[Author, int, bool]] = []
-    for row in value if isinstance(value, list) else []:
+    for row in cast("list[object]", value) if isinstance(value, list) else []:
         match row:
             case [bytes(author), int(beat), bool(reaches)] if (
                 len(author) == AUTHOR_BYTES and not isinstance(beat, bool) and 0 <= beat <= BEAT_MAX

@@ -14,7 +14,7 @@ from crdt_pos.folder import Folder
 from crdt_pos.forks import FORKS_DOCUMENT, read_proofs
 from crdt_pos.receipt import DrawerAct
 from crdt_pos.replica import RunningReplica
-from crdt_pos.rights import AMOUNT_MAX, TOPIC, RightsQuestion, decode_granted, encode_granted
+from crdt_pos.rights import AMOUNT_MAX, ASKED_MAX, TOPIC, RightsQuestion, decode_granted, encode_granted
 from crdt_pos.safety import Safety
 from gossip.document import FeedType, ScopeClass
 from gossip.entry import Entry, sign
@@ -100,6 +100,10 @@ def test_a_question_or_answer_that_is_none_is_nothing(content: bytes) -> None:
         ["", b"8 bytes.", 1, b"author.."],
         ["p" * 41, b"8 bytes.", 1, b"author.."],
         ["points", b"8 bytes.", 1],
+        ["points", b"8 bytes.", 1, b"author..", []],
+        ["points", b"8 bytes.", 1, b"author..", [b"short"]],
+        ["points", b"8 bytes.", 1, b"author..", [b"author.."] * (ASKED_MAX + 1)],
+        ["points", b"8 bytes.", 1, b"author..", [b"author.."], 1],
         {0: "points"},
     ],
 )
