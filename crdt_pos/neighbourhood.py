@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -37,6 +37,8 @@ from peers.presence import BEAT_S, TOPIC, Presence
 HEARS_ITSELF_S: Final = 5.0
 DISCOVERY_RETRY_S: Final = 15.0
 """A till may be switched on before its network is."""
+ASK_S: Final = 10.0
+"""How often those are looked for who are not heard, and whether this machine has other addresses now."""
 PATIENCE_S: Final = 1.5
 """How long the one of two neighbours with the larger id lets the other dial first, so that the two do not cross."""
 REVIEW_S: Final = 0.5
@@ -275,12 +277,24 @@ class Neighbourhood:
 
     async def _discover(self, listening: Address) -> None:
         """Find neighbours by multicast. Where that is blocked, say so and go on with the addresses in the settings."""
+        while True:
+            hosts = self._hosts()
+            discovery = await self._announced(hosts, listening.port)
+            try:
+                if not await trio.to_thread.run_sync(discovery.hears_itself, HEARS_ITSELF_S, abandon_on_cancel=True):
+                    self._say_trouble("Multicast seems to be blocked on this network: name the peers in replica.toml.")
+                while self._hosts() == hosts:
+                    await trio.sleep(ASK_S)
+                    if self._misses_somebody():
+                        await trio.to_thread.run_sync(discovery.ask)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(discovery.close)
+
+    async def _announced(self, hosts: Sequence[str], port: int) -> Discovery:
         token = trio.lowlevel.current_trio_token()
-        said = self._settings.listen.host
-        everywhere = said in ("", "0.0.0.0")  # noqa: S104  compared, not listened on
-        hosts = (self._settings.interfaces or local_addresses()) if everywhere else (said,)
         own = self._me
-        me = PeerAddress(own.company, own.name, own.store, own.author, VERSION_MAX, hosts, listening.port)
+        me = PeerAddress(own.company, own.name, own.store, own.author, VERSION_MAX, tuple(hosts), port)
 
         def tell(hear: Callable[[T], None], what: T) -> None:
             with contextlib.suppress(trio.RunFinishedError):
@@ -292,18 +306,25 @@ class Neighbourhood:
         while True:
             try:
                 discovery = await trio.to_thread.run_sync(announce)
-                break
             except DiscoveryUnavailable as error:
                 self._say_trouble(str(error))
                 await trio.sleep(DISCOVERY_RETRY_S)
-        self.trouble = ""
-        try:
-            if not await trio.to_thread.run_sync(discovery.hears_itself, HEARS_ITSELF_S, abandon_on_cancel=True):
-                self._say_trouble("Multicast seems to be blocked on this network: name the peers in replica.toml.")
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(discovery.close)
+            else:
+                self.trouble = ""
+                return discovery
+
+    def _hosts(self) -> Sequence[str]:
+        """The addresses under which others reach this replica now."""
+        said = self._settings.listen.host
+        everywhere = said in ("", "0.0.0.0")  # noqa: S104  compared, not listened on
+        return (self._settings.interfaces or local_addresses()) if everywhere else (said,)
+
+    def _misses_somebody(self) -> bool:
+        """Whether a till of this store is not heard, or not reached though it is a neighbour."""
+        if not self._is_till:
+            return False
+        unheard = set(self._colleagues()) - self._presence.reaching(trio.current_time()).keys()
+        return bool(unheard or self._neighbours - self._node.links.keys())
 
     def _say_trouble(self, trouble: str) -> None:
         if trouble != self.trouble:

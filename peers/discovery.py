@@ -124,8 +124,8 @@ class Discovery:
 
     def ask(self) -> None:
         """Ask who is there, and where by now. An announcement is made once, and whoever is cut off then does not hear it."""
-        question = zeroconf.DNSOutgoing(_QUERY)
-        question.add_question(zeroconf.DNSQuestion(SERVICE, _POINTER, _INTERNET))
+        question = zeroconf.DNSOutgoing(_QUERY)  # type: ignore[attr-defined]  # its makers name it in no __all__
+        question.add_question(zeroconf.DNSQuestion(SERVICE, _POINTER, _INTERNET))  # type: ignore[attr-defined]
         with contextlib.suppress(OSError, zeroconf.Error):
             self._zeroconf.send(question)
 

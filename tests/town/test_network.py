@@ -28,6 +28,8 @@ from tools.town import Process
 PORT = 7421
 """Where 1-1 listens: 1-2 has it in its settings."""
 STRANGER = "other-1-1"
+FIRST_QUESTIONS_S = 18.0
+"""For so long after its start a till asks again and again who is there (RFC 6762, 5.2)."""
 SOON_S = 30.0
 """A line that is dead without a word is given up after seven seconds; the rest is for busy machines."""
 
@@ -145,6 +147,17 @@ def test_when_the_cable_of_the_gateway_is_pulled_another_till_takes_over(street:
     assert gateway(street, without=active) != active
     street.plug(active)
     everyone_hears_everyone(street)
+
+
+def test_a_till_that_was_cut_off_while_its_neighbours_started_anew_finds_them_when_it_is_back(street: Wired) -> None:
+    street.pull("1-3")
+    street.kill("1-2")
+    street.start("1-2")
+    street.until_up("1-2")
+    asked = time.monotonic() + FIRST_QUESTIONS_S
+    street.until(lambda: ["its first questions"] if time.monotonic() < asked else [], "Asking in vain")
+    street.plug("1-3")
+    street.until_sessions(("1-3", "1-2"), timeout_s=SOON_S)
 
 
 def gateway(town: Wired, without: str = "") -> str:
