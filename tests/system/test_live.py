@@ -1,0 +1,71 @@
+"""The map of the live demo, driven by its keys: what is bought at a till that burns is printed at its neighbour."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from tests.system.shops import PATIENCE_S
+from tools.live import Live, Printed
+from tools.live_shops import BURNT, RUNS, LiveShops
+
+
+@pytest.fixture
+def shops(tmp_path: Path) -> Iterator[LiveShops]:
+    """One store with two tills, and a head office."""
+    made = LiveShops(tmp_path / "live", stores=(1,))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        await pilot.pause()
+        await asyncio.sleep(0.02)
+
+
+def test_you_buy_milk_burn_that_till_print_your_receipt_at_its_neighbour_and_the_till_comes_back(
+    shops: LiveShops,
+) -> None:
+    def state(name: str) -> str:
+        return next(view.state for view in shops.views() if view.name == name)
+
+    def known(name: str) -> int:
+        return next(view.takings_minor.get(1, 0) for view in shops.views() if view.name == name)
+
+    async def minute() -> None:
+        app = Live(shops)
+        async with app.run_test(size=(110, 36)) as pilot:
+            await until(pilot, app.ready.is_set)
+            await pilot.press("space", "s")
+            await until(pilot, lambda: shops.receipt is not None)
+            await until(pilot, lambda: next(view.waiting for view in shops.views() if view.name == "1-1") == 0)
+            await pilot.press("b")
+            await until(pilot, lambda: state("1-1") == BURNT)
+            await pilot.press("down", "p")
+            await until(pilot, lambda: isinstance(app.screen, Printed))
+            paper = "\n".join(str(part.render()) for part in app.screen.query(Static))
+            assert shops.receipt is not None
+            assert shops.receipt[0] in paper
+            assert "Whole milk" in paper
+            assert "✓ Signed by till 1-1 a1" in paper
+            await pilot.press("escape", "up", "r")
+            await until(pilot, lambda: state("1-1") == RUNS)
+            due_minor = shops.truth[1]
+            assert due_minor > 0
+            for name in ("1-1", "1-2", "office-a"):
+                await until(pilot, lambda name=name: known(name) == due_minor)
+            await pilot.press("c")
+            await until(pilot, lambda: shops.is_cut("1-1", "1-2"))
+            await pilot.press("w")
+            await until(pilot, lambda: shops.is_cut("1-1", "office-a"))
+
+    asyncio.run(minute())
