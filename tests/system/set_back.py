@@ -124,9 +124,10 @@ def takings(path: Path) -> dict[str, int]:
     return found
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    town = Cabled.found(tmp_path, "Corner Shops", records(12), 2)
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One shop for the tests of a file, which leave everybody running who has a folder."""
+    town = Cabled.found(tmp_path_factory.mktemp("shop"), "Corner Shops", records(12), 2)
     milk = Product(MILK, "Milk", prices=(Price(119),), tax_code=1)
     town.town.write_catalogue([catalogue.tax_change(1, 70_000), *catalogue.product_changes(milk)])
     with town:
