@@ -6,7 +6,7 @@ import doctest
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from merge_rules.lattice import Author
@@ -53,6 +53,7 @@ def test_up_to_eight_tills_talk_everyone_with_everyone(tills: set[Author]) -> No
     assert all(others == tills - {till} for till, others in graph(tills).items())
 
 
+@settings(max_examples=30)
 @given(STORE.filter(lambda tills: len(tills) > FULL_MAX + 1), st.data())
 def test_when_one_leaves_only_its_neighbours_look_for_others(tills: set[Author], data: st.DataObject) -> None:
     gone = data.draw(st.sampled_from(sorted(tills)))
