@@ -43,6 +43,8 @@ PATIENCE_S: Final = 1.5
 """How long the one of two neighbours with the larger id lets the other dial first, so that the two do not cross."""
 REVIEW_S: Final = 0.5
 REVIEW_PAUSE_S: Final = 0.05
+LATE_S_MIN: Final = 0.2
+"""A review that is later than that: this machine slept, or is too busy to hear others."""
 SETTLE_S: Final = 4.0
 """How long a till that finds others by multicast waits for the first before it believes that it is alone."""
 TURN_S: Final = 0.5
@@ -176,10 +178,14 @@ class Neighbourhood:
     async def _watch(self) -> None:
         while True:
             change = self._node.change
+            began_s = trio.current_time()
             self._review()
             with trio.move_on_after(REVIEW_S):
                 await change.wait()
             await trio.sleep(REVIEW_PAUSE_S)
+            late_s = trio.current_time() - began_s - REVIEW_S - REVIEW_PAUSE_S
+            if late_s > LATE_S_MIN:
+                self._presence.excuse(late_s)
 
     def _review(self) -> None:
         """Look at what has changed, and act on it."""

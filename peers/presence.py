@@ -74,6 +74,11 @@ class Presence:
         if row is not None:
             row.heard_s = float("-inf")
 
+    def excuse(self, late_s: float) -> None:
+        """This till itself was asleep or too busy for so long: nobody else is to blame that it heard nothing."""
+        for row in self._rows.values():
+            row.heard_s += late_s
+
     def reaching(self, now_s: float) -> dict[Author, bool]:
         """The tills that are there, this one included, and whether each reaches a head office."""
         there = {author: row.reaches for author, row in self._rows.items() if self._there(row, now_s)}

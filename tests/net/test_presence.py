@@ -43,6 +43,16 @@ def test_who_counts_no_further_lapses_and_comes_back_with_a_higher_beat_only() -
     assert ONE in here.reaching(10.0)
 
 
+def test_who_slept_itself_gives_the_others_time_to_speak() -> None:
+    far, gone, here = Presence(ONE, 5), Presence(THREE, 5), Presence(TWO, 5)
+    for other in (far, gone):
+        here.hear(other.table(0.0), 0.0, anyone)
+    here.lapse(THREE)
+    here.excuse(60.0)
+    assert here.reaching(60.0) == {ONE: False, TWO: False}
+    assert here.reaching(60.1 + LAPSE_S) == {TWO: False}
+
+
 def test_a_beat_alone_is_no_news() -> None:
     far, here = Presence(ONE, 5), Presence(TWO, 5)
     assert here.hear(far.table(0.0), 0.0, anyone)
