@@ -160,7 +160,7 @@ def _numbers(world: World, found: Found) -> None:
     """Each honest life numbers its receipts without a gap, and gives no number twice."""
     next_: dict[tuple[Author, str], int] = {}
     for author, entries in world.ledger.acts.items():
-        if author in world.ledger.liars:
+        if author in world.ledger.liars or author in world.ledger.unnoticed:
             continue
         for entry in entries:
             body = _body(entry)
@@ -194,6 +194,8 @@ def _given(world: World, found: Found) -> None:
                 if body.get(22, "").startswith("wish-"):
                     wishes[body[22]] = wishes.get(body[22], 0) + 1
     for given in world.ledger.given:
+        if given.author in world.ledger.unnoticed:
+            continue
         if given.author not in world.ledger.liars and written.get((given.author, given.number), 0) != 1:
             found.says(f"{given.number} was given, and is written {written.get((given.author, given.number), 0)} times")
     found.violations += [f"{wish} was granted {times} times" for wish, times in wishes.items() if times > 1]

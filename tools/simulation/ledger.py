@@ -48,6 +48,8 @@ class Ledger:
     """Who has lied; and who was set back, could reach nobody who knew more, and so may contradict itself."""
     set_back: dict[Author, None] = field(default_factory=dict[Author, None])
     """Whose disk was set back."""
+    unnoticed: dict[Author, None] = field(default_factory=dict[Author, None])
+    """Whose disk was set back to before something that nobody else ever had: no one can tell, and numbers come again."""
     keys: dict[Author, PublicKey] = field(default_factory=dict[Author, PublicKey])
     """Of every life that was ever enrolled."""
     names: dict[Author, str] = field(default_factory=dict[Author, str])
@@ -78,6 +80,13 @@ class Ledger:
     def lost(self, disk: Disk) -> None:
         """A disk is destroyed."""
         self.disks.pop(disk.number, None)
+
+    def is_set_back(self, author: Author, content: dict[Hash, None]) -> None:
+        """The disk of an author holds no more than this again."""
+        self.set_back[author] = None
+        gone = [hash_ for hash_, entry in self.entries.items() if entry.author == author and hash_ not in content]
+        if gone and not any(hash_ in other for other in self.disks.values() for hash_ in gone):
+            self.unnoticed[author] = None
 
     def days(self, author: Author) -> list[int]:
         """The business dates of a till, as day numbers."""

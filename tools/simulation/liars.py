@@ -53,7 +53,7 @@ def two_acts(world: World, machine: Machine, reader: Reader) -> Arrival | None:
 
 
 def _contradiction(world: World, machine: Machine, reader: Reader, kind: str) -> Arrival | None:
-    own = _own(machine, reader, kind)
+    own = [entry for entry in _own(machine, reader, kind) if 0 in cast("dict[int, object]", entry.body) or kind != DAY]
     if not own:
         return None
     entry = world.rng.choice(own)

@@ -9,6 +9,7 @@ from typing import Final
 from gossip.document import Scope
 from tools.simulation import checks, faults, shopping
 from tools.simulation.checks import Found
+from tools.simulation.machine import Machine
 from tools.simulation.plan import Plan
 from tools.simulation.world import World
 
@@ -75,17 +76,26 @@ def make_peace(world: World) -> None:
         if machine.burnt:
             world.enrol_again(machine)
     until_ms = world.heap.now_ms + PEACE_MS_MAX
-    while not calm(world) and world.heap.now_ms < until_ms:
+    while True:
         world.heap.run(world.heap.now_ms + LOOK_MS)
-    for machine in world.tills(running=True):
-        world.heap.spawn(shopping.close(world, machine), machine.life)
-    world.heap.run(world.heap.now_ms + LOOK_MS)
-    while not calm(world):
         if world.heap.now_ms >= until_ms:
             world.violated("they have not become equal")
             return
-        world.heap.run(world.heap.now_ms + LOOK_MS)
+        if not calm(world):
+            continue
+        open_ = [machine for machine in world.tills(running=True) if is_open(machine)]
+        for machine in open_:
+            world.heap.spawn(shopping.close(world, machine), machine.life)
+        if not any(machine.honest for machine in open_):
+            break
     world.tell("calm")
+
+
+def is_open(machine: Machine) -> bool:
+    """Whether a till that runs has an open date."""
+    assert machine.replica is not None
+    assert machine.replica.till is not None
+    return machine.replica.till.open_on is not None
 
 
 def calm(world: World) -> bool:

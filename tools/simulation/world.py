@@ -189,7 +189,7 @@ class World:
         self.ledger.lost(machine.disk)
         machine.disk = self._disk(image)
         self.ledger.disks[machine.disk.number] = content
-        self.ledger.set_back[machine.folder.certificate.author] = None
+        self.ledger.is_set_back(machine.folder.certificate.author, content)
         self.start(machine)
 
     def _disk(self, image: Image | None = None) -> Disk:
