@@ -156,8 +156,7 @@ class _Range:
         """Adjoining parts to reply with, or none."""
         match theirs:
             case Named():
-                self._send_named(theirs, sends)
-                return ()
+                return self._send_named(theirs, sends)
             case Fingerprint() | Sampled() | Sketched():
                 return self._fingerprint(theirs, sends, wants)
             case _:
@@ -226,11 +225,15 @@ class _Range:
         same = held is not None and state_of(_salt(told), mine.key, [held.entry.hash]) == difference.their_state
         return top if same else 0
 
-    def _send_named(self, theirs: Named, sends: list[Send | SendAll]) -> None:
+    def _send_named(self, theirs: Named, sends: list[Send | SendAll]) -> tuple[Part, ...]:
+        mine = self.reader.fingerprint(self.scope, self.low, self.high)
+        if mine.feeds > CODED_FEEDS_MAX:
+            return self._cut(mine)  # it has grown since it was sketched, or never was
         wanted = set(theirs.ids)
         feeds = coded(theirs.salt, self.reader.feeds(self.scope, self.low, self.high))
         self.coded += len(feeds)
         sends.extend(Send(self.scope, feed.key) for feed in feeds if feed.id in wanted)
+        return ()
 
     def _cut(self, mine: Fingerprint) -> tuple[Part, ...]:
         reader, scope, low, high = self.reader, self.scope, self.low, self.high

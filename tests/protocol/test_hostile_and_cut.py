@@ -10,14 +10,15 @@ from gossip import frames
 from gossip.document import FeedType, ScopeClass
 from gossip.entry import Hash, Head
 from gossip.events import Compared, Ended
-from gossip.log import Fingerprint
+from gossip.log import Arrival, Fingerprint
 from gossip.messages import Admitted, Cursor, Entries, Listed, Named, Part, Ranges, Run, Sampled, Sketched
 from gossip.reasons import Reason
+from gossip.reconcile import CODED_FEEDS_MAX, PARTS, Comparison
 from gossip.session import Session
-from gossip.sketch import CELL_BYTES, STRATA_BYTES
+from gossip.sketch import CELL_BYTES, STRATA_BYTES, coded
 from gossip.transitions import State
 from tests.protocol.test_states import HELLO
-from tests.protocol.wire import EVERYTHING, FIRST_DAY, Replica, meet, talk
+from tests.protocol.wire import EVERYTHING, FIRST_DAY, SHOP, Replica, meet, talk
 
 
 def compared_with_a_liar(replica: Replica) -> Session:
@@ -100,6 +101,19 @@ def test_a_peer_that_says_it_has_nothing_again_and_again_is_sent_it_only_as_far_
         session.receive(frames.encode(nothing), 0)
         sent += len(session.data_to_send())
     assert sent < 5 * (1 << 20)
+
+
+def test_feeds_named_in_a_range_too_large_to_be_coded_have_it_cut_instead() -> None:
+    replica, salt = Replica(1), b"8 bytes."
+    day = [replica.sign("day", 12, number, day=FIRST_DAY, seq=1) for number in range(CODED_FEEDS_MAX + 1)]
+    replica.log.append([Arrival(entry) for entry in day])
+    with replica.log.read() as reader:
+        named = coded(salt, [next(reader.feeds(SHOP))])[0]
+        turn = Comparison([SHOP]).receive(reader, Ranges((Run(0, b"", (Part(None, Named(salt, (named.id,))),)),)))
+    assert turn.sends == ()
+    assert turn.ranges is not None
+    (run,) = turn.ranges.runs
+    assert [type(part.content) for part in run.parts] == [Fingerprint] * PARTS
 
 
 def test_the_end_of_one_session_leaves_the_others_alone() -> None:
