@@ -29,9 +29,9 @@ from tools.cabled import Cabled
 from tools.demo_screen import show_result, show_rules
 from tools.live import Live
 from tools.live_shops import LiveShops
-from tools.reckoning import Result, read_books, reckon
+from tools.reckoning import Result, read_books, reckon, same_entries
 from tools.selling import Ledger, Place
-from tools.town import Town, TownError, cores, loopback_settings
+from tools.town import TookTooLong, Town, TownError, cores, loopback_settings
 from tools.traffic import wan
 from tools.week import DAYS, EVENING, MORNING, NOON, STORES, TILLS, Seen, Week
 from tools.week_steps import IN_THE_END, SCHEDULE, UNTIDY
@@ -192,7 +192,7 @@ def _run(console: Console, asked: _Asked) -> tuple[Result, list[Seen], dict[str,
         week = None
         if cabled:
             milk = _milk(products, baskets)
-            week = Week(cabled, ledger, stores, asked.dates, milk, progress.console.print)
+            week = Week(cabled, ledger, due, stores, asked.dates, milk, progress.console.print)
         step = progress.add_task("selling", total=len(baskets))
         sold_from = time.monotonic()
         days = selling.spread(baskets, asked.tills)
@@ -329,10 +329,13 @@ def _settle(town: Town, period: tuple[datetime.date, datetime.date], ledger: Led
             for place, folder in town.tills.items()
         )
 
+    def all_hold_the_same() -> bool:
+        stores = {store for store, _ in town.tills}
+        own = {store: [folder for place, folder in town.tills.items() if place[0] == store] for store in stores}
+        return all(same_entries([town.office, *folders], store) for store, folders in own.items())
+
     try:
-        town.wait(lambda: office_knows() and neighbours_know(), "Settling", SETTLE_TIMEOUT_S)
-    except TownError as error:
-        if "took longer" not in str(error):
-            raise
+        town.wait(lambda: office_knows() and neighbours_know() and all_hold_the_same(), "Settling", SETTLE_TIMEOUT_S)
+    except TookTooLong:
         return False
     return True

@@ -18,12 +18,13 @@ from typing import Final
 
 from crdt_pos import catalogue
 from crdt_pos.books import Query
-from crdt_pos.errors import CrdtPosError, NothingHere
+from crdt_pos.errors import FolderError, NothingHere
+from crdt_pos.folder import Folder
 from crdt_pos.journal import find
 from crdt_pos.local import ConnectionLost, LocalClient, LocalRefused, NotRunning
 from crdt_pos.looking import look
 from crdt_pos.receipt_text import receipt_text
-from gossip.errors import GossipError
+from gossip.errors import LogError
 from peers.roster import StoreRecord
 from tools.cabled import Cabled
 from tools.practice_shop import RATES_PPM, SHELF
@@ -89,6 +90,8 @@ class LiveShops:
         self._folders = threading.Lock()
         """A folder's log is open once in a process."""
         self._watching: dict[str, LocalClient] = {}
+        self._asking = threading.Lock()
+        """A connection is used by one thread at a time."""
         self._opened: set[Path] = set()
         self._random = random.Random(7)  # noqa: S311  which customer comes next
 
@@ -221,8 +224,7 @@ class LiveShops:
         path = self.town.folders[till].path
         if path not in self._opened:
             self.town.until(lambda: self._has_milk(till), f"Giving {till} the catalogue")
-            with contextlib.suppress(LocalRefused):
-                self.town.call(till, "open", date=DATE.isoformat(), float_minor=10_000)
+            self.town.call(till, "open", date=DATE.isoformat(), float_minor=10_000)
             self._opened.add(path)
 
     def _has_milk(self, till: str) -> bool:
@@ -236,9 +238,10 @@ class LiveShops:
             raise TownError(f"{name} {_WORDS[self._states[name]]}.")
 
     def _forget(self, name: str) -> None:
-        client = self._watching.pop(name, None)
-        if client is not None:
-            client.close()
+        with self._asking:
+            client = self._watching.pop(name, None)
+            if client is not None:
+                client.close()
 
     # --- looks -------------------------------------------------------------------------------------------------------
 
@@ -256,21 +259,28 @@ class LiveShops:
         if state != RUNS or folder is None:
             return View(name, state)
         try:
-            if name not in self._watching:
-                self._watching[name] = LocalClient(folder.path)
-            client = self._watching[name]
-            said = client.call("status" if name == self.names[0] else "connections")
-            waiting = 0 if name == self.names[0] else client.call("status")["safe"]["waiting"]
-            peers = frozenset(session["peer"] for session in said["sessions"])
+            with self._asking:
+                peers, waiting = self._ask(name, folder)
         except (NotRunning, ConnectionLost, LocalRefused):
-            self._watching.pop(name, None)
+            self._forget(name)
             return View(name, self._states.get(name, state))
         takings: Counter[int] = Counter()
-        with self._folders, contextlib.suppress(NothingHere, CrdtPosError, GossipError, OSError):
+        with self._folders, contextlib.suppress(NothingHere, FolderError, LogError, OSError):
             for account in read_books(folder, Query(DATE, DATE)).accounts:
                 for day in account.days:
                     takings[int(day.name.partition("-")[0])] += day.day.takings_minor
         return View(name, state, peers, dict(takings), waiting)
+
+    def _ask(self, name: str, folder: Folder) -> tuple[frozenset[str], int]:
+        if self._states[name] != RUNS:
+            raise NotRunning(folder.path)
+        if name not in self._watching:
+            self._watching[name] = LocalClient(folder.path)
+        client = self._watching[name]
+        office = name == self.names[0]
+        said = client.call("status" if office else "connections")
+        waiting = 0 if office else client.call("status")["safe"]["waiting"]
+        return frozenset(session["peer"] for session in said["sessions"]), waiting
 
     def prove(self, at: str) -> Proof:
         """The last receipt of the person at the keyboard, from the folder of another till, its signature verified there.
@@ -283,13 +293,16 @@ class LiveShops:
         folder = self.town.folders.get(at)
         if folder is None:
             raise TownError(f"{at} {_WORDS[self._states[at]]}: choose its neighbour.")
-        with self._folders, look(folder.path) as looked, looked.log.read() as reader:
-            found = find(reader, number)
-            if found is None:
-                raise TownError(f"{at} does not hold receipt {number}: receipts stay in their store.")
-            certificate = looked.directory.certificate(found.entry.author)
-            genuine = certificate is not None and found.entry.verify(certificate.public_key)
-            return Proof(receipt_text(found.receipt), number, at, looked.name_of(found.entry.author), genuine)
+        try:
+            with self._folders, look(folder.path) as looked, looked.log.read() as reader:
+                found = find(reader, number)
+                if found is None:
+                    raise TownError(f"{at} does not hold receipt {number}: receipts stay in their store.")
+                certificate = looked.directory.certificate(found.entry.author)
+                genuine = certificate is not None and found.entry.verify(certificate.public_key)
+                return Proof(receipt_text(found.receipt), number, at, looked.name_of(found.entry.author), genuine)
+        except (FolderError, LogError, OSError) as error:
+            raise TownError(f"{at} cannot be read now: {error}") from error
 
 
 _WORDS: Final = {

@@ -12,7 +12,10 @@ from crdt_pos import books
 from crdt_pos.books import Books, Query
 from crdt_pos.directory import load_directory
 from crdt_pos.folder import Folder
+from crdt_pos.looking import look
 from crdt_pos.schema import SCHEMA
+from gossip.document import Scope
+from gossip.log import Fingerprint
 from gossip.log_lmdb import LmdbLog
 from tools.selling import Ledger
 from tools.town import Town
@@ -34,6 +37,8 @@ class StoreResult:
     stock_drift: int
     """Sum over products of the difference between the books' stock and received − sold of the data."""
     final: bool
+    same: bool
+    """Whether head office and the store's tills hold the very same entries of what they share."""
     wan_bytes_per_till_day: int
     wan_messages_per_till_day: int | None
 
@@ -41,7 +46,7 @@ class StoreResult:
     def right(self) -> bool:
         """Whether every figure is what it must be."""
         due_minor = self.data_minor + self.extra_minor
-        right = self.final and not self.stock_drift and self.office_minor == due_minor
+        right = self.final and self.same and not self.stock_drift and self.office_minor == due_minor
         return right and all(minor == due_minor for minor in self.tills_minor.values())
 
 
@@ -113,8 +118,9 @@ def reckon(
                 sum(extra.total_minor for extra in ledger.extras if extra.store == store),
                 _takings(at_office),
                 {folder.certificate.name: _takings(read_books(folder, query)) for folder in own.values()},
-                _drift(at_office, truth, ledger, store),
+                drift(at_office, truth, ledger, store),
                 not any(account.waiting for account in at_office.accounts),
+                same_entries([town.office, *own.values()], store),
                 sum(traffic[place].bytes for place in own) // (len(own) * days),
                 None if None in messages else sum(one or 0 for one in messages) // (len(own) * days),
             )
@@ -138,7 +144,18 @@ def _takings(found: Books) -> int:
     return sum(account.money.takings_minor - account.money.refunds_minor for account in found.accounts)
 
 
-def _drift(found: Books, truth: Truth, ledger: Ledger, store: int) -> int:
+def same_entries(folders: Sequence[Folder], store: int) -> bool:
+    """Whether these hold the same: roster, catalogue, claims and proofs, the store's days, and its patrons' balances."""
+    scopes = [Scope(scope) for scope in ("company", f"store/{store}", f"patrons/{store}")]
+    found: list[list[Fingerprint]] = []
+    for folder in folders:
+        with look(folder.path) as looked, looked.log.read() as reader:
+            found.append([reader.fingerprint(scope) for scope in scopes])
+    return all(one == found[0] for one in found)
+
+
+def drift(found: Books, truth: Truth, ledger: Ledger, store: int) -> int:
+    """The sum over products of how far the books' stock is from received − sold."""
     stock = Counter({row.product: row.stock for account in found.accounts for row in account.goods})
     due = Counter({product: amount for (number, product), amount in ledger.received.items() if number == store})
     due.subtract({product: sold for (number, product), sold in truth.quantity.items() if number == store})

@@ -40,6 +40,10 @@ class TownError(Exception):
     """A replica of the town did not start, or stopped by itself."""
 
 
+class TookTooLong(TownError):
+    """Something that was waited for did not happen in time."""
+
+
 @dataclass(slots=True)
 class Process:
     """One operating-system process that runs some replicas of one role."""
@@ -169,7 +173,7 @@ class Town:
             for process in self.processes:
                 process.check()
             if time.monotonic() > deadline:
-                raise TownError(f"{what} took longer than {timeout_s:g} s")
+                raise TookTooLong(f"{what} took longer than {timeout_s:g} s")
             time.sleep(POLL_S)
 
     def is_up(self, folder: Folder) -> bool:

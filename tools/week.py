@@ -15,12 +15,15 @@ from crdt_pos.books import Books, Query
 from crdt_pos.local import LocalRefused
 from tools.baskets import ProductRow
 from tools.cabled import OFFICE, Cabled
-from tools.reckoning import read_books
+from tools.reckoning import read_books, same_entries
 from tools.selling import Ledger
+from tools.town import TookTooLong
+from tools.truth import Truth
 
 DAYS: Final = 7
 STORES: Final = 4
 TILLS: Final = 2
+WAIT_S: Final = 90.0
 MORNING, NOON, EVENING = "morning", "noon", "evening"
 
 
@@ -53,6 +56,7 @@ class Week:
 
     town: Cabled
     ledger: Ledger
+    truth: Truth
     stores: Sequence[int]
     """The first is cut off, in the second a till is killed and one burns, the third is set back, the fourth burns."""
     dates: Sequence[datetime.date]
@@ -70,6 +74,14 @@ class Week:
         for day, when, step in schedule:
             if (self.dates[day], when) == (date, hour):
                 step(self)
+
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> bool:
+        """Wait for what should be seen; whether it was. Whoever asks measures afterwards, whatever the answer."""
+        try:
+            self.town.until(condition, what, timeout_s)
+        except TookTooLong:
+            return False
+        return True
 
     def tell(self, words: str) -> None:
         """Say what happens, with the date."""
@@ -96,6 +108,18 @@ class Week:
         """Takings of the week so far, less refunds."""
         accounts = self.books(name, store).accounts
         return sum(account.money.takings_minor - account.money.refunds_minor for account in accounts)
+
+    def due_minor(self, store: int) -> int:
+        """What a store must have taken so far: by the data, computed apart, and by what was sold beside."""
+        data = self.truth.takings_minor.items()
+        extras = self.ledger.extras
+        return sum(minor for (number, date), minor in data if number == store and date <= self.today) + sum(
+            extra.total_minor for extra in extras if extra.store == store
+        )
+
+    def same(self, store: int, *more: str) -> bool:
+        """Whether head office, the store's tills and ``more`` hold the very same entries of what all of them may read."""
+        return same_entries([self.town.folders[name] for name in (self.office, *more, *self.town.tills(store))], store)
 
     def safe(self, till: str) -> None:
         """Wait until others hold everything that a till has written."""

@@ -19,10 +19,12 @@ from crdt_pos.errors import NothingHere
 from crdt_pos.folder import Folder
 from crdt_pos.local import LocalRefused
 from crdt_pos.looking import identities, look
+from crdt_pos.variance import Variance
 from crdt_pos.vouched import Vouched, everywhere, vouched
-from tools import liar, post, selling
+from tools import liar, post, selling, truth
 from tools.baskets import CURRENCY, FOOD_TAX, ProductRow
 from tools.killing import Moment, kill_amid_a_sale
+from tools.reckoning import drift
 from tools.repeating import Repeating
 from tools.week import EVENING, MORNING, NOON, Schedule, Step, Week
 
@@ -34,7 +36,9 @@ LIAR: Final = 9
 LIES_MINOR: Final = (100_00, 900_00)
 IMAGE: Final = "yesterday.mdb"
 UNTIDY: Final = 3
-"""Which of the stores has an untidy post."""
+"""Which of the stores has an untidy post,"""
+BURNT: Final = 3
+"""and which burns."""
 
 
 # 1 ---------------------------------------------------------------------------------------------------------------------
@@ -52,6 +56,7 @@ def cut_the_line(week: Week) -> None:
         f"{_money(price)} to {_money(price + DEARER_MINOR)}; the store cannot know."
     )
     week.noted["at the old price"] = []
+    week.noted["prices"] = price, price + DEARER_MINOR
 
 
 def sell_at_the_old_price(week: Week) -> None:
@@ -59,16 +64,19 @@ def sell_at_the_old_price(week: Week) -> None:
 
 
 def mend_the_line(week: Week) -> None:
-    store, sold = week.stores[0], week.noted["at the old price"]
+    store, sold = week.stores[0], sorted(week.noted["at the old price"])
     week.town.mend_wan(store)
     week.tell(f"Store {store}'s line is mended after two days.")
 
-    def listed() -> set[str]:
-        return {variance.number for _, _, variance in week.books(week.office, store).variances}
+    def listed() -> list[Variance]:
+        return [variance for _, _, variance in week.books(week.office, store).variances]
 
-    week.town.until(lambda: set(sold) <= listed(), "Listing the variances")
-    missing = set(sold) - listed()
-    week.see(1, f"{len(listed())} sales at the old price listed, {len(missing)} missing", right=not missing)
+    week.wait(lambda: sorted(one.number for one in listed()) == sold, "Listing the variances")
+    found = listed()
+    prices = {(one.sold.amount_minor, one.due.amount_minor) for one in found}
+    right = sorted(one.number for one in found) == sold and prices == {week.noted["prices"]}
+    shown = ", ".join(f"{_money(old)} for {_money(new)}" for old, new in prices)
+    week.see(1, f"{len(found)} of {len(sold)} sales at the old price listed ({shown})", right=right)
 
 
 # 6 ---------------------------------------------------------------------------------------------------------------------
@@ -82,13 +90,17 @@ def kill_head_office(week: Week) -> None:
 def restart_head_office(week: Week) -> None:
     week.town.start(week.office)
     week.tell("Head office is started again.")
+    others = [store for store in week.stores if store != week.stores[0]]
+    week.noted["after the kill"] = week.wait(
+        lambda: all(week.takings_minor(week.office, store) == week.due_minor(store) for store in others),
+        "Telling head office what it missed",
+    )
 
 
 def destroy_head_office(week: Week) -> None:
-    stores, tills = week.stores, week.town.tills()
-    due = {store: week.takings_minor(f"{store}-1", store) for store in stores}
-    week.town.until(lambda: {store: week.takings_minor(week.office, store) for store in stores} == due, "Telling all")
-    lost = week.office
+    tills, lost = week.town.tills(), week.office
+    due_minor = sum(week.due_minor(store) for store in week.stores)
+    week.wait(lambda: week.takings_minor(lost) == due_minor, "Telling head office everything")
     week.town.burn(lost)
     week.tell(
         f"Head office burns: its folder is gone. It is rebuilt from the {len(tills)} tills, with the key from the safe."
@@ -97,14 +109,15 @@ def destroy_head_office(week: Week) -> None:
     told = week.town.rebuild(lost, "--lost", lost)
     took_s = time.monotonic() - began
     week.office = told["office"]
+    back_minor = week.takings_minor(week.office)
     week.town.start(week.office)
-    back = {store: week.takings_minor(week.office, store) for store in stores}
     entries = sum(sum(kinds.values()) for kinds in told["taken"].values())
-    takings = f"takings {_money(sum(back.values()))} of {_money(sum(due.values()))}"
+    missed = "nothing" if week.noted["after the kill"] else "something"
     week.see(
         6,
-        f"rebuilt as {week.office} in {took_s:.0f} s: {entries:,} entries, {takings}",
-        right=back == due,
+        f"missed {missed}; rebuilt in {took_s:.0f} s with {entries:,} entries from tills alone, takings {_money(back_minor)} of "
+        f"{_money(due_minor)}",
+        right=week.noted["after the kill"] and back_minor == due_minor and set(told["taken"]) <= set(tills),
     )
 
 
@@ -135,9 +148,11 @@ def redeem_apart(week: Week) -> None:
     week.town.mend_wan(store)
     week.town.mend(*tills)
     left = had - sum(given.values())
-    week.town.until(lambda: set(_balances(week).values()) == {left + earned}, "Agreeing on what is left")
+    week.wait(lambda: set(_balances(week).values()) == {left + earned}, "Agreeing on what is left")
+    agreed = set(_balances(week).values()) == {left + earned}
     figure = " + ".join(str(points) for points in given.values())
-    week.see(8, f"{figure} of {had} points given, {left} of them left", right=left >= 0 and sum(given.values()) > 0)
+    right = agreed and left >= 0 and min(given.values()) > 0
+    week.see(8, f"{figure} of {had} points given, {left} of them left", right=right)
 
 
 def _redeem(week: Week, till: str, points: int) -> int:
@@ -171,15 +186,17 @@ def hire_an_untidy_post(week: Week) -> None:
 def count_what_the_post_did(week: Week) -> None:
     store, repeating = week.stores[UNTIDY], week.ledger.repeating
     assert repeating is not None
-    due_minor = week.takings_minor(f"{store}-1", store)
-    week.town.until(lambda: week.takings_minor(week.office, store) == due_minor, f"The post of store {store}")
+    same = week.wait(lambda: week.same(store, week.town.post), f"The post of store {store}")
     done = post.counts(week.town.folders[week.town.post])
-    week.tell(f"The post of store {store} has brought everything.")
+    again, late = done.repeated / done.entries, done.late / done.entries
+    week.tell(
+        f"The post of store {store} is looked at: tills, post and head office hold {'the same' if same else 'different'} entries."
+    )
     week.see(
         2,
-        f"{done.repeated} of {done.entries} again, {done.late} late, {done.out_of_order} overtaken; "
-        f"{repeating.repeated} of {repeating.requests} requests twice; books equal",
-        right=min(done.repeated, done.late, done.out_of_order, repeating.repeated) > 0,
+        f"of {done.entries} entries {again:.0%} again, {late:.0%} late ({done.out_of_order} overtaken), of {repeating.requests} "
+        f"requests {repeating.repeated} twice; equal books",
+        right=same and 0.1 < again < 0.35 and 0.01 < late < 0.15 and done.out_of_order > 0 and repeating.repeated > 0,
     )
 
 
@@ -188,15 +205,19 @@ def count_what_the_post_did(week: Week) -> None:
 
 def kill_a_till_amid_a_sale(week: Week) -> None:
     till, whole, wrong = f"{week.stores[1]}-1", 0, list[str]()
-    moments = (Moment.DURING, Moment.AFTER)
+    began = time.monotonic()
+    week.buy(till)
+    sale_s = time.monotonic() - began
     week.tell(f"Till {till} is killed (SIGKILL) in the middle of a sale, twice, and started again.")
-    for moment in moments:
+    for moment in (Moment.DURING, Moment.AFTER):
         request = {"lines": [{"product": week.milk.product, "quantity": 1}], "once": f"killed {moment.name}"}
-        killed = kill_amid_a_sale(week.town, till, request, moment)
+        killed = kill_amid_a_sale(week.town, till, request, moment, sale_s / 2)
         week.ledger.note_extra(week.stores[1], week.milk, 1, killed.receipt, b"")
         whole += killed.there
         wrong += killed.disagreements
-    figure = f"{whole} whole on the disk, {len(moments) - whole} not at all; asked again: each there once"
+        if killed.answered and not killed.there:
+            wrong.append("the screen had the receipt, the disk had not")
+    figure = f"{whole} whole on the disk, {2 - whole} not at all; asked again: each there once"
     week.see(3, "; ".join(wrong) or figure, right=not wrong)
 
 
@@ -224,16 +245,16 @@ def destroy_a_disk(week: Week) -> None:
 def was_its_day_closed(week: Week) -> None:
     store, given, date = week.stores[1], week.noted["before the fire"], week.noted["burnt on"]
     till = f"{store}-2"
-    back = week.holds(till, given)
 
     def closed() -> bool:
         days = [day for account in week.books(week.office, store).accounts for day in account.days]
         own = [day for day in days if day.name == till and day.date == date]
         return len(own) == 2 and all(day.day.closed for day in own)
 
-    week.town.until(closed, f"Closing the last day of {till} by proxy")
-    figure = f"{back} of {len(given)} receipts back, its last day closed by proxy"
-    week.see(4, figure, right=back == len(given))
+    right = week.wait(closed, f"Closing the last day of {till} by proxy")
+    back = week.holds(till, given)
+    figure = f"{back} of {len(given)} receipts back, its last day {'closed by proxy' if right else 'still open'}"
+    week.see(4, figure, right=right and back == len(given))
 
 
 # 5 ---------------------------------------------------------------------------------------------------------------------
@@ -273,32 +294,35 @@ def were_numbers_used_twice(week: Week) -> None:
 
 
 def burn_a_store(week: Week) -> None:
-    store = week.stores[UNTIDY]
-    tills = week.town.tills(store)
-    due_minor = week.takings_minor(tills[0], store)
-    week.town.until(lambda: week.takings_minor(week.office, store) == due_minor, f"Telling what store {store} took")
-    week.tell(f"Store {store} burns, with both tills. They are enrolled again.")
+    store = week.stores[BURNT]
+    tills, due_minor = week.town.tills(store), week.due_minor(store)
+    given = sum(_store(number) == store for number in week.ledger.numbers)
+    week.wait(lambda: week.takings_minor(week.office, store) == due_minor, f"Telling what store {store} took")
+    week.tell(f"Store {store} burns after it has closed, with both tills. They are enrolled again.")
     for till in tills:
         week.town.burn(till)
     for till in tills:
         week.town.enrol(store, int(till.partition("-")[2]), again=True)
         week.town.start(till)
-    for till in tills:
-        week.town.until(lambda till=till: _takings_or_none(week, till) == due_minor, f"Giving {till} its books back")  # type: ignore[misc]
-        week.town.until(lambda till=till: week.holds_product(till), f"Giving {till} the catalogue")  # type: ignore[misc]
-    lost_minor = due_minor - week.takings_minor(tills[0], store)
+    so_far = truth.compute(week.dates[0], week.today, [store])
+
+    def back(till: str) -> tuple[int, int]:
+        try:
+            found = week.books(till, store)
+        except NothingHere:
+            return due_minor, -1
+        taken_minor = sum(account.money.takings_minor for account in found.accounts)
+        return due_minor - taken_minor, drift(found, so_far, week.ledger, store)
+
+    week.wait(lambda: all(back(till) == (0, 0) and week.holds_product(till) for till in tills), "Giving a store back")
+    lost = {back(till) for till in tills}
     rows = everywhere(_vouched(week.town.folders[till]) for till in tills)
-    receipts = sum(row.receipts for row in rows if row.store == store)
+    vouched_for = sum(row.receipts for row in rows if row.store == store)
     missing = sum(row.missing for row in rows if row.store == store)
-    figure = f"{_money(lost_minor)} of {_money(due_minor)} takings lost; {missing} of {receipts} receipts cannot be recovered yet"
-    week.see(7, figure, right=not lost_minor)
-
-
-def _takings_or_none(week: Week, till: str) -> int | None:
-    try:
-        return week.takings_minor(till, int(till.partition("-")[0]))
-    except NothingHere:
-        return None
+    lost_minor, drifted = max(lost)
+    figure = f"{_money(lost_minor)} of {_money(due_minor)} takings lost, stock drift {drifted}; "
+    figure += f"{missing} of {given} receipts cannot be recovered yet"
+    week.see(7, figure, right=lost == {(0, 0)} and vouched_for == given)
 
 
 def _vouched(folder: Folder) -> list[Vouched]:
@@ -338,10 +362,13 @@ def invent_a_product_twice(week: Week) -> None:
 def are_they_one(week: Week) -> None:
     made, due = week.noted["invented"]
     names = [name for name in week.town.running() if name != week.town.post]
-    week.town.until(lambda: all(_conflicts(week, name) == [sorted(made)] for name in names), "Meeting over a product")
-    (stock,) = {row.stock for account in _joined(week).accounts for row in account.goods if row.product == min(made)}
-    figure = f"one product at {len(names)} of {len(names)} replicas, stock {stock} of {due}, the conflict of name and price shown"
-    week.see(9, figure, right=stock == due)
+    week.wait(lambda: all(_conflicts(week, name) == [sorted(made)] for name in names), "Meeting over a product")
+    one = sum(_conflicts(week, name) == [sorted(made)] for name in names)
+    stocks = [row.stock for account in _joined(week).accounts for row in account.goods if row.product == min(made)]
+    figure = (
+        f"one product at {one} of {len(names)} replicas, stock {sum(stocks)} of {due}, names and prices shown to differ"
+    )
+    week.see(9, figure, right=one == len(names) and stocks == [due])
 
 
 def _conflicts(week: Week, name: str) -> list[list[int]]:
@@ -369,11 +396,18 @@ def lie(week: Week) -> None:
     amounts = " and ".join(f"{_money(minor)} to {whom}" for whom, minor in told.items())
     week.tell(f"Till {till} lies: under one number it signs two days of {date}, and shows {amounts}.")
     honest = sorted(set(week.town.folders) - {till})
-    week.town.until(lambda: sorted(liar.holders(week.town, till)) == honest, "Proving the lie everywhere")
-    week.see(10, f"proof kept at {len(honest)} of {len(honest)} replicas; everyone goes on", right=True)
+    week.wait(lambda: sorted(liar.holders(week.town, till)) == honest, "Proving the lie everywhere")
+    same = week.wait(lambda: all(week.same(one) for one in week.stores), "Agreeing on what the liar said")
+    proven = len(list(liar.holders(week.town, till)))
+    figure = f"proof at {proven} of {len(honest)} replicas, which hold {'the same' if same else 'different'} entries, and sell on"
+    week.see(10, figure, right=same and proven == len(honest))
     # It sells nothing, and nobody waits for it.
     retire_till(week.town.folders[week.office], store, LIAR, system_ms())
     del week.town.folders[till], week.town.town.tills[store, LIAR]
+
+
+def _store(number: str) -> int:
+    return int(number.partition("-")[0])
 
 
 def _money(minor: int) -> str:

@@ -42,7 +42,7 @@ def test_a_day_of_real_baskets_comes_out_to_the_cent(figures: dict[str, object])
 
 def test_the_reckoning_notices_one_cent_one_piece_and_one_point() -> None:
     row = StoreResult(
-        1, 1, 100, 0, 100, {"1-1": 100}, 0, final=True, wan_bytes_per_till_day=0, wan_messages_per_till_day=0
+        1, 1, 100, 0, 100, {"1-1": 100}, 0, final=True, same=True, wan_bytes_per_till_day=0, wan_messages_per_till_day=0
     )
     right = Result((row,), 5, 5, 2, 2, 3, 0, 1, (), balanced=True)
     assert right.right
@@ -51,6 +51,7 @@ def test_the_reckoning_notices_one_cent_one_piece_and_one_point() -> None:
         dataclasses.replace(row, tills_minor={"1-1": 99}),
         dataclasses.replace(row, stock_drift=1),
         dataclasses.replace(row, final=False),
+        dataclasses.replace(row, same=False),
     ):
         assert not dataclasses.replace(right, stores=(wrong,)).right
     for wrong in (
