@@ -129,7 +129,7 @@ class World:
                 office.folder, office.disk, certificate.store, certificate.till, now_ms
             )
             stores = (certificate.store,)
-        machine.disk = self._disk()
+        machine.disk = self.empty_disk()
         machine.burnt = False
         self.ledger.enrolled(machine.folder.certificate)
         company.seed(machine.disk, office.folder, office.disk, stores, now_ms)
@@ -152,19 +152,19 @@ class World:
     # --- within ----------------------------------------------------------------------------------------------------------
 
     def _found(self, offices: int) -> None:
-        folder, disk = self.company.first_office(), self._disk()
+        folder, disk = self.company.first_office(), self.empty_disk()
         clock = self._clock()
         self.company.state_beginning(folder, disk, self.stores, clock.now_ms())
         first = Machine("office-a", WIDE_AREA, folder, disk, clock)
         self._add(first)
         for letter in "bc"[: offices - 1]:
-            clock, disk = self._clock(), self._disk()
+            clock, disk = self._clock(), self.empty_disk()
             folder = self.company.add_office(first.folder, first.disk, clock.now_ms())
             company.seed(disk, first.folder, first.disk, self.stores, clock.now_ms())
             self._add(Machine(f"office-{letter}", WIDE_AREA, folder, disk, clock))
 
     def _enrol_first(self, store: int, till: int) -> None:
-        office, clock, disk = self.machines["office-a"], self._clock(), self._disk()
+        office, clock, disk = self.machines["office-a"], self._clock(), self.empty_disk()
         folder = self.company.enrol_till(office.folder, office.disk, store, till, office.clock.now_ms())
         company.seed(disk, office.folder, office.disk, (store,), clock.now_ms())
         self._add(Machine(f"{store}-{till}", f"store {store}", folder, disk, clock))
@@ -187,12 +187,13 @@ class World:
         machine.image = None
         machine.unanswered.clear()
         self.ledger.lost(machine.disk)
-        machine.disk = self._disk(image)
+        machine.disk = self.empty_disk(image)
         self.ledger.disks[machine.disk.number] = content
         self.ledger.is_set_back(machine.folder.certificate.author, content)
         self.start(machine)
 
-    def _disk(self, image: Image | None = None) -> Disk:
+    def empty_disk(self, image: Image | None = None) -> Disk:
+        """A new disk, with what an image holds."""
         self._disks += 1
         disk = Disk(self._disks, lambda: self.rng.randbytes(16), self.ledger, image)
         self.ledger.disks[disk.number] = {}
