@@ -1,8 +1,9 @@
-"""Admission: whether a peer that has said HELLO may stay, and which of two sessions with it goes on. Sans-I/O."""
+"""Admission: what a peer is offered, whether it may stay once it has said HELLO, and which of two sessions goes on. Sans-I/O."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from gossip.events import Event, PeerSaidHello
@@ -34,6 +35,11 @@ class Guest(Protocol):
 
 
 GuestOfAny = TypeVar("GuestOfAny", bound=Guest)
+
+
+def offered(me: Me, peer: Certificate, trust: Trust) -> Me:
+    """What HELLO says to a peer that TLS has proven: of our scopes those that it may read, since no others can be shared."""
+    return replace(me, scopes=me.scopes & trust.readable(peer))
 
 
 def decide(

@@ -51,7 +51,7 @@ class Choice(Protocol):
         ...
 
     def says(self, peer: Certificate, me: Me, /) -> Me:
-        """What HELLO says to ``peer``; ``me`` is all that could be said."""
+        """What HELLO says to ``peer``; ``me`` is all that it could be offered."""
         ...
 
 

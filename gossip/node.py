@@ -105,8 +105,8 @@ class Node:
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
         self._dialling = Dialling(me.author, contexts, self.links, partial(self._run_link, dialled=True))
         self._came: Counter[str] = Counter()
-        self._live: set[Link] = set()
-        """Every session that runs, also those not admitted yet."""
+        self._live: dict[Link, frozenset[Scope]] = {}
+        """Every session that runs, also those not admitted yet, and the scopes that its peer could be offered."""
         self._changed = trio.Event()
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -159,10 +159,11 @@ class Node:
         return self._dialling.troubles()
 
     def may_read(self, scopes: frozenset[Scope]) -> None:
-        """What this replica may read has changed (the roster grew): say so in new sessions, and begin them."""
-        if scopes != self._me.scopes:
-            self._me = replace(self._me, scopes=scopes)
-            self.end_sessions(Reason.DONE, "there are more scopes to share now")
+        """The roster has grown: this is what we may read now. Sessions with peers that can be offered more begin anew."""
+        self._me = replace(self._me, scopes=scopes)
+        for link, could in list(self._live.items()):
+            if admission.offered(self._me, link.peer, self._trust).scopes != could:
+                link.end(Reason.DONE, "there are more scopes to share now")
 
     def end_sessions(self, reason: Reason, why: str) -> None:
         """End every session; peers that are wanted are dialled again."""
@@ -287,21 +288,21 @@ class Node:
         _log.warning("refused a connection from %s: %s", address, reason)
 
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
+        could = admission.offered(self._me, stream.peer, self._trust)
+        said = self._dialling.choice.says(stream.peer, could)
         link = Link(
             stream,
-            self._new_session(
-                self.log, self._dialling.choice.says(stream.peer, self._me), _ticks_ms(), self._in_flight
-            ),
+            self._new_session(self.log, said, _ticks_ms(), self._in_flight),
             self,
             _ticks_ms,
             since_ms=self._now_ms(),
             dialled=dialled,
         )
-        self._live.add(link)
+        self._live[link] = could.scopes
         try:
             await link.run()
         finally:
-            self._live.discard(link)
+            del self._live[link]
             self._came += link.session.came
             if self.links.get(link.peer.author) is link:
                 del self.links[link.peer.author]

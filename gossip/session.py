@@ -75,7 +75,7 @@ class Me:
     company: bytes
     author: Author
     scopes: frozenset[Scope]
-    """What this replica holds and may read."""
+    """What this replica holds and may read; to a peer that is known, those that it may read as well."""
     features: frozenset[str] = frozenset()
     chain: tuple[bytes, ...] = ()
 

@@ -30,7 +30,7 @@ from gossip.link import Link
 from gossip.log import Arrival, Log, Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
-from gossip.messages import Ask
+from gossip.messages import Ask, Hello
 from gossip.node import Hooks, Node
 from gossip.own_feed import OwnFeed
 from gossip.schema import KeyType, Kind
@@ -91,13 +91,14 @@ class Company:
     def add_office(self) -> Folder:
         return enrolment.add_office(self.office, self.at / "office-b", settings(), system_ms())
 
-    def state(self, record: Record) -> None:
-        """Let office a, which is not running, write this into the company's roster."""
+    def state(self, *records: Record) -> None:
+        """Let office a, which is not running, write these into the company's roster, in one entry each."""
         log = LmdbLog.open(self.office.log_path, SCHEMA, self.office.root.company)
         try:
             with log.read() as reader:
-                body = roster_state(reader, COMPANY_ROSTER).add_body(element(record))
-            log.append(signed(log, self.office, COMPANY_ROSTER, SCHEMA["roster"], body))
+                roster = roster_state(reader, COMPANY_ROSTER)
+            bodies = [roster.add_body(element(record)) for record in records]
+            log.append(signed(log, self.office, COMPANY_ROSTER, SCHEMA["roster"], *bodies))
         finally:
             log.close()
 
@@ -196,6 +197,8 @@ class Stranger:
         self.log = MemoryLog(SCHEMA) if log is None else log
         self.me = me or Me(own.company, own.author, frozenset(_scopes(folder)))
         self.session = Session(self.log, self.me, 0)
+        self.hello: Hello | None = None
+        """The other side's."""
         self.ended: Ended | None = None
         self.shared = False
         self.durable: set[Hash] = set()
@@ -258,7 +261,8 @@ class Stranger:
         waiting = list(events)
         while waiting:
             match waiting.pop(0):
-                case PeerSaidHello():
+                case PeerSaidHello(hello):
+                    self.hello = hello
                     waiting += self.session.admit(self.me.scopes)
                 case Shared():
                     self.shared = True

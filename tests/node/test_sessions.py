@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from crdt_pos.replica import RunningReplica
+from gossip import frames
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import sign
 from gossip.intake import STRANGERS_MAX
@@ -17,6 +18,7 @@ from gossip.reasons import Reason
 from gossip.session import Me
 from merge_rules import canonical
 from peers.keys import SecretKey, author_of
+from peers.roster import StoreRecord
 from tests.node.company import (
     BOARD,
     Company,
@@ -201,6 +203,21 @@ async def test_a_copy_of_the_replica_is_refused_and_its_own_address_is_dialled_o
         till.node.want(address(till))
         await until(till, lambda: len(nursery.child_tasks) == idle)
         assert till.node.links == {}
+
+
+async def test_a_head_office_of_457_stores_offers_a_till_only_what_the_till_may_read(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    company.state(*(StoreRecord(store) for store in range(101, 557)))
+    async with running(company.office) as (office,):
+        everything = office.trust.readable(office.certificate)
+        assert len(everything) == 1 + 2 * 457
+        till = Stranger(company.tills["12-1"])
+        async with till.at(office):
+            await till.talk(lambda: till.shared)
+        assert till.hello is not None
+        assert till.hello.scopes == till.session.shared == {"company", "store/12", "patrons/12"}
+        assert len(frames.encode(till.hello)) < 128
+        assert len(frames.encode(replace(till.hello, scopes=everything))) > 10_000
 
 
 async def test_dials_that_cross_leave_exactly_one_session(tmp_path: Path) -> None:
