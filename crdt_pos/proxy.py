@@ -1,8 +1,11 @@
 """Closing by proxy: a till's last date is closed by another till of its store, from what is here of its journal.
 
-Nothing is ever counted twice: of all summaries of a journal the one that covers most counts (``CounterCovers``). So closing
-again adds nothing, closing after more of the journal has come says more, and a till that comes back after all and has sold
-more overrules it. What nobody holds is lost, and nobody pretends otherwise: the summary says how far it reaches. Pure.
+Nothing is ever counted twice: of all summaries of a journal one counts (``CounterCovers``). So closing again adds nothing,
+closing after more of the journal has come says more, and a till that comes back after all and has sold more overrules it.
+What nobody holds is lost, and nobody pretends otherwise: the summary says how far it reaches. Pure.
+
+A proxy signs only what the till itself has signed: the fold of its journal, or the summary that it published. What others
+say of it is never passed on, since a lie would come out of it under an honest till's name.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from crdt_pos.turn import Turn, day_document
 from gossip.document import date_of, day_number
 from gossip.entry import FeedId
 from gossip.log import Reader, entries_of
+from merge_rules import canonical
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers, Summary
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
@@ -49,23 +53,35 @@ def close(turn: Turn, other: Author, date: datetime.date) -> ClosedFor | None:
     day, store, reader = day_number(date), turn.identity.store, turn.reader
     if other == turn.identity.author:
         return None
-    known = _known(reader, store, day, other)
-    told = Day.from_counters(known.counters) if known is not None else None
+    own = _told(reader, store, day, other, other)
     heads = reader.heads(FeedId(journal.journal_document(store, day), other))
-    reach, last_ms = (known.covers if known else Covers(0, b"")), 0
-    if len(heads) == 1 and (known is None or heads[0].seq >= known.covers.seq):
-        try:
-            acts = list(journal.acts(reader, store, day, other))
-        except InvalidBody:
-            return None  # acts of a kind that this version does not know: a newer one must sum them up
-        if heads[0].seq > reach.seq:
-            reach, told = Covers(heads[0].seq, heads[0].hash[:COVERS_HASH_BYTES]), fold(acts)
-            known = None
-        last_ms = acts[-1].stamp_ms
-    if told is None or (known is not None and told.closed):
+    reach = own.covers if own else Covers(0, b"")
+    # A journal that goes on in two ways is no journal: what is true of it, nobody here knows.
+    held = len(heads) == 1 and heads[0].seq >= reach.seq
+    from_journal = held and heads[0].seq > reach.seq
+    if from_journal:
+        reach = Covers(heads[0].seq, heads[0].hash[:COVERS_HASH_BYTES])
+    if len(reader.heads(FeedId(day_document(store, day), turn.identity.author))) > 1:
+        return None  # a till that contradicts itself speaks for nobody
+    mine = _told(reader, store, day, turn.identity.author, other)
+    if not reach.seq or (mine is not None and mine.covers.seq >= reach.seq):
         return None
-    turn.publish(other, day, reach, replace(told, closed=True))
-    return ClosedFor(other, date, reach.seq, told.takings_minor, last_ms)
+    try:
+        acts = list(journal.acts(reader, store, day, other)) if held else []
+    except InvalidBody:
+        return None  # acts of a kind that this version does not know: a newer one must sum them up
+    if from_journal:
+        told = fold(acts)
+    else:
+        assert own is not None
+        told = Day.from_counters(own.counters)
+        if told.closed:
+            return None
+    told = replace(told, closed=True)
+    if mine is not None and not _follows(turn.identity.author, mine, reach, told):
+        return None  # the till contradicts what it said before: signed together, both would be a sum that it never said
+    turn.publish(other, day, reach, told)
+    return ClosedFor(other, date, reach.seq, told.takings_minor, acts[-1].stamp_ms if acts else 0)
 
 
 def close_all(turn: Turn, lives: Iterable[Author]) -> list[ClosedFor]:
@@ -104,11 +120,24 @@ def earlier_lives(reader: Reader, directory: Directory, me: Certificate) -> Sequ
     return []  # the roster does not say yet which life this is
 
 
-def _known(reader: Reader, store: int, day: int, other: Author) -> Summary | None:
-    known = CounterCovers.bottom()
-    for stored in reader.head_entries(day_document(store, day)):
-        known = known.join(CounterCovers.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-    return known.summaries().get(other)
+def _told(reader: Reader, store: int, day: int, publisher: Author, subject: Author) -> Summary | None:
+    """What ``publisher`` says of ``subject``'s date; of contradictory entries one, and not their join, which nobody signed."""
+    found: list[Summary] = []
+    for head in reader.heads(FeedId(day_document(store, day), publisher)):
+        stored = reader.find(head.hash)
+        try:
+            said = CounterCovers.from_entry(publisher, head.seq, stored.entry.body).published() if stored else []
+            for summary in (one for one in said if one.subject == subject):
+                Day.from_counters(summary.counters)
+                found.append(summary)
+        except InvalidBody:
+            continue
+    return max(found, key=lambda one: (one.covers, canonical.encode(one.counters)), default=None)
+
+
+def _follows(publisher: Author, before: Summary, reach: Covers, told: Day) -> bool:
+    first = CounterCovers.publish(publisher, before.subject, before.covers, before.counters)
+    return first.precedes(CounterCovers.publish(publisher, before.subject, reach, told.counters()))
 
 
 def _open_dates(reader: Reader, store: int, life: Author) -> Iterator[datetime.date]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from crdt_pos.day import Day
 from crdt_pos.requests import LineRequest, SaleRequest
+from crdt_pos.schema import DAY, SCHEMA
 from crdt_pos.turn import day_document
 from gossip.document import day_number
+from gossip.entry import Entry, sign
 from gossip.log import Arrival, Outcome
-from merge_rules.counter_covers import CounterCovers, Summary
-from tests.till.shop import BREAD, DATE, DAY_MS, MILK, Place, opened
+from merge_rules.counter_covers import CounterCovers, Covers, Summary
+from tests.till.shop import BREAD, DATE, DAY_MS, MILK, NOON_MS, Clock, Place, opened
 
 MILK_SALE = SaleRequest((LineRequest(MILK),))
 
@@ -32,6 +34,61 @@ def one_head(place: Place) -> bool:
     with place.log.read() as reader:
         entries = list(reader.head_entries(day_document(12, day_number(DATE))))
     return sum(1 for stored in entries if stored.entry.author == place.me.author) == 1
+
+
+def a_claim(publisher: Place, of: Place, acts: int, claimed: Day) -> Entry:
+    """A till signs what it likes of another's journal."""
+    me, kind, document = publisher.me, SCHEMA[DAY], day_document(12, day_number(DATE))
+    said = CounterCovers.publish(me.author, of.me.author, Covers(acts, b"!" * 16), claimed.counters())
+    return sign(me.key, me.author, document, kind.feed, kind.scope, 1, 1, said.entry_body(me.author))
+
+
+def said_by(publisher: Place, of: Place) -> list[Day]:
+    """What a till says of another's date."""
+    with publisher.log.read() as reader:
+        entries = [stored.entry for stored in reader.head_entries(day_document(12, day_number(DATE)))]
+    mine = [one for one in entries if one.author == publisher.me.author]
+    known = [summary for one in mine for summary in CounterCovers.from_entry(one.author, one.seq, one.body).published()]
+    return [Day.from_counters(one.counters) for one in known if one.subject == of.me.author]
+
+
+def test_a_neighbours_lie_is_not_signed_again_by_whoever_holds_the_journal() -> None:
+    dead, liar, mine = opened(), opened(number=9), opened(number=4)
+    dead.till.sell(MILK_SALE)
+    dead.tell(mine)
+    mine.log.append([Arrival(a_claim(liar, dead, 99, Day(perpetual_sales=1_000_000, closed=True)), liar.me.author)])
+    assert [(one.acts, one.takings_minor) for one in mine.till.close_lives([dead.me.author])] == [(2, 119)]
+    (said,) = said_by(mine, dead)
+    assert (said.takings_minor, said.perpetual_sales, said.closed) == (119, 119, True)
+
+
+def test_what_is_passed_on_without_the_journal_is_what_the_till_published_itself() -> None:
+    dead, liar, mine = opened(), opened(number=9), opened(number=4)
+    dead.till.sell(MILK_SALE)
+    dead.till.publish()
+    with dead.log.read() as reader:
+        own = [one.entry for one in reader.arrivals(0, 100) if one.entry.document.kind == DAY]
+    lie = a_claim(liar, dead, 99, Day(perpetual_sales=1_000_000))
+    mine.log.append([Arrival(entry, entry.author) for entry in (*own, lie)])
+    assert [(one.acts, one.takings_minor) for one in mine.till.close_lives([dead.me.author])] == [(2, 119)]
+    (said,) = said_by(mine, dead)
+    assert said.perpetual_sales == 119
+
+
+def test_sums_of_a_till_that_contradicts_itself_are_never_mixed_and_signed() -> None:
+    dead, mine = opened(), opened(number=4)
+    copy = opened(clock=Clock(NOON_MS + 60_000))
+    copy.till.sell(MILK_SALE)
+    copy.till.publish()
+    copy.tell(mine)
+    assert len(mine.till.close_lives([dead.me.author])) == 1
+    before = said_by(mine, dead)
+    for _ in range(3):
+        dead.till.sell(SaleRequest((LineRequest(BREAD),)))
+    dead.till.publish()
+    dead.tell(mine)
+    assert mine.till.close_lives([dead.me.author]) == []
+    assert said_by(mine, dead) == before
 
 
 def test_when_more_of_the_journal_comes_closing_again_says_more() -> None:
