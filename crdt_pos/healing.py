@@ -1,11 +1,13 @@
 """Healing a till whose disk was set back: noticed, its entries taken back, its views derived again, no number used twice.
 
-What proves it: an own entry comes from a peer and is not here; a peer has read further in this log than it reaches; or a
-person says that the folder is a restored copy. Then nothing is done in this till's name until its entries are back: an act
-in between would contradict what it has signed before.
+What proves it: a peer brings or shows an entry with this till's own signature that its disk has lost; or a person says that the
+folder is a restored copy. What a peer only says proves nothing. Then nothing is done in this till's name until its entries are
+back: an act in between would contradict what it has signed before.
 
 What nobody holds is lost, and receipts with those numbers may lie in customers' hands. So the till leaves out more numbers
-than it can have given since the newest act that anybody holds, and the next act states which: ``Receipt.skipped``.
+than it can have given since the newest act that anybody holds, and the next act, signed, states which: ``Receipt.skipped``.
+That holds as long as a till gives no more than ``NUMBERS_AT_LEAST`` and one a second, nor more than ``NUMBERS_AT_MOST``, in
+the time that nobody knows of; and by a clock that is wrong by less than an hour, since the time is what the clock says.
 Numbers of different entries may still be the same where a peer that holds more is out of reach; that shows as a fork.
 """
 
@@ -24,12 +26,16 @@ from crdt_pos.till_rebuilt import rebuild
 from crdt_pos.turn import Turn
 from gossip.log import Log, Reader, View
 from merge_rules import canonical
+from merge_rules.clock_hybrid import Stamp, milliseconds
 
 NUMBERS_AT_LEAST: Final = 1_000
 """How many numbers of each series are left out, and one more for every second since the newest own act that is known: a till
 never gives a receipt a second for long."""
-NUMBERS_UNKNOWN: Final = 1_000_000
-"""The same where the clock is before that act, or there is none."""
+NUMBERS_AT_MOST: Final = 1_000_000
+"""However far the clock is ahead: 100 days with 10,000 receipts each. And as many where nobody knows how long it was: the
+clock is far before that act, or there is none."""
+CLOCK_BACK_MS_MAX: Final = 3_600_000
+"""A clock that is no further before the newest act than this was corrected, and says that it was a short time."""
 
 _SET_BACK_KEY: Final = b"till/set-back"
 _HEALED_PREFIX: Final = b"till/healed/"
@@ -42,7 +48,7 @@ class Why(IntEnum):
     ENTRIES = 0
     """Entries of the till's own came from a peer."""
     CURSOR = 1
-    """A peer had read further in this log than it reaches."""
+    """A peer had read further in this log than it reaches. It proves nothing any more; it stands in what is kept."""
     RESTORED = 2
     """A person said so."""
 
@@ -125,9 +131,7 @@ def heal(log: Log, identity: Identity, now: Callable[[], Now], terms: Terms) -> 
         assert why is not None
         rebuilt = rebuild(reader, identity)
         number = len(healings(reader))
-        elapsed_s = (moment.ms - (rebuilt.state.stamp >> 16)) // 1000
-        known = rebuilt.state.stamp and elapsed_s >= 0
-        state = rebuilt.state.skipping(NUMBERS_AT_LEAST + elapsed_s if known else NUMBERS_UNKNOWN)
+        state = rebuilt.state.skipping(_numbers_out(rebuilt.state.stamp, moment.ms))
         turn = Turn(identity, reader, moment, terms, state)
         if rebuilt.over is not None:
             over = rebuilt.over
@@ -140,3 +144,10 @@ def heal(log: Log, identity: Identity, now: Callable[[], Now], terms: Terms) -> 
         views = [*rebuilt.views, *views, note, (_SET_BACK_KEY, None)]
     log.append(arrivals, views, received_ms=moment.ms)
     return healed
+
+
+def _numbers_out(stamp: int, now_ms: int) -> int:
+    elapsed_ms = now_ms - milliseconds(Stamp(stamp))
+    if not stamp or elapsed_ms < -CLOCK_BACK_MS_MAX:
+        return NUMBERS_AT_MOST
+    return min(NUMBERS_AT_LEAST + max(elapsed_ms, 0) // 1000, NUMBERS_AT_MOST)
