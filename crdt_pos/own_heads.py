@@ -1,39 +1,38 @@
 """Own heads: what a replica asks every peer after a start, and what it answers when asked.
 
 A disk that was set back does not know it. Peers do: they hold entries of this author that are newer than any that the disk
-holds. The question is ``since``, the newest stamp of the asker's own entries as its disk has it; the answer lists those of
-the asker's heads, as the answerer holds them, whose stamps are newer. Nothing is believed of it but that it is worth waiting
-for: the entries themselves travel like all others, and they bear the asker's own signature. Pure but for reading.
+holds. The question is ``since``, the newest stamp of the asker's own entries as its disk has it; the answer shows those of
+the asker's heads, as the answerer holds them, whose stamps are newer: the entries themselves, which bear the asker's own
+signature. So nothing that a peer only says is believed. Pure but for reading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, cast
+import contextlib
+from collections.abc import Iterable
+from typing import Final, cast
 
+from crdt_pos.schema import SCHEMA
 from crdt_pos.till_state import TillState
-from gossip.document import from_order_key
-from gossip.entry import HASH_BYTES, SEQ_MAX, FeedId, Hash
-from gossip.log import Arrival, Reader, View, feed_key
-from gossip.messages import FEED_KEY_BYTES_MAX
+from gossip.document import FeedType
+from gossip.entry import Entry, FeedId, decode
+from gossip.errors import BadEntry
+from gossip.log import Arrival, Reader, View
+from gossip.messages import CONTENT_BYTES_MAX
 from merge_rules import canonical
-from merge_rules.errors import NotCanonical
-from merge_rules.lattice import AUTHOR_BYTES, Author
+from merge_rules.errors import InvalidBody, NotCanonical
+from merge_rules.lattice import Author
+from peers.keys import PublicKey
 
 TOPIC: Final = "heads"
 HEADS_MAX: Final = 400
+SHOWN_BYTES_MAX: Final = CONTENT_BYTES_MAX - (1 << 10)
+"""Of the entries in an answer, each with its length."""
+LENGTH_BYTES: Final = 5
 STAMP_MAX: Final = 2**64 - 1
 
 _NEWEST_PREFIX: Final = b"newest/"
 _STAMP_BYTES: Final = 8
-
-
-class OwnHead(NamedTuple):
-    """The head of a feed of the asker's."""
-
-    feed_key: bytes
-    seq: int
-    hash: Hash
 
 
 def newest_views(reader: Reader, arrivals: Iterable[Arrival]) -> list[View]:
@@ -62,63 +61,73 @@ def encode_question(since: int) -> bytes:
 def answer(reader: Reader, asker: Author, content: bytes) -> bytes | None:
     """The content of the answer: empty at once if nothing here is newer; ``None`` for content that is no question.
 
-    Else a walk over all feeds; at most ``HEADS_MAX`` heads.
+    Else a walk over all feeds; the newest ``HEADS_MAX`` heads, as far as ``SHOWN_BYTES_MAX`` goes.
     """
     since = _integer(content)
     if since is None:
         return None
-    if _newest(reader, asker) <= since:
-        return canonical.encode([])
-    found: list[list[object]] = []
-    for document in reader.documents():
-        feed = FeedId(document, asker)
-        for head in reader.heads(feed):
-            stored = reader.find(head.hash)
-            if stored is not None and stored.entry.stamp > since and len(found) < HEADS_MAX:
-                found.append([feed_key(feed), head.seq, head.hash])
-    return canonical.encode(found)
+    newer: list[Entry] = []
+    if _newest(reader, asker) > since:
+        for document in reader.documents():
+            for head in reader.heads(FeedId(document, asker)):
+                stored = reader.find(head.hash)
+                if stored is not None and stored.entry.stamp > since:
+                    newer.append(stored.entry)
+    shown: list[object] = []
+    left = SHOWN_BYTES_MAX
+    for entry in sorted(newer, key=lambda one: one.stamp, reverse=True)[:HEADS_MAX]:
+        if len(entry.raw) + LENGTH_BYTES <= left:
+            left -= len(entry.raw) + LENGTH_BYTES
+            shown.append(entry.raw)
+    return canonical.encode(shown)
 
 
-def decode_answer(content: bytes | None, asker: Author) -> list[OwnHead] | None:
-    """The heads that a peer says it holds; ``None`` for no answer. One that is no such list says nothing."""
-    if content is None:
-        return None
+def decode_answer(content: bytes, asker: Author, key: PublicKey) -> list[Entry]:
+    """The asker's own entries that a peer shows. What is none, or was not signed with ``key``, says nothing."""
     try:
         items = canonical.decode(content)
     except NotCanonical:
         return []
-    heads: list[OwnHead] = []
-    for item in cast("list[object]", items) if isinstance(items, list) else []:
-        match item:
-            case [bytes(key), int(seq), bytes(hash_)] if (
-                key.endswith(asker)
-                and _names_a_feed(key)
-                and not isinstance(seq, bool)
-                and 0 < seq <= SEQ_MAX
-                and len(hash_) == HASH_BYTES
-            ):
-                heads.append(OwnHead(key, seq, Hash(hash_)))
-            case _:
-                continue
-    return heads[:HEADS_MAX]
+    shown: list[Entry] = []
+    for item in cast("list[object]", items)[:HEADS_MAX] if isinstance(items, list) else []:
+        if isinstance(item, bytes):
+            with contextlib.suppress(BadEntry):
+                entry = decode(item)
+                if entry.author == asker and entry.verify(key):
+                    shown.append(entry)
+    return shown
 
 
-def lacking(reader: Reader, heads: Sequence[OwnHead]) -> list[OwnHead]:
-    """Those that are not here."""
-    return [head for head in heads if reader.find(head.hash) is None]
+def is_lost(reader: Reader, entry: Entry) -> bool:
+    """Whether an own entry is neither here nor contained in one that is: then this disk has forgotten it.
 
-
-def reached(reader: Reader, head: OwnHead) -> bool:
-    """Whether the feed here goes as far."""
-    return any(one.seq >= head.seq for one in reader.heads(reader.feed_at(head.feed_key)))
-
-
-def _names_a_feed(key: bytes) -> bool:
-    try:
-        from_order_key(key[:-AUTHOR_BYTES])
-    except (NotCanonical, ValueError):
+    Of a ``latest`` feed what was replaced need not be here any more, and peers may still hold it.
+    """
+    if reader.find(entry.hash) is not None:
         return False
-    return len(key) <= FEED_KEY_BYTES_MAX
+    if entry.feed is FeedType.WHOLE:
+        return True
+    later = [reader.find(head.hash) for head in reader.heads(entry.feed_id) if head.seq > entry.seq]
+    return not any(one is not None and _contains(one.entry, entry) for one in later)
+
+
+def come_back(reader: Reader, arrivals: Iterable[Arrival], author: Author) -> bool:
+    """Whether these bring what ``author`` has signed and this disk has lost. One whose predecessor is missing waits for that."""
+    for entry in (arrival.entry for arrival in arrivals if arrival.entry.author == author):
+        if is_lost(reader, entry) and (entry.previous is None or reader.find(entry.previous) is not None):
+            return True
+    return False
+
+
+def _contains(later: Entry, entry: Entry) -> bool:
+    kind = SCHEMA.get(entry.document.kind)
+    if kind is None:
+        return True
+    try:
+        upper = kind.rule.from_entry(later.author, later.seq, later.body)
+        return kind.rule.from_entry(entry.author, entry.seq, entry.body).precedes(upper)
+    except InvalidBody:
+        return False
 
 
 def _newest(reader: Reader, author: Author) -> int:

@@ -155,7 +155,7 @@ class ReplicaCore(ABC):
         """What is written with received entries that count, in the same transaction."""
         views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
         views += own_heads.newest_views(reader, arrivals)
-        back = self.home is not None and any(self._is_own(arrival, reader) for arrival in arrivals)
+        back = self.home is not None and own_heads.come_back(reader, arrivals, self.certificate.author)
         if back and set_back(reader) is None:
             views.append(set_back_view(Why.ENTRIES))
         goods = [arrival for arrival in arrivals if arrival.entry.document.kind in (CATALOGUE, CLAIMS)]
@@ -170,10 +170,6 @@ class ReplicaCore(ABC):
             return Derived([*views, *variances.put_off(reader, goods, currency, now_ms)])
         own = variances.derive(reader, goods, self.identity(), currency, now_ms, now_ms << 16)
         return Derived(views, own)
-
-    def _is_own(self, arrival: Arrival, reader: Reader) -> bool:
-        """Whether a peer has brought what this replica has signed and does not hold."""
-        return arrival.entry.author == self.certificate.author and reader.find(arrival.entry.hash) is None
 
     def appended(self, batch: Batch) -> None:
         """After a commit of received entries."""
@@ -205,6 +201,14 @@ class ReplicaCore(ABC):
         """Own entries have come from a peer, and were not here."""
         assert self.home is not None
         self.home.came_back(self.system_ms())
+
+    def hear_heads(self, reader: Reader, *, peer: Certificate, content: bytes, beyond: bool) -> Why | None:
+        """A peer has answered what this till wrote last; what that proves for the first time. ``beyond``: it says that it
+        has read further in this log than it reaches."""
+        assert self.home is not None
+        shown = own_heads.decode_answer(content, self.certificate.author, self.folder.key.public)
+        neighbour, now_ms = self.knows_most(peer), self.system_ms()
+        return self.home.heard(reader, peer.author, shown, neighbour=neighbour, beyond=beyond, now_ms=now_ms)
 
     def knows_most(self, peer: Certificate) -> bool:
         """Whether nobody can be expected to hold more of this till's journals: a neighbour, or anybody where it has none."""

@@ -22,6 +22,9 @@ from gossip.node import Node
 from gossip.reasons import Reason
 
 ANSWER_TIMEOUT_MS: Final = 5_000
+ASK_AGAIN_S: Final = 1.0
+"""The pause before a peer that has not answered is asked again; the next is twice as long."""
+ASK_AGAIN_S_MAX: Final = 60.0
 LOOK_EVERY_S: Final = 0.2
 ACT_WAITS_S: Final = 10.0
 """How long an act waits for what is taken back, before the cashier is told."""
@@ -92,21 +95,22 @@ class Returning:
             raise TakingBack(self._home.why.text)
 
     async def _ask(self, link: Link) -> None:
-        me = self._core.certificate.author
-        since = await self._core.look(partial(self._home.since, peer=link.peer.author))
-        content = await link.ask(own_heads.TOPIC, own_heads.encode_question(since), ANSWER_TIMEOUT_MS)
-        if content is None and link.session.ended:
-            return
-        heads = own_heads.decode_answer(content, me) or []
-        proven = await self._core.look(
-            partial(
-                self._home.heard,
-                heads=heads,
-                neighbour=self._core.knows_most(link.peer),
-                beyond=link.session.read_beyond,
-                now_ms=self._core.system_ms(),
-            )
-        )
+        peer, pause_s = link.peer.author, ASK_AGAIN_S
+        while not link.session.ended:
+            since = await self._core.look(partial(self._home.since, peer=peer))
+            content = await link.ask(own_heads.TOPIC, own_heads.encode_question(since), ANSWER_TIMEOUT_MS)
+            if content is not None:
+                await self._hear(link, content)
+                return
+            if not link.session.ended:
+                self._home.unanswered()
+            with trio.move_on_after(pause_s):
+                await link.over.wait()
+            pause_s = min(2 * pause_s, ASK_AGAIN_S_MAX)
+
+    async def _hear(self, link: Link, content: bytes) -> None:
+        beyond = link.session.read_beyond
+        proven = await self._core.look(partial(self._core.hear_heads, peer=link.peer, content=content, beyond=beyond))
         if proven is not None:
             self._say(proven)
             await self._write(partial(self._log.append, [], [healing.set_back_view(proven)]))

@@ -1,4 +1,4 @@
-"""What a peer may say to a till that has started again: what it shows is believed, what it only says is not, and no answer is none."""
+"""What a peer may say to a till that has started again: what it shows is believed, what it only says is not."""
 
 from __future__ import annotations
 
@@ -110,6 +110,7 @@ async def test_what_a_peer_only_says_costs_a_till_no_number_no_life_and_no_time(
                 stranger.log.append([], [], [(shared, 2**40)])
             async with stranger.at(till):
                 await stranger.talk(lambda stranger=stranger: bool(stranger.heard))
+                assert till.node.links[stranger.me.author].session.read_beyond is (lie == "cursor")
                 assert await sell(till) == 1 + session
         assert till.log.database == database
         assert healed(till) == []
@@ -132,11 +133,11 @@ async def test_a_neighbour_that_is_busy_has_not_said_that_nothing_is_newer_and_i
         home = till.home
         assert home is not None
         async with stranger.at(till):
-            await stranger.talk(lambda: stranger.heard == 1)
+            await stranger.talk(lambda: stranger.heard == 2)
+            await until(till, lambda: home.why is not None)
             assert not home.may_act(till.system_ms())
             stranger.offers(*lost)
             stranger.session.wake()
-            await stranger.talk(lambda: stranger.heard == 2)
             await stranger.until_ended()  # it begins anew, with another log
         await until(till, lambda: bool(healed(till)))
         assert await sell(till) > 1_000

@@ -8,15 +8,35 @@ import pytest
 
 from crdt_pos import own_heads
 from crdt_pos.errors import AskForDate, TillError
-from crdt_pos.healing import NUMBERS_AT_LEAST, Healed, Why, heal, healings, met_view, set_back, set_back_view
-from crdt_pos.homecoming import ASKING_MS_MAX, CLAIM_MS_MAX, NEIGHBOUR_MS_MAX, QUIET_MS, Homecoming
-from crdt_pos.own_heads import OwnHead
+from crdt_pos.healing import (
+    CLOCK_BACK_MS_MAX,
+    NUMBERS_AT_LEAST,
+    NUMBERS_AT_MOST,
+    Healed,
+    Why,
+    heal,
+    healings,
+    met_view,
+    set_back,
+    set_back_view,
+)
+from crdt_pos.homecoming import (
+    ASKING_MS_MAX,
+    NEIGHBOUR_MS_MAX,
+    QUIET_MS,
+    SHOWN_MS_MAX,
+    SUSPECTING_MS_MAX,
+    Homecoming,
+)
 from crdt_pos.receipt import Receipt
 from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.schema import SCHEMA
-from gossip.entry import Entry, FeedId, Hash
+from gossip.document import Document, FeedType, ScopeClass
+from gossip.entry import Entry, FeedId, sign
 from gossip.log import Arrival, Outcome
 from gossip.log_memory import MemoryLog
+from gossip.messages import CONTENT_BYTES_MAX
+from merge_rules import canonical
 from merge_rules.lattice import Author
 from tests.till.shop import BREAD, DATE, DAY_MS, EUR, MEMBER, MILK, Place, opened
 from tests.till.test_any_sequence import any_act
@@ -138,6 +158,22 @@ def test_more_numbers_are_left_out_the_longer_nobody_knows_what_it_did() -> None
     assert sales.last - sales.first >= NUMBERS_AT_LEAST + 86_400
 
 
+@pytest.mark.parametrize(
+    ("clock_ms", "count"),
+    [
+        (-2_000, NUMBERS_AT_LEAST),
+        (-CLOCK_BACK_MS_MAX, NUMBERS_AT_LEAST),
+        (-CLOCK_BACK_MS_MAX - 3_000, NUMBERS_AT_MOST),
+        (10 * 365 * DAY_MS, NUMBERS_AT_MOST),
+    ],
+)
+def test_a_clock_that_is_set_costs_no_more_numbers_than_are_stated(clock_ms: int, count: int) -> None:
+    place = opened()
+    place.till.sell(MILK_SALE)
+    place.clock.ms += clock_ms
+    assert {one.last - one.first + 1 for one in healed(place).skipped} == {count}
+
+
 def test_where_nobody_has_the_journal_the_date_is_closed_as_it_was_published_and_never_opened_again() -> None:
     place = opened()
     image = image_of(place)
@@ -186,9 +222,18 @@ def home(place: Place, now_ms: int = 0, *, met: bool = True) -> Homecoming:
         return Homecoming(reader, place.me.author, now_ms)
 
 
-def heard(at: Homecoming, place: Place, heads: list[OwnHead], now_ms: int, *, neighbour: bool = True) -> Why | None:
+def heard(
+    at: Homecoming,
+    place: Place,
+    shown: list[Entry],
+    now_ms: int,
+    *,
+    peer: Author = PEER,
+    neighbour: bool = True,
+    beyond: bool = False,
+) -> Why | None:
     with place.log.read() as reader:
-        return at.heard(reader, heads, neighbour=neighbour, beyond=False, now_ms=now_ms)
+        return at.heard(reader, peer, shown, neighbour=neighbour, beyond=beyond, now_ms=now_ms)
 
 
 def complete(at: Homecoming, place: Place, now_ms: int) -> bool:
@@ -213,7 +258,7 @@ def test_a_till_of_which_nobody_ever_had_anything_does_not_wait() -> None:
     assert home(opened(), met=False).may_act(0)
 
 
-def test_a_peer_lists_the_heads_that_are_newer_than_the_asker_knows_and_no_others() -> None:
+def test_a_peer_shows_the_heads_that_are_newer_than_the_asker_knows_and_no_others() -> None:
     place, peer = opened(), Place(number=4)
     place.till.sell(MILK_SALE)
     image = image_of(place)
@@ -226,48 +271,135 @@ def test_a_peer_lists_the_heads_that_are_newer_than_the_asker_knows_and_no_other
     peer.log.append(arrivals, views)
     question = own_heads.encode_question(since)
     with peer.log.read() as reader:
-        heads = own_heads.decode_answer(own_heads.answer(reader, place.me.author, question), place.me.author)
+        answer = own_heads.answer(reader, place.me.author, question)
         nothing = own_heads.answer(reader, peer.me.author, question)
-    assert heads is not None
-    assert own_heads.decode_answer(nothing, peer.me.author) == []
+    assert answer is not None
+    assert nothing is not None
+    shown = own_heads.decode_answer(answer, place.me.author, place.me.key.public)
+    assert own_heads.decode_answer(nothing, peer.me.author, peer.me.key.public) == []
+    assert {entry.document.kind for entry in shown} == {"journal", "balance"}
     with image.read() as reader:
-        lacking = own_heads.lacking(reader, heads)
-        assert {reader.feed_at(head.feed_key).document.kind for head in lacking} == {"journal", "balance"}
-        assert not any(own_heads.reached(reader, head) for head in lacking)
+        assert all(own_heads.is_lost(reader, entry) for entry in shown)
     with place.log.read() as reader:
-        assert own_heads.lacking(reader, heads) == []
+        assert not any(own_heads.is_lost(reader, entry) for entry in shown)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"\x01", b"\x81\x01", b"\x81\x83\x41\x00\x01\x41\x00"])
+def test_an_answer_shows_the_newest_and_never_more_than_a_message_holds() -> None:
+    place, peer = opened(), Place(number=4)
+    own = [
+        sign(
+            place.me.key,
+            place.me.author,
+            Document("note", keys=(n,)),
+            FeedType.LATEST,
+            ScopeClass.STORE,
+            1,
+            n,
+            bytes(n),
+        )
+        for n in range(1, 1_000)
+    ]
+    arrivals = [Arrival(entry, place.me.author) for entry in own]
+    with peer.log.read() as reader:
+        views = own_heads.newest_views(reader, arrivals)
+    peer.log.append(arrivals, views)
+    with peer.log.read() as reader:
+        answer = own_heads.answer(reader, place.me.author, own_heads.encode_question(0))
+    assert answer is not None
+    assert len(answer) <= CONTENT_BYTES_MAX
+    shown = own_heads.decode_answer(answer, place.me.author, place.me.key.public)
+    assert own[-1] in shown
+    assert len(answer) > CONTENT_BYTES_MAX - 4_096
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"\x01", b"\x81\x01", b"\x81\x83\x41\x00\x01\x41\x00", b"\x81\x41\x00"]
+)
 def test_an_answer_that_is_none_says_nothing(content: bytes) -> None:
-    assert own_heads.decode_answer(content, PEER) == []
-    with opened().log.read() as reader:
+    place = opened()
+    assert own_heads.decode_answer(content, place.me.author, place.me.key.public) == []
+    with place.log.read() as reader:
         assert content == b"\x01" or own_heads.answer(reader, PEER, content) is None
 
 
-def test_it_does_not_act_until_what_peers_say_they_hold_is_here() -> None:
+def test_what_a_peer_shows_counts_only_with_the_tills_own_signature() -> None:
+    place, other = opened(), opened(number=4)
+    (entry,) = own_entries(place, "journal")
+    (others,) = own_entries(other, "journal")
+    spoilt = entry.raw[:-1] + bytes([entry.raw[-1] ^ 1])
+    answer = canonical.encode([spoilt, others.raw, entry.raw])
+    assert own_heads.decode_answer(answer, place.me.author, place.me.key.public) == [entry]
+
+
+def test_it_does_not_act_until_what_peers_show_is_here() -> None:
     place = opened()
     image = image_of(place)
     place.till.sell(MILK_SALE)
     (lost,) = own_entries(place, "journal")[1:]
     place.log = image
-    with place.log.read() as reader:
-        key = next(key for key, heads in reader.feeds(next(iter(reader.scopes(lost)))) if heads)
     asking = home(place)
-    assert heard(asking, place, [OwnHead(key, lost.seq, lost.hash)], 0) is Why.ENTRIES
+    assert heard(asking, place, [lost], 0) is Why.ENTRIES
     assert not asking.may_act(ASKING_MS_MAX)
     assert not complete(asking, place, QUIET_MS)
     take_back(place, [lost])
     assert complete(asking, place, QUIET_MS)
 
 
-def test_heads_that_nobody_shows_hold_a_till_up_for_so_long_and_no_longer() -> None:
+def test_what_is_shown_and_never_brought_holds_a_till_up_for_so_long_and_not_again() -> None:
     place = opened()
-    lie = OwnHead(own_heads.feed_key(own_entries(place, "journal")[0].feed_id), 99, Hash(bytes(32)))
+    image = image_of(place)
+    place.till.sell(MILK_SALE)
+    (lost,) = own_entries(place, "journal")[1:]
+    place.log = image
     asking = home(place)
-    assert heard(asking, place, [lie], 0) is Why.ENTRIES
-    assert not complete(asking, place, CLAIM_MS_MAX - 1)
-    assert complete(asking, place, CLAIM_MS_MAX)
+    assert heard(asking, place, [lost], 0) is Why.ENTRIES
+    assert not complete(asking, place, SHOWN_MS_MAX - 1)
+    assert complete(asking, place, SHOWN_MS_MAX)
+    healed(place)
+    with place.log.read() as reader:
+        asking.healed(reader)
+    assert heard(asking, place, [lost], SHOWN_MS_MAX) is None
+    assert asking.may_act(SHOWN_MS_MAX)
+    assert heard(asking, place, [lost], SHOWN_MS_MAX, peer=Author(b"12345678")) is Why.ENTRIES
+
+
+def test_that_a_peer_says_it_has_read_further_makes_the_first_act_wait_a_little_longer_and_proves_nothing() -> None:
+    place = opened()
+    asking = home(place)
+    assert heard(asking, place, [], 0, neighbour=False, beyond=True) is None
+    assert not asking.may_act(SUSPECTING_MS_MAX - 1)
+    assert asking.may_act(SUSPECTING_MS_MAX)
+    assert heard(asking, place, [], SUSPECTING_MS_MAX, neighbour=False, beyond=True) is None
+    assert asking.may_act(SUSPECTING_MS_MAX)
+    assert heard(asking, place, [], SUSPECTING_MS_MAX, beyond=True) is None
+    assert asking.why is None
+
+
+def test_an_older_day_that_a_peer_still_holds_is_not_lost() -> None:
+    place = opened()
+    place.till.publish()
+    (older,) = own_entries(place, "day")
+    place.till.sell(MILK_SALE)
+    place.till.publish()
+    newer = max(own_entries(place, "day"), key=lambda entry: entry.seq)
+    place.log = MemoryLog(SCHEMA)
+    place.log.append([Arrival(newer, PEER)])
+    with place.log.read() as reader:
+        assert reader.find(older.hash) is None
+        assert not own_heads.is_lost(reader, older)
+        assert not own_heads.come_back(reader, [Arrival(older, PEER)], place.me.author)
+
+
+def test_a_peer_that_is_there_and_never_answers_is_not_waited_for_without_end() -> None:
+    place = opened()
+    asking = home(place)
+    asking.unanswered()
+    assert not asking.may_act(ASKING_MS_MAX - 1)
+    assert asking.may_act(ASKING_MS_MAX)
+    assert asking.unheard(ASKING_MS_MAX)  # silence is no answer
+    assert asking.came_back(0) is Why.ENTRIES
+    assert not complete(asking, place, NEIGHBOUR_MS_MAX - 1)
+    assert complete(asking, place, NEIGHBOUR_MS_MAX)
 
 
 def test_a_restored_copy_waits_for_a_neighbour_and_then_for_anybody() -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tools.simulation.replica import SimulatedReplica
 
 ANSWER_TIMEOUT_MS: Final = 5_000
+ASK_AGAIN_MS: Final = 1_000
+ASK_AGAIN_MS_MAX: Final = 60_000
 LOOK_EVERY_MS: Final = 500
 ACT_WAITS_MS: Final = 10_000
 
@@ -79,16 +81,23 @@ class SimulatedReturning:
         self._running = False
 
     async def _ask(self, link: SimulatedLink) -> None:
-        replica = self._replica
+        replica, peer, pause_ms = self._replica, link.peer, ASK_AGAIN_MS
+        while not link.session.ended:
+            with replica.log.read() as reader:
+                since = self._home.since(reader, peer.author)
+            content = await link.ask(own_heads.TOPIC, own_heads.encode_question(since), ANSWER_TIMEOUT_MS)
+            if content is not None:
+                await self._hear(link, content)
+                return
+            if not link.session.ended:
+                self._home.unanswered()
+            await replica.heap.sleep(pause_ms)
+            pause_ms = min(2 * pause_ms, ASK_AGAIN_MS_MAX)
+
+    async def _hear(self, link: SimulatedLink, content: bytes) -> None:
+        replica, beyond = self._replica, link.session.read_beyond
         with replica.log.read() as reader:
-            since = self._home.since(reader, link.peer.author)
-        content = await link.ask(own_heads.TOPIC, own_heads.encode_question(since), ANSWER_TIMEOUT_MS)
-        if content is None and link.session.ended:
-            return
-        heads = own_heads.decode_answer(content, replica.certificate.author) or []
-        neighbour, beyond = replica.knows_most(link.peer), link.session.read_beyond
-        with replica.log.read() as reader:
-            proven = self._home.heard(reader, heads, neighbour=neighbour, beyond=beyond, now_ms=replica.system_ms())
+            proven = replica.hear_heads(reader, peer=link.peer, content=content, beyond=beyond)
         if proven is not None:
             await self._write(partial(replica.log.append, [], [healing.set_back_view(proven)]))
         self.noticed()
