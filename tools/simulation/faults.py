@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from tools.simulation import liars
+from tools.simulation.disk import SYNC_MS
 from tools.simulation.machine import Machine
+from tools.simulation.shopping import wish_at
 
 if TYPE_CHECKING:
     from tools.simulation.world import World
@@ -48,6 +50,22 @@ def kill_one(world: World) -> None:
         machine = world.rng.choice(running)
         world.kill(machine)
         world.heap.at(_downtime(world), lambda: start_again(world, machine))
+
+
+def kill_amid_act(world: World) -> None:
+    """A till is killed while it acts: before its transaction, in the middle of it, or before it has answered."""
+    tills = world.tills(running=True)
+    if not tills:
+        return
+    machine = world.rng.choice(tills)
+    wish_at(world, machine)
+
+    def kill() -> None:
+        if machine.running:
+            world.kill(machine)
+            world.heap.at(_downtime(world), lambda: start_again(world, machine))
+
+    world.heap.at(world.rng.randint(0, 2 * SYNC_MS[1]), kill)
 
 
 def start_again(world: World, machine: Machine) -> None:
@@ -128,7 +146,8 @@ def _downtime(world: World) -> int:
 FAULTS: Final[tuple[tuple[str, int, Callable[[World], None]], ...]] = (
     ("cut", 10, cut_path),
     ("cut", 10, cut_stream),
-    ("kill", 10, kill_one),
+    ("kill", 6, kill_one),
+    ("kill", 6, kill_amid_act),
     ("burn", 2, burn_one),
     ("burn", 1, burn_store),
     ("set-back", 4, set_back),

@@ -121,7 +121,11 @@ def at_a_till(world: World) -> None:
     tills = world.tills(running=True)
     if not tills:
         return
-    machine = world.rng.choice(tills)
+    wish_at(world, world.rng.choice(tills))
+
+
+def wish_at(world: World, machine: Machine) -> None:
+    """Something is wished for at this till."""
     world.heap.spawn(_at(world, machine), machine.life)
 
 
