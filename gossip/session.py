@@ -90,7 +90,7 @@ class Session:
         self.shared: frozenset[Scope] = frozenset()
         self.version = 0
         self.read_beyond = False
-        """Whether the peer has read further in our log than it reaches: then the log was set back."""
+        """Whether the peer says that it has read further in our log than it reaches: if that is true, the log was set back."""
         self.bytes_sent = 0
         self.bytes_received = 0
         self.messages_sent = 0
