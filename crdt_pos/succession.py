@@ -25,6 +25,11 @@ def told_of(shared: Collection[str], stores: Iterable[int]) -> set[int]:
     return {store for store in stores if f"store/{store}" in shared}
 
 
+def all_told(named: Iterable[Author | None], told: Collection[Author]) -> bool:
+    """Whether each of those that a person named is among those that have told everything; ``None``: not even met."""
+    return all(one is not None and one in told for one in named)
+
+
 def check_letter(letter: str) -> None:
     """Raise ``EnrolmentRefused`` for what no office may be called; empty is to be chosen."""
     try:
@@ -52,7 +57,10 @@ def next_letter(directory: Directory, named: str, silent_stores: Sequence[int]) 
 
 
 def predecessors(directory: Directory, named: Sequence[str], alive: Collection[Author]) -> list[Certificate]:
-    """The offices that are gone: those ``named``, or the only one that was not heard. Raises ``EnrolmentRefused``."""
+    """The offices that are gone: those ``named``. Raises ``EnrolmentRefused``.
+
+    None is closed, which is for ever, because it was merely not heard: a person says that it is gone.
+    """
     offices = directory.offices()
     unknown = sorted(set(named) - {one.name for one in offices})
     if unknown:
@@ -63,7 +71,13 @@ def predecessors(directory: Directory, named: Sequence[str], alive: Collection[A
     silent = [one for one in offices if one.author not in alive]
     if len(silent) > 1:
         said = listing([one.name for one in silent])
-        raise EnrolmentRefused(f"{said} were not heard: say with --lost which of them is gone for good.")
-    if offices and not silent:
+        raise EnrolmentRefused(f"Nothing was heard from {said}: say with --lost NAME which of them is gone for good.")
+    if silent:
+        name = silent[0].name
+        raise EnrolmentRefused(
+            f"Nothing was heard from {name}, which may only be silent: if it is gone for good, say --lost {name}, which "
+            "ends it for ever."
+        )
+    if offices:
         raise EnrolmentRefused(f"{offices[0].name} was heard and takes part: use 'crdt-pos office add' there.")
-    return silent
+    return []

@@ -150,6 +150,11 @@ class Node:
         """Who was met at the wanted addresses, or is said to be there."""
         return {wanted.author for wanted in self._dialling.wanted.values() if wanted.author is not None}
 
+    def owner(self, address: Address) -> Author | None:
+        """Who was met at a wanted address, or is said to be there."""
+        wanted = self._dialling.wanted.get(address)
+        return None if wanted is None else wanted.author
+
     def came(self) -> dict[str, int]:
         """Entries that came over the network since the start, by kind; one that came twice counts twice."""
         return dict(sum((link.session.came for link in self._live), self._came))

@@ -128,7 +128,7 @@ class Cabled:
         at = self.town.at / f"office-{self._next()}"
         command = [*child_command(), "office", "rebuild", "--root-key", str(self.safe / ROOT_KEY.name)]
         command += ["--root", str(self.safe / ROOT), "--at", str(at), "--listen", f"{LOOPBACK}:0", "--no-multicast"]
-        command += [word for address in addresses for word in ("--from", address)]
+        command += ["--lost", lost, *(word for address in addresses for word in ("--from", address))]
         done = subprocess.run([*command, "--json", *words], capture_output=True, text=True, timeout=120.0)
         if done.returncode:
             raise TownError(done.stderr.strip())

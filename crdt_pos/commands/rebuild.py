@@ -30,7 +30,7 @@ SHOWN: Final = ("roster", "catalogue", "day", "balance")
 @click.command(
     "rebuild",
     epilog="Example: crdt-pos office rebuild --root-key safe/root-key.pem --root till-12-1/root.pem "
-    "--from 10.0.12.1:7431 --from 10.0.13.1:7431 --at office-b",
+    "--from 10.0.12.1:7431 --from 10.0.13.1:7431 --lost office-a --at office-b",
 )
 @click.option(
     "--root-key", "root_key", type=FOLDER, required=True, help="The company's root key, from where it was kept."
@@ -44,7 +44,10 @@ SHOWN: Final = ("roster", "catalogue", "day", "balance")
     help="A till that runs; one of every store is enough. Those that dial the old office's address come by themselves.",
 )
 @click.option(
-    "--lost", multiple=True, metavar="NAME", help="Which head office is gone, like office-a, if there were several."
+    "--lost",
+    multiple=True,
+    metavar="NAME",
+    help="Which head office is gone for good, like office-a: it is ended for ever.",
 )
 @click.option("--letter", default="", help="The new office's letter, where not every store can be reached.")
 @click.option(

@@ -69,12 +69,24 @@ def test_a_killed_office_comes_back_with_what_it_had_and_takes_in_what_it_missed
     town.until(lambda: takings(town.folders[OFFICE]) == 2 * (250 + 1999) + 119, "What it missed")
 
 
-def test_a_letter_that_was_used_is_not_used_again_and_nothing_is_left_behind(town: Cabled) -> None:
+USED = "Letter a was used before: name one that never was; known are a."
+SILENT = (
+    "Nothing was heard from office-a, which may only be silent: if it is gone for good, say --lost office-a, which ends it "
+    "for ever."
+)
+
+
+@pytest.mark.parametrize(("words", "said"), [(("--letter", "a"), USED), ((), SILENT)])
+def test_a_letter_that_was_used_and_an_office_that_is_only_silent_are_left_alone_and_nothing_is_left_behind(
+    town: Cabled, words: tuple[str, ...], said: str
+) -> None:
     at = town.town.at / "office-x"
-    words = ["--root-key", town.safe / "root-key.pem", "--root", town.safe / "root.pem", "--letter", "a"]
-    words += ["--from", f"127.0.0.1:{town.port('12-1')}", "--listen", "127.0.0.1:0", "--no-multicast"]
-    used = refusal("office", "rebuild", *words, "--at", at)
-    assert used == "Letter a was used before: name one that never was; known are a."
+    safe = ["--root-key", town.safe / "root-key.pem", "--root", town.safe / "root.pem"]
+    tills = [word for till in ("12-1", "13-1") for word in ("--from", f"127.0.0.1:{town.port(till)}")]
+    refused = refusal(
+        "office", "rebuild", *safe, *tills, *words, "--listen", "127.0.0.1:0", "--no-multicast", "--at", at
+    )
+    assert refused == said
     assert sorted(path.name for path in at.parent.iterdir() if path.name.startswith((".", "office-x"))) == []
 
 

@@ -140,7 +140,7 @@ class Wired:
         self.lives += 1
         path = self.town.at / f"office-{self.lives + 1}"
         words = ["office", "rebuild", "--root-key", self.safe / ROOT_KEY.name, "--root", self.safe / ROOT]
-        words += ["--listen", f":{OFFICE_PORT}", "--at", path]
+        words += ["--lost", self.folders[OFFICE].certificate.name, "--listen", f":{OFFICE_PORT}", "--at", path]
         command = [*self.wires.at(OFFICE), *child_command(), *map(str, words)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             while process.poll() is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crdt_pos.errors import EnrolmentRefused
-from crdt_pos.succession import check_letter, next_letter, predecessors, told_of
+from crdt_pos.succession import all_told, check_letter, next_letter, predecessors, told_of
 from peers import certificates
 from peers.roster import Directory, Enrolment, element
 from tests.trust.material import company, key
@@ -52,14 +52,32 @@ def test_what_no_office_may_be_called_is_refused(letter: str) -> None:
     check_letter("q")
 
 
-def test_the_only_office_that_was_not_heard_is_the_one_that_is_gone() -> None:
-    assert predecessors(roster("a"), (), ()) == [OFFICES["a"]]
-    assert predecessors(roster("ab"), (), {OFFICES["b"].author}) == [OFFICES["a"]]
+@pytest.mark.parametrize(("present", "heard"), [("a", ""), ("ab", "b")])
+def test_an_office_that_is_merely_silent_is_not_ended_before_a_person_says_that_it_is_gone(
+    present: str, heard: str
+) -> None:
+    alive = {OFFICES[letter].author for letter in heard}
+    with pytest.raises(
+        EnrolmentRefused, match=r"Nothing was heard from office-a, which may only be silent: .* --lost office-a,"
+    ):
+        predecessors(roster(present), (), alive)
+    assert predecessors(roster(present), ("office-a",), alive) == [OFFICES["a"]]
+
+
+def test_where_no_office_takes_part_any_more_none_is_ended() -> None:
     assert predecessors(roster("", stated="a"), (), ()) == []
 
 
+def test_those_that_a_person_named_have_told_when_each_of_them_has_whoever_else_came() -> None:
+    a, b, c = (OFFICES[letter].author for letter in "abc")
+    assert all_told((), ())
+    assert all_told((a, b), {a, b, c})
+    assert not all_told((a, b), {a, c})
+    assert not all_told((a, None), {a, b, c})
+
+
 def test_of_several_silent_offices_a_person_says_which_are_gone() -> None:
-    with pytest.raises(EnrolmentRefused, match="office-a and office-b were not heard: say with --lost"):
+    with pytest.raises(EnrolmentRefused, match="Nothing was heard from office-a and office-b: say with --lost"):
         predecessors(roster("ab"), (), ())
     assert predecessors(roster("ab"), ("office-b",), ()) == [OFFICES["b"]]
     with pytest.raises(
