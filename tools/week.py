@@ -118,8 +118,9 @@ class Week:
         )
 
     def same(self, store: int, *more: str) -> bool:
-        """Whether head office, the store's tills and ``more`` hold the very same entries of what all of them may read."""
-        return same_entries([self.town.folders[name] for name in (self.office, *more, *self.town.tills(store))], store)
+        """Whether head office, the store's tills that run and ``more`` hold the very same entries of what all of them may read."""
+        tills = [name for name in self.town.tills(store) if name in self.town.running()]  # a liar has left
+        return same_entries([self.town.folders[name] for name in (self.office, *more, *tills)], store)
 
     def safe(self, till: str) -> None:
         """Wait until others hold everything that a till has written."""
