@@ -118,7 +118,7 @@ class Week:
         )
 
     def same(self, store: int, *more: str) -> bool:
-        """Whether head office, the store's tills that run and ``more`` hold the very same entries of what all of them may read."""
+        """Whether head office, the store's tills that run and ``more`` hold the very same of what all of them may read."""
         tills = [name for name in self.town.tills(store) if name in self.town.running()]  # a liar has left
         return same_entries([self.town.folders[name] for name in (self.office, *more, *tills)], store)
 
