@@ -5,6 +5,7 @@ Every entry that reached a disk, which disks it is on, and every receipt that a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -36,9 +37,12 @@ class Given:
 class Ledger:
     """Implements ``disk.Inventory``."""
 
+    now_ms: Callable[[], int]
+    could_tell: Callable[[Author, int, int], bool]
+    """Whether an author has long been in a session with the owner of a disk that held something since then."""
     entries: dict[Hash, Entry] = field(default_factory=dict[Hash, Entry])
-    disks: dict[int, dict[Hash, None]] = field(default_factory=dict[int, dict[Hash, None]])
-    """What was ever written on each disk that still exists."""
+    disks: dict[int, dict[Hash, int]] = field(default_factory=dict[int, dict[Hash, int]])
+    """What was ever written on each disk that still exists, and when."""
     own: dict[FeedId, list[Entry]] = field(default_factory=dict[FeedId, list[Entry]])
     """What each author wrote itself, in that order."""
     acts: dict[Author, list[Entry]] = field(default_factory=dict[Author, list[Entry]])
@@ -53,8 +57,8 @@ class Ledger:
     keys: dict[Author, PublicKey] = field(default_factory=dict[Author, PublicKey])
     """Of every life that was ever enrolled."""
     names: dict[Author, str] = field(default_factory=dict[Author, str])
-    overspent: list[str] = field(default_factory=list[str])
-    """Said as it happens."""
+    wrongs: list[str] = field(default_factory=list[str])
+    """Said as they happen."""
     _accounts: dict[tuple[str, bytes], dict[Author, tuple[int, int]]] = field(
         default_factory=dict[tuple[str, bytes], dict[Author, tuple[int, int]]]
     )
@@ -62,7 +66,7 @@ class Ledger:
     def written(self, disk: Disk, arrival: Arrival) -> None:
         entry = arrival.entry
         self.entries.setdefault(entry.hash, entry)
-        self.disks.setdefault(disk.number, {})[entry.hash] = None
+        self.disks.setdefault(disk.number, {})[entry.hash] = self.now_ms()
         if arrival.received_from is None:
             if entry.author in self.set_back:
                 self._excuse(disk, entry)
@@ -81,7 +85,7 @@ class Ledger:
         """A disk is destroyed."""
         self.disks.pop(disk.number, None)
 
-    def is_set_back(self, author: Author, content: dict[Hash, None]) -> None:
+    def is_set_back(self, author: Author, content: dict[Hash, int]) -> None:
         """The disk of an author holds no more than this again."""
         self.set_back[author] = None
         gone = [hash_ for hash_, entry in self.entries.items() if entry.author == author and hash_ not in content]
@@ -97,12 +101,15 @@ class Ledger:
         here = self.disks[disk.number]
         for number, content in self.disks.items():
             if number != disk.number:
-                for hash_ in content:
+                for hash_, since_ms in content.items():
                     if hash_ not in here and self._could_matter(entry, self.entries[hash_], here):
+                        if self.could_tell(entry.author, number, since_ms):
+                            missing = self.entries[hash_].document
+                            self.wrongs.append(f"{self.names[entry.author]} acts without {missing}, which a peer has")
                         self.liars[entry.author] = None
                         return
 
-    def _could_matter(self, entry: Entry, missing: Entry, here: dict[Hash, None]) -> bool:
+    def _could_matter(self, entry: Entry, missing: Entry, here: dict[Hash, int]) -> bool:
         if missing.author != entry.author:
             return False
         if missing.feed is FeedType.WHOLE:
@@ -121,4 +128,4 @@ class Ledger:
             return
         earned, redeemed = (sum(part[at] for part in parts.values()) for at in (0, 1))
         if redeemed > earned:
-            self.overspent.append(f"account {cast('bytes', account).hex()}: {redeemed} of {earned} points redeemed")
+            self.wrongs.append(f"account {cast('bytes', account).hex()}: {redeemed} of {earned} points redeemed")

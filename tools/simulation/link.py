@@ -49,6 +49,7 @@ class SimulatedLink:
         self.began_ms = replica.heap.now_ms
         self.over = Future[None](replica.heap)
         self.ended: Ended | None = None
+        self.is_caught_up = False
         self._peer = peer
         self._replica = replica
         self._wire = wire
@@ -145,6 +146,7 @@ class SimulatedLink:
             elif isinstance(event, Shared):
                 self._replica.shared(self)
             elif isinstance(event, CaughtUp):
+                self.is_caught_up = True
                 self._replica.caught_up(self)
             elif isinstance(event, Ended):
                 self.ended = event

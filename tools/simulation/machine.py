@@ -49,7 +49,7 @@ class Machine:
     liar: bool = False
     burnt: bool = False
     """Its disk is gone, and it has not been enrolled again."""
-    image: tuple[Image, dict[Hash, None]] | None = None
+    image: tuple[Image, dict[Hash, int]] | None = None
     """A copy of its disk, and what was on it."""
     life: Life = field(default_factory=lambda: Life(ended=True))
     replica: SimulatedReplica | None = None
@@ -66,12 +66,19 @@ class Machine:
         """Whether it has never lied."""
         return not self.liar
 
-    def start(self, heap: Heap, rng: Random, tell: Callable[[str], None]) -> None:
+    def start(self, heap: Heap, rng: Random, tell: Callable[[str], None], *, by_duty: bool) -> None:
         """Start its process from what is on its disk."""
         assert not self.running
         self.life = Life()
         self.replica = SimulatedReplica(
-            self.folder, self.disk, self.clock.now_ms, heap, rng, self.life, lambda text: tell(f"{self.name}: {text}")
+            self.folder,
+            self.disk,
+            self.clock.now_ms,
+            heap,
+            rng,
+            self.life,
+            lambda text: tell(f"{self.name}: {text}"),
+            by_duty=by_duty,
         )
         self.replica.start()
 

@@ -3,7 +3,7 @@ disk are simulated. Stands in for ``gossip.node`` and ``crdt_pos.replica``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -13,7 +13,7 @@ from crdt_pos.folder import Folder
 from crdt_pos.replica_core import Linked, ReplicaCore
 from crdt_pos.rights import RightsQuestion
 from crdt_pos.schema import SCHEMA
-from gossip.admission import decide
+from gossip.admission import decide, offered
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import LogFull
@@ -26,16 +26,19 @@ from gossip.reasons import Reason
 from gossip.session import Me, Session
 from merge_rules.lattice import Author
 from peers.certificates import Certificate
+from peers.presence import TOPIC as PRESENCE
 from tools.simulation.disk import SYNC_MS, Disk
 from tools.simulation.earlier import SimulatedEarlierLives
 from tools.simulation.heap import Future, Heap, Life, Mutex
 from tools.simulation.link import SimulatedLink
+from tools.simulation.neighbourhood import SimulatedNeighbourhood
 from tools.simulation.network import Wire
 from tools.simulation.returning import SimulatedReturning
 
 CHECKPOINT_MS: Final = 60_000
 RETRY_MS: Final = 5_000
 ASK_AGAIN_MS: Final = 15_000
+
 VERIFY_MS: Final = (0, 3)
 
 T = TypeVar("T")
@@ -59,7 +62,10 @@ class SimulatedReplica(ReplicaCore):
         rng: Random,
         life: Life,
         tell: Callable[[str], None],
+        *,
+        by_duty: bool,
     ) -> None:
+        """``by_duty``: a till talks with head offices by its duty only; else always."""
         self.heap = heap
         self.life = life
         self.links: dict[Author, SimulatedLink] = {}
@@ -72,6 +78,7 @@ class SimulatedReplica(ReplicaCore):
         self.tell = tell
         self.returning = SimulatedReturning(self, self.home) if self.home is not None else None
         self.earlier_lives = SimulatedEarlierLives(self, self.till) if self.till is not None else None
+        self.neighbourhood = SimulatedNeighbourhood(self) if by_duty and self.till is not None else None
         self._rng = rng
         self._me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
         self._in_flight = InFlight()
@@ -87,19 +94,32 @@ class SimulatedReplica(ReplicaCore):
         self.heap.spawn(self._prove([]), self.life)  # what came before this start is judged first
         if self.returning is not None:
             self.returning.start()
+        if self.neighbourhood is not None:
+            self.heap.spawn(self.neighbourhood.run(), self.life)
+
+    async def asked(self, peer: Certificate, topic: str, content: bytes) -> bytes | None:
+        if topic == PRESENCE:
+            return None if self.neighbourhood is None else self.neighbourhood.hear(peer, content)
+        return await super().asked(peer, topic, content)
+
+    def towards_office(self) -> Collection[Author]:
+        return () if self.neighbourhood is None else self.neighbourhood.towards_office()
 
     # --- sessions --------------------------------------------------------------------------------------------------------
 
     def talk(self, wire: Wire, end: int, peer: Certificate, *, dialled: bool) -> SimulatedLink:
         """Begin a session on a stream."""
-        session = self.new_session()
+        session = self.new_session(peer)
         link = SimulatedLink(self, wire, end, peer, session, dialled=dialled)
         self.live[link] = None
         return link
 
-    def new_session(self) -> Session:
+    def new_session(self, peer: Certificate) -> Session:
         """The machine of a new session."""
-        return Session(self.log, self._me, self.heap.now_ms, in_flight=self._in_flight)
+        me = offered(self._me, peer, self.trust)
+        if self.neighbourhood is not None:
+            me = self.neighbourhood.says(peer, me)
+        return Session(self.log, me, self.heap.now_ms, in_flight=self._in_flight)
 
     def decide(self, link: SimulatedLink, said: PeerSaidHello) -> list[Event]:
         """Admit or refuse a peer that has said HELLO."""

@@ -58,7 +58,7 @@ def run(plan: Plan, told: Callable[[str], None] = lambda _: None) -> Verdict:
             shopping.at_a_till(world)
     make_peace(world)
     found = checks.look(world)
-    for text in [*world.ledger.overspent, *found.violations]:
+    for text in [*world.ledger.wrongs, *found.violations]:
         world.violated(text)
     return Verdict(plan, tuple(world.violations), world.trace, world.heap.events, world.heap.now_ms, found)
 

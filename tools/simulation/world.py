@@ -24,6 +24,8 @@ BACKOFF_MAX_MS: Final = 30_000
 STEADY_MS: Final = 5_000
 SHORT_MAX: Final = 4
 DIAL_MS: Final = (1, 200)
+TELLING_MS: Final = 8_000
+"""What a peer held when a session began is told in so long."""
 WIDE_AREA: Final = "wide area"
 
 
@@ -33,7 +35,7 @@ class World:
     def __init__(self, plan: Plan, told: Callable[[str], None]) -> None:
         self.rng = Random(plan.seed)  # noqa: S311  a run is a function of its seed
         self.heap = Heap()
-        self.ledger = Ledger()
+        self.ledger = Ledger(lambda: self.heap.now_ms, self._could_tell)
         self.network = Network(self.heap, self.rng, self._heard)
         self.company = Company(self.rng)
         self.machines: dict[str, Machine] = {}
@@ -44,6 +46,8 @@ class World:
         self._disks = 0
         self._requests = 0
         rng = self.rng
+        self.by_duty = rng.random() < 0.5
+        """Whether tills talk with head offices by duty, two of a store; else all do."""
         stores = range(1, 1 + (plan.stores or rng.randint(3, 5)))
         self.stores = tuple(stores)
         self._found(plan.offices or rng.randint(1, 2))
@@ -87,7 +91,7 @@ class World:
     def start(self, machine: Machine) -> None:
         """Start a machine's process: it dials whom it wants, and its cashiers ask again."""
         self.tell(f"{machine.name} starts")
-        machine.start(self.heap, self.rng, self.tell)
+        machine.start(self.heap, self.rng, self.tell, by_duty=self.by_duty)
         for other in list(self.machines.values()):
             if self._wants(machine, other):
                 self.heap.spawn(self._keep(machine, other), machine.life)
@@ -208,13 +212,28 @@ class World:
             return False
         return other.place in (machine.place, WIDE_AREA)
 
+    def _could_tell(self, author: Author, disk: int, since_ms: int) -> bool:
+        own = next((one for one in self.machines.values() if one.folder.certificate.author == author), None)
+        holder = next((one for one in self.machines.values() if one.disk.number == disk), None)
+        if own is None or own.replica is None or holder is None or not holder.honest:
+            return False
+        link = own.replica.links.get(holder.folder.certificate.author)
+        if link is None or not link.session.shared:
+            return False
+        return since_ms <= link.began_ms and self.heap.now_ms - link.began_ms > TELLING_MS
+
     async def _keep(self, machine: Machine, other: Machine) -> None:
         """``gossip.dialling`` in short: dial for ever, with pauses that grow."""
         heap, rng, attempt = self.heap, self.rng, 0
         await heap.sleep(rng.randrange(1_500))
         while True:
             assert machine.replica is not None
+            neighbourhood = machine.replica.neighbourhood
             link = machine.replica.links.get(other.folder.certificate.author)
+            if link is None and neighbourhood is not None and not neighbourhood.wants(other.folder.certificate):
+                await heap.sleep(BACKOFF_MIN_MS)
+                attempt = 0
+                continue
             if link is not None:
                 await link.over
                 attempt = 0
