@@ -69,10 +69,12 @@ class Disk:
                 self._inventory.written(self, arrival)
         return outcomes
 
-    def forge(self, arrivals: Sequence[Arrival]) -> None:
+    def forge(
+        self, arrivals: Sequence[Arrival], views: Iterable[View] = (), cursors: Iterable[tuple[bytes, int]] = ()
+    ) -> None:
         """Put something on it that nobody vouches for."""
         if not self.full:
-            self._log.append(arrivals)
+            self._log.append(arrivals, views, cursors)
 
     def read(self) -> AbstractContextManager[Reader]:
         return self._log.read()

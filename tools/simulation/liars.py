@@ -5,14 +5,18 @@ Its lies are written to its own disk, and its own honest sessions carry them to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from crdt_pos import own_heads
 from crdt_pos.directory import COMPANY_ROSTER
-from crdt_pos.schema import DAY, JOURNAL, SCHEMA
-from gossip.document import FeedType
+from crdt_pos.schema import DAY, JOURNAL, SCHEMA, VAULT
+from gossip.document import Document, FeedType
 from gossip.entry import Entry, assemble, sign
-from gossip.log import Arrival, Reader
+from gossip.inbound import cursor_key
+from gossip.log import Arrival, Reader, View
+from gossip.messages import NUMBER_MAX
 from peers.keys import SIGNATURE_BYTES, Signature
 from tools.simulation.machine import Machine
 
@@ -20,6 +24,15 @@ if TYPE_CHECKING:
     from tools.simulation.world import World
 
 LIARS_MAX: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Lie:
+    """What a liar writes to its own disk; its next sessions tell it."""
+
+    arrivals: Sequence[Arrival] = ()
+    views: Sequence[View] = ()
+    cursors: Sequence[tuple[bytes, int]] = ()
 
 
 def lie(world: World) -> None:
@@ -37,9 +50,12 @@ def lie(world: World) -> None:
     machine.liar = True
     world.ledger.liars[machine.folder.certificate.author] = None
     world.tell(f"{machine.name} lies: {what}")
-    machine.disk.forge([made])
+    told = made if isinstance(made, Lie) else Lie((made,))
+    machine.disk.forge(told.arrivals, told.views, told.cursors)
     if machine.replica is not None:
         machine.replica.wake()
+        if isinstance(made, Lie):
+            machine.replica.end_sessions()
 
 
 def two_days(world: World, machine: Machine, reader: Reader) -> Arrival | None:
@@ -103,6 +119,38 @@ def trespass(_world: World, machine: Machine, reader: Reader) -> Arrival | None:
     return Arrival(entry)
 
 
+def false_heads(world: World, machine: Machine, reader: Reader) -> Lie | None:
+    """A neighbour is told that it wrote something later than anything it knows of: its disk would have been set back."""
+    victim = _neighbour(world, machine)
+    if victim is None:
+        return None
+    certificate, kind = victim.folder.certificate, SCHEMA[VAULT]
+    assert certificate.store is not None
+    assert certificate.till is not None
+    hidden = Document(
+        VAULT, keys=(certificate.store, certificate.till)
+    )  # it is in the answer, and travels in no session
+    stamp, signature = victim.clock.now_ms() << 16, Signature(world.rng.randbytes(SIGNATURE_BYTES))
+    arrival = Arrival(assemble(certificate.author, hidden, kind.feed, kind.scope, 1, stamp, 0, None, signature))
+    return Lie((arrival,), own_heads.newest_views(reader, [arrival]))
+
+
+def false_cursor(world: World, machine: Machine, _reader: Reader) -> Lie | None:
+    """A neighbour is told that more of its log was read than there is."""
+    victim = _neighbour(world, machine)
+    link = None
+    if victim is not None and machine.replica is not None:
+        link = machine.replica.links.get(victim.folder.certificate.author)
+    if victim is None or link is None or not link.session.shared:
+        return None
+    return Lie(cursors=((cursor_key(victim.disk.database, link.session.shared), NUMBER_MAX),))
+
+
+def _neighbour(world: World, machine: Machine) -> Machine | None:
+    others = [one for one in world.tills() if one.place == machine.place and one is not machine]
+    return world.rng.choice(others) if others else None
+
+
 def _own(machine: Machine, reader: Reader, kind: str) -> list[Entry]:
     author = machine.folder.certificate.author
     return [
@@ -112,10 +160,12 @@ def _own(machine: Machine, reader: Reader, kind: str) -> list[Entry]:
     ]
 
 
-LIES: Final[tuple[tuple[str, Callable[[World, Machine, Reader], Arrival | None]], ...]] = (
+LIES: Final[tuple[tuple[str, Callable[[World, Machine, Reader], Arrival | Lie | None]], ...]] = (
     ("two days under one number", two_days),
     ("two days under one number, again", two_days),
     ("two acts in one place", two_acts),
     ("an act in another's name", forgery),
     ("what is not a till's to say", trespass),
+    ("false heads", false_heads),
+    ("false cursor", false_cursor),
 )
