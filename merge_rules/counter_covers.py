@@ -2,8 +2,8 @@
 
 A *subject* is an author whose journal is summed up; a *publisher* signs the summary, of its own journal or by proxy of a
 neighbour's that is gone. Every summary says what it *covers*: the subject's last journal entry that is in it, by sequence
-number and the first 16 bytes of its hash. For each subject the summary that covers most counts, and no other, so what a
-proxy published and what the subject publishes when it comes back never add up.
+number and the first 16 bytes of its hash. For each subject one summary counts, and no other, so what a proxy published and
+what the subject publishes when it comes back never add up.
 
     body     = {? 0: covers, * 1..22 => nested, ? 23: {+ subject => {0: covers, * 1..22 => nested}}}
     covers   = [seq: 1.., hash: bstr .size 16]
@@ -13,13 +13,24 @@ A publisher's own summary stands flat in its body, since that is the common case
 publisher's part; which summary counts is decided when reading. So a publisher's part has the order of its counters: a later
 entry in which money shrank is a fork, however far it says it covers.
 
-Two summaries that cover equally much and differ are a conflict: shown, and until a person decides the subject's own counts,
-else the one with the larger encoding. To be closed is no difference: of those that say the same otherwise, the closed counts.
+Which one, ``choose`` says, from nothing but the set of summaries, so everybody who has the same chooses the same:
+
+1. the subject's own, once it says that it is closed: nothing comes after a close, so nobody knows of more;
+2. else the one that covers most, of the subject's own and of the proxies that contain it. A proxy that covers more acts than
+   the subject published, and counts less of anything, is not of this journal. Of equal cover: the subject's own, else the
+   one with the larger encoding; to be closed is no difference, so of those that say the same otherwise the closed counts;
+3. a publisher that is proven to have contradicted itself is heard as a proxy only where there is nothing else.
+
+A proxy that covers more than the subject has published is what proxies are for, and is believed as far as nothing here
+contradicts it: who holds the journal knows better, and says who told it. *Rivals* are the summaries that exclude the one that
+counts: a proxy that covers more and was passed over, one of equal cover that differs, and where a proxy counts every other
+proxy that is not contained in the further one. They are a conflict: shown, until a person decides. A proxy that reaches less
+far than the subject's own is overruled by it, and no rival.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self, cast
 
@@ -53,6 +64,14 @@ class Summary(NamedTuple):
     covers: Covers
     counters: dict[int, Nested]
     """By key, 1 … 22."""
+
+
+class Choice(NamedTuple):
+    """Of the summaries of one journal the one that counts."""
+
+    counts: Summary
+    rivals: tuple[Summary, ...]
+    """Those that exclude it, furthest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,40 +150,71 @@ class CounterCovers(CounterAuthored):
                 summaries.append(_summary(subject, publisher, summary))
         return summaries
 
-    def summaries(self) -> dict[Author, Summary]:
+    def choices(self, distrusted: Set[Author] = frozenset()) -> dict[Author, Choice]:
+        """For each subject what counts and what excludes it. ``distrusted``: who is proven to have contradicted itself."""
+        of_subject: dict[Author, list[Summary]] = {}
+        for summary in self.published():
+            of_subject.setdefault(summary.subject, []).append(summary)
+        return {subject: choose(said, distrusted) for subject, said in of_subject.items()}
+
+    def summaries(self, distrusted: Set[Author] = frozenset()) -> dict[Author, Summary]:
         """For each subject the summary that counts."""
-        return {subject: _preferred(candidates) for subject, candidates in self._furthest().items()}
+        return {subject: choice.counts for subject, choice in self.choices(distrusted).items()}
 
-    def conflicts(self) -> dict[Author, tuple[Summary, ...]]:
-        """Subjects of which different things are said with equal reach, with one summary of each; empty if all agree."""
-        conflicts: dict[Author, tuple[Summary, ...]] = {}
-        for subject, candidates in self._furthest().items():
-            if len(candidates) < 2:
-                continue
-            different = {_content(summary): summary for summary in sorted(candidates, key=_preference)}
-            if len(different) > 1:
-                conflicts[subject] = tuple(reversed(different.values()))
-        return conflicts
+    def conflicts(self, distrusted: Set[Author] = frozenset()) -> dict[Author, tuple[Summary, ...]]:
+        """Subjects of which things are said that exclude each other: first what counts, then its rivals. Empty if all agree."""
+        choices = self.choices(distrusted)
+        return {subject: (counts, *rivals) for subject, (counts, rivals) in choices.items() if rivals}
 
-    def total(self, keys: Iterable[int] = range(COVERS + 1, PROXIES)) -> dict[int, Nested]:
+    def total(
+        self, keys: Iterable[int] = range(COVERS + 1, PROXIES), distrusted: Set[Author] = frozenset()
+    ) -> dict[int, Nested]:
         """The sum over all subjects of what counts, for these keys; makes sense for counts, not for fixed bytes."""
         sums: dict[int, Nested] = {}
-        counting = self.summaries().values()
+        counting = self.summaries(distrusted).values()
         for key in keys:
             for summary in counting:
                 if key in summary.counters:
                     sums[key] = counter_nested.plus(sums.get(key, 0), summary.counters[key])
         return sums
 
-    def _furthest(self) -> dict[Author, list[Summary]]:
-        furthest: dict[Author, list[Summary]] = {}
-        for summary in self.published():
-            others = furthest.setdefault(summary.subject, [])
-            if others and others[0].covers.seq < summary.covers.seq:
-                others.clear()
-            if not others or others[0].covers.seq == summary.covers.seq:
-                others.append(summary)
-        return furthest
+
+def choose(said: Iterable[Summary], distrusted: Set[Author] = frozenset()) -> Choice:
+    """What counts of one or more summaries of the same subject, each by another publisher: as the head of this file says."""
+    everything = list(said)
+    if len(everything) == 1:
+        return Choice(everything[0], ())  # nearly always; comparing is what costs
+    own = next((one for one in everything if one.publisher == one.subject), None)
+    if own is not None and CLOSED in own.counters:
+        counts = own
+    else:
+        heard = [one for one in everything if one is own or (one.publisher not in distrusted and contains(one, own))]
+        heard = heard or everything
+        reach = max(one.covers.seq for one in heard)
+        counts = _preferred([one for one in heard if one.covers.seq == reach])
+    rivals = (one for one in everything if one is not counts and one is not own and _excludes(one, counts, own))
+    return Choice(counts, tuple(sorted(rivals, key=lambda one: (one.covers.seq, _preference(one)), reverse=True)))
+
+
+def contains(further: Summary, less: Summary | None) -> bool:
+    """Whether both can be of one journal: the further counts at least as much of everything, and with equal cover the same."""
+    if less is None:
+        return True
+    if further.covers.seq == less.covers.seq:
+        return _content(further) == _content(less)
+    return further.covers.seq > less.covers.seq and all(
+        counter_nested.precedes(value, further.counters.get(key, 0))
+        for key, value in less.counters.items()
+        if key != CLOSED
+    )
+
+
+def _excludes(one: Summary, counts: Summary, own: Summary | None) -> bool:
+    if one.covers.seq > counts.covers.seq:
+        return True
+    if own is not None and one.covers.seq < own.covers.seq:
+        return False  # the subject itself has told of these acts
+    return not contains(counts, one)
 
 
 def _check_summary(summary: object) -> None:

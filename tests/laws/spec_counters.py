@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from merge_rules.lattice import Author
 from tests.laws.harness import Event, EventId, History
@@ -78,27 +78,82 @@ def may(visible: History, everything: History, author: Author, operation: tuple[
             return True
 
 
-# ---- covers: ("publish", subject, acts covered); a journal is a list of acts, an act a list of (place, amount) ----------
+# ---- covers: ("publish", subject, acts covered), ("close", acts covered) of one's own journal ---------------------------
+#
+# A journal is a list of acts, an act a list of (place, amount). One author lies: of others' journals it claims a multiple.
 
 Act = list[tuple[tuple[Any, ...], int]]
 
 
-def furthest(visible: History) -> dict[Author, int]:
-    reach: Counter[Author] = Counter()
+class Counting(NamedTuple):
+    acts: int
+    """How many count."""
+    lie: bool
+    """Whether the liar's word for them counts."""
+    rivals: frozenset[Author]
+    """Whose word excludes that."""
+
+
+def own_reach(visible: History, subject: Author) -> int:
+    told = (e.operation[-1] for e in visible.values() if e.author == subject and e.operation[-2] in (subject, "close"))
+    return max(told, default=0)
+
+
+def has_closed(visible: History, subject: Author) -> bool:
+    return any(e.author == subject and e.operation[0] == "close" for e in visible.values())
+
+
+def may_tell(visible: History, author: Author, operation: tuple[Any, ...]) -> bool:
+    """Nobody goes on after its close, or closes before what it has told."""
+    match operation:
+        case ("close", acts):
+            return (
+                acts == own_reach(visible, author)
+                if has_closed(visible, author)
+                else acts >= own_reach(visible, author)
+            )
+        case (_, subject, acts) if subject == author and has_closed(visible, author):
+            return acts <= own_reach(visible, author)
+        case _:
+            return True
+
+
+def counting(visible: History, subject: Author, liar: Author, *, convicted: bool) -> Counting | None:
+    """The subject's own once it has closed; else the furthest, the liar's only if it is further than the subject's own.
+
+    A convicted liar is heard only if nobody else has said anything.
+    """
+    own = own_reach(visible, subject)
+    told: Counter[Author] = Counter()
     for event in visible.values():
-        _, subject, acts = event.operation
-        reach[subject] = max(reach[subject], acts)
-    return dict(reach)
+        if event.operation[-2] == subject != event.author:
+            told[event.author] = max(told[event.author], event.operation[-1])
+    lie = 0 if liar == subject else told.pop(liar, 0)
+    honest = max((own, *told.values()))
+    if not honest and not lie:
+        return None
+    if has_closed(visible, subject):
+        rivals = {who for who, acts in told.items() if acts > own} | ({liar} if lie >= own else set())
+        return Counting(own, lie=False, rivals=frozenset(rivals))
+    if lie and ((lie >= honest and lie > own and not convicted) or not honest):
+        return Counting(lie, lie=True, rivals=frozenset(who for who, acts in told.items() if acts == lie))
+    return Counting(honest, lie=False, rivals=frozenset({liar} if lie and lie >= own else ()))
 
 
-def takings(visible: History, journals: dict[Author, list[Act]]) -> dict[tuple[Any, ...], int]:
-    """Every act of every journal up to the furthest publication, once."""
+def takings(
+    visible: History, journals: dict[Author, list[Act]], liar: Author, times: int, *, convicted: bool
+) -> tuple[dict[Author, Counting], dict[tuple[Any, ...], int]]:
+    """What counts of every journal, and every act of it, once."""
     places: Counter[tuple[Any, ...]] = Counter()
-    for subject, acts in furthest(visible).items():
-        for act in journals[subject][:acts]:
-            for place, amount in act:
-                places[place] += amount
-    return dict(places)
+    found: dict[Author, Counting] = {}
+    for subject, journal in journals.items():
+        one = counting(visible, subject, liar, convicted=convicted)
+        if one is not None:
+            found[subject] = one
+            for act in journal[: one.acts]:
+                for place, amount in act:
+                    places[place] += amount * (times if one.lie else 1)
+    return found, dict(places)
 
 
-__all__ = ["Act", "EventId", "bounded", "furthest", "may", "received", "sums", "takings"]
+__all__ = ["Act", "Counting", "EventId", "bounded", "may", "may_tell", "received", "sums", "takings"]

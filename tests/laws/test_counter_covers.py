@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merge_rules import canonical
-from merge_rules.counter_covers import CounterCovers, Covers
-from merge_rules.errors import InvalidBody
+from merge_rules.counter_covers import CLOSED, CounterCovers, Covers, choose
+from merge_rules.errors import InvalidBody, NotAllowed
 from merge_rules.lattice import Author
 from tests.laws import spec_counters
 from tests.laws.harness import AUTHORS, MANY, RuleLaws, Trial, follows_specification, wire
@@ -20,7 +20,7 @@ TAX, TENDERS = 2, 3
 
 covers = st.builds(lambda seq, n: [seq, bytes([n]) * 16], st.integers(1, 3), st.integers(0, 1))
 counters = st.dictionaries(
-    st.integers(1, 3),
+    st.integers(1, 3) | st.just(CLOSED),
     st.integers(1, 3)
     | st.sampled_from([[1], [2, 1], [0, 3], {"cash": [5]}, {"cash": [4, 1], "card": [1]}, [1, b"before.."]]),
     max_size=2,
@@ -54,24 +54,42 @@ JOURNALS: dict[Author, list[spec_counters.Act]] = {
 }
 
 
-def fold(subject: Author, acts: int) -> dict[int, Any]:
+LIAR, TIMES = C, 10
+"""What the liar claims of others' journals is ten times too much."""
+
+
+def fold(subject: Author, acts: int, times: int = 1) -> dict[int, Any]:
     tax: dict[int, list[int]] = {}
     cash = 0
     for act in JOURNALS[subject][:acts]:
         (base_at, base), (_, amount), (_, paid), _ = act
         sums = tax.setdefault(base_at[1], [0, 0])
-        sums[0] += base
-        sums[1] += amount
-        cash += paid
-    return {1: acts, TAX: tax, TENDERS: {"cash": [cash]}}
+        sums[0] += base * times
+        sums[1] += amount * times
+        cash += paid * times
+    return {1: acts * times, TAX: tax, TENDERS: {"cash": [cash]}}
 
 
-def perform(state: CounterCovers, publisher: Author, operation: tuple[str, Author, int]) -> CounterCovers:
-    _, subject, acts = operation
-    return state.publish(publisher, subject, Covers(acts, prefix(subject, acts)), fold(subject, acts))
+def perform(state: CounterCovers, publisher: Author, operation: tuple[Any, ...]) -> CounterCovers:
+    own = state.part(publisher)
+    reach = own[0][0] if 0 in own else 0
+    match operation:
+        case ("close", acts):
+            if acts < reach or (CLOSED in own and acts > reach):
+                raise NotAllowed
+            subject, closed = publisher, {CLOSED: 1}
+        case (_, subject, acts):
+            if subject == publisher and CLOSED in own and acts > reach:
+                raise NotAllowed
+            closed = {}
+    times = TIMES if publisher == LIAR != subject else 1
+    counters = {**fold(subject, acts, times), **closed}
+    return state.publish(publisher, subject, Covers(acts, prefix(subject, acts)), counters)
 
 
-publications = st.tuples(st.just("publish"), st.sampled_from(AUTHORS[:3]), st.integers(1, 6))
+publications = st.tuples(st.just("publish"), st.sampled_from(AUTHORS[:3]), st.integers(1, 6)) | st.tuples(
+    st.just("close"), st.integers(1, 6)
+)
 
 
 class TestCountersByCovers(RuleLaws):
@@ -84,18 +102,28 @@ class TestCountersByCovers(RuleLaws):
     )
 
 
-def test_every_act_counts_once_whoever_published_it_in_whatever_order() -> None:
+@pytest.mark.parametrize("convicted", [False, True])
+def test_every_act_counts_once_whoever_published_it_in_whatever_order(convicted: bool) -> None:
+    distrusted = frozenset({LIAR} if convicted else ())
+
     def read(state: CounterCovers) -> object:
         places: dict[tuple[Any, ...], int] = {}
-        total: Any = state.total()
+        total: Any = state.total(distrusted=distrusted)
         for code, sums in total.get(TAX, {}).items():
             places |= {(TAX, code, at): amount for at, amount in enumerate(sums)}
         for kind, sums in total.get(TENDERS, {}).items():
             places |= {(TENDERS, kind, at): amount for at, amount in enumerate(sums)}
         if 1 in total:
             places[(1,)] = total[1]
-        reach = {subject: summary.covers.seq for subject, summary in state.summaries().items()}
-        return reach, places, state.conflicts()
+        found = {
+            subject: spec_counters.Counting(
+                counts.covers.seq,
+                counts.publisher == LIAR != subject,
+                frozenset(rival.publisher for rival in rivals),
+            )
+            for subject, (counts, rivals) in state.choices(distrusted).items()
+        }
+        return found, places
 
     follows_specification(
         Trial(
@@ -103,8 +131,8 @@ def test_every_act_counts_once_whoever_published_it_in_whatever_order() -> None:
             publications,
             perform,
             read,
-            lambda visible: (spec_counters.furthest(visible), spec_counters.takings(visible, JOURNALS), {}),
-            lambda *_: True,
+            lambda visible: spec_counters.takings(visible, JOURNALS, LIAR, TIMES, convicted=convicted),
+            spec_counters.may_tell,
         )
     )
 
@@ -197,11 +225,56 @@ def test_a_body_may_hold_proxies_only() -> None:
     assert CounterCovers.from_entry(A, 1, body).summaries()[B].counters == {1: 5}
 
 
+def test_what_the_subject_has_closed_itself_counts_over_any_proxy_in_every_order() -> None:
+    own = perform(CounterCovers.bottom(), A, ("close", 3))
+    lie = CounterCovers.publish(B, A, Covers(99, b"!" * 16), fold(A, 6, 10) | {CLOSED: 1})
+    for joined in (own.join(lie), lie.join(own)):
+        assert joined.summaries()[A].publisher == A
+        assert [rival.publisher for rival in joined.choices()[A].rivals] == [B]
+
+
+def test_a_proxy_that_lacks_what_the_subject_published_counts_for_nothing_however_far_it_covers() -> None:
+    joined = published(A, A, 3).join(CounterCovers.publish(B, A, Covers(99, b"!" * 16), fold(A, 2)))
+    assert joined.summaries()[A].publisher == A
+    assert [rival.publisher for rival in joined.conflicts()[A][1:]] == [B]
+    further = joined.join(published(C, C, 1)).join(CounterCovers.publish(C, A, Covers(4, prefix(A, 4)), fold(A, 4)))
+    assert further.summaries()[A].publisher == C
+
+
+def test_proxies_of_unequal_reach_that_exclude_each_other_are_a_conflict_and_the_further_counts() -> None:
+    near = CounterCovers.publish(B, A, Covers(2, prefix(A, 2)), {1: 99})
+    far = CounterCovers.publish(C, A, Covers(5, prefix(A, 5)), fold(A, 5))
+    for joined in (near.join(far), far.join(near)):
+        assert [summary.publisher for summary in joined.conflicts()[A]] == [C, B]
+
+
+def test_who_is_proven_to_contradict_itself_is_heard_as_a_proxy_where_there_is_nothing_else() -> None:
+    liars = frozenset({C})
+    alone = published(C, A, 5)
+    assert alone.summaries(liars)[A].publisher == C
+    joined = alone.join(published(B, A, 2))
+    assert (joined.summaries()[A].publisher, joined.summaries(liars)[A].publisher) == (C, B)
+    assert [rival.publisher for rival in joined.conflicts(liars)[A][1:]] == [C]
+    own = published(C, C, 4).join(published(B, C, 2))
+    assert own.summaries(liars)[C].publisher == C, "of itself it is heard like anybody"
+
+
 @MANY
-@given(states())
-def test_for_each_subject_one_summary_of_the_furthest_counts(state: CounterCovers) -> None:
+@given(states(), st.sets(st.sampled_from(AUTHORS[:3])), st.randoms(use_true_random=False))
+def test_one_summary_of_each_subject_counts_whatever_is_said_and_in_whatever_order(
+    state: CounterCovers, distrusted: set[Author], random: Any
+) -> None:
     everything = state.published()
-    for subject, summary in state.summaries().items():
-        assert summary in everything
-        assert summary.covers.seq == max(other.covers.seq for other in everything if other.subject == subject)
-    assert set(state.summaries()) == {summary.subject for summary in everything}
+    choices = state.choices(distrusted)
+    assert set(choices) == {summary.subject for summary in everything}
+    for subject, choice in choices.items():
+        said = [summary for summary in everything if summary.subject == subject]
+        assert choice.counts in said
+        assert choice.counts not in choice.rivals
+        random.shuffle(said)
+        assert choose(said, distrusted) == choice
+        own = next((summary for summary in said if summary.publisher == subject), None)
+        if own is not None:
+            assert own not in choice.rivals
+            assert choice.counts == own or (CLOSED not in own.counters and choice.counts.publisher not in distrusted)
+            assert choice.counts.covers.seq >= own.covers.seq
