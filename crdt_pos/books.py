@@ -1,8 +1,8 @@
 """The books: what stores took and moved, read from the day entries that are here, on any replica.
 
-Every figure comes from the summary that covers most of a till's journal, whoever published it; where the journal itself is
-here and reaches further, it is folded instead. Nothing is added across legal entities or currencies. What is not closed, or
-should be here and is not, is named with every figure: a till is *waited for* on a date
+Every figure comes from what counts of a till's date, as ``crdt_pos.counted`` says: its own summary, its journal's fold, or
+what a proxy tells. Nothing is added across legal entities or currencies. What is not closed, or should be here and is not, is
+named with every figure: a till is *waited for* on a date
 
 - while its entry of that date is not closed,
 - if its entry of a later date says that there was one and it is not here,
@@ -21,20 +21,17 @@ from typing import Final, NamedTuple
 
 from crdt_pos import settling, variances
 from crdt_pos.catalogue_views import CatalogueProducts
-from crdt_pos.day import Day, Flow, TaxTotals, days_between, fold
+from crdt_pos.counted import Claim, counted
+from crdt_pos.day import Day, Flow, TaxTotals, days_between
 from crdt_pos.errors import NothingHere
 from crdt_pos.goods_rows import GoodsRow, GoodsRows, Key, Measure
-from crdt_pos.journal import acts
 from crdt_pos.schema import BALANCE, DAY, VARIANCES
 from crdt_pos.settling import ToSettle
 from crdt_pos.variance import Variance
 from gossip.document import Document, date_of, day_number
-from gossip.entry import FeedId
 from gossip.log import Reader
 from merge_rules.claims import Identities
 from merge_rules.counter_bounded import CounterBounded
-from merge_rules.counter_covers import CounterCovers, Summary
-from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 from peers.roster import Directory
 
@@ -78,11 +75,13 @@ class TillDay:
     """Who signed the summary; ``None`` where the journal here was folded."""
     heard_ms: int
     disputed: bool
-    """Two summaries reach equally far and differ, or an author contradicts itself: a lower bound until a person decides."""
+    """An author contradicts itself, or somebody says of this till what excludes what counts: until a person decides."""
     told_ms: int = 0
     """When its newest summary was signed, by its author's clock."""
     expected: bool = True
     """Whether the roster lets more be expected of this life for this date."""
+    claims: tuple[Claim, ...] = ()
+    """What others say of it and does not count."""
 
     @property
     def given_up(self) -> bool:
@@ -91,8 +90,8 @@ class TillDay:
 
     @property
     def proxy(self) -> Author | None:
-        """Who closed it, if that was not this till itself: what came after ``covers`` acts is lost."""
-        return self.publisher if self.closed and self.publisher != self.author else None
+        """Who told it, if that was not this till itself: if it is closed, what came after ``covers`` acts is lost."""
+        return self.publisher if self.publisher != self.author else None
 
     @property
     def name(self) -> str:
@@ -395,60 +394,41 @@ def _missing(days: Sequence[TillDay], dates: Sequence[datetime.date]) -> Iterato
 
 
 def till_days(reader: Reader, directory: Directory, document: Document) -> list[TillDay]:
-    """The days of one ``day`` document, by till: of each the summary that counts, or the journal's fold if that is longer."""
+    """The days of one ``day`` document, by till."""
     store = document.keys[0] if document.keys else None
     if not isinstance(store, int):
         return []  # of no store: it is in nobody's books
-    state = CounterCovers.bottom()
     heard: dict[Author, int] = {}
     told: dict[Author, int] = {}
     forked: set[Author] = set()
     for stored in reader.head_entries(document):
         entry = stored.entry
-        try:
-            state = state.join(CounterCovers.from_entry(entry.author, entry.seq, entry.body))
-        except InvalidBody:
-            continue
         if entry.author in heard:
             forked.add(entry.author)
         heard[entry.author] = max(heard.get(entry.author, 0), stored.received_ms or entry.stamp >> 16)
         told[entry.author] = max(told.get(entry.author, 0), entry.stamp >> 16)
-    conflicts = state.conflicts()
     found: list[TillDay] = []
-    for subject, summary in state.summaries().items():
-        certificate = directory.certificate(subject)
-        day, covers, publisher = _furthest(reader, document, store, summary)
-        if day is not None:
-            till = (certificate.till if certificate else 0) or 0
-            life = certificate.incarnation if certificate else subject.hex()
-            date = date_of(document.day)
-            found.append(
-                TillDay(
-                    subject,
-                    store,
-                    till,
-                    life,
-                    date,
-                    day,
-                    covers,
-                    publisher,
-                    heard.get(subject, heard.get(summary.publisher, 0)),
-                    subject in conflicts or summary.publisher in forked,
-                    told.get(summary.publisher, 0),
-                    directory.expects(store, till, life, date),
-                )
+    for one in counted(reader, document):
+        certificate = directory.certificate(one.subject)
+        till = (certificate.till if certificate else 0) or 0
+        life = certificate.incarnation if certificate else one.subject.hex()
+        date = date_of(document.day)
+        publisher = one.summary.publisher
+        found.append(
+            TillDay(
+                one.subject,
+                store,
+                till,
+                life,
+                date,
+                one.day,
+                one.covers,
+                one.publisher,
+                heard.get(one.subject, heard.get(publisher, 0)),
+                one.disputed or publisher in forked,
+                told.get(publisher, 0),
+                directory.expects(store, till, life, date),
+                one.claims,
             )
+        )
     return sorted(found, key=lambda day: (day.till, day.incarnation, day.author))
-
-
-def _furthest(
-    reader: Reader, document: Document, store: int, summary: Summary
-) -> tuple[Day | None, int, Author | None]:
-    try:
-        heads = reader.heads(FeedId(Document("journal", document.day, (store,)), summary.subject))
-        reach = max((head.seq for head in heads), default=0)
-        if reach > summary.covers.seq and len(heads) == 1:
-            return fold(acts(reader, store, document.day, summary.subject)), reach, None
-        return Day.from_counters(summary.counters), summary.covers.seq, summary.publisher
-    except InvalidBody:
-        return None, 0, None

@@ -29,6 +29,7 @@ from gossip.log import Reader
 ROWS_SHOWN_MAX: Final = 15
 """Of products, tills' days and variances, unless all are asked for."""
 AWAITED_SHOWN_MAX: Final = 3
+CLAIMS_SHOWN_MAX: Final = 3
 _FINAL: Final = "final"
 _STATUS: Final = re.compile(r"(?<= )(final\b.*|waiting\b.*|disputed\b.*|a lower bound\b.*)$")
 """At the end of a row."""
@@ -52,16 +53,17 @@ class BooksText:
     # ---- words ----------------------------------------------------------------------------------------------------------
 
     def status(self, waiting: Sequence[Awaited], disputed: Sequence[TillDay] = ()) -> str:
-        """``final``, or ``waiting for 12-3, last heard 14:02``; what is disputed is a lower bound, and never final."""
+        """``final``, or ``waiting for 12-3, last heard 14:02``; what is disputed is never final."""
         parts: list[str] = []
         if waiting:
             tills = list({one.till: one for one in waiting}.values())
             said = "; ".join(f"{one.till}, {self._heard(one)}" for one in tills[:AWAITED_SHOWN_MAX])
             more = len(tills) - AWAITED_SHOWN_MAX
             parts.append(f"waiting for {said}" + (f" and {more} more" if more > 0 else ""))
-        if disputed:
-            names = sorted({day.name for day in disputed})
+        if names := sorted({day.name for day in disputed if not day.claims}):
             parts.append(f"a lower bound, since {listing(names)} contradicts itself")
+        if names := sorted({day.name for day in disputed if day.claims}):
+            parts.append(f"disputed, since others say otherwise of {listing(names)}")
         return "; ".join(parts) or _FINAL
 
     def account_status(self, account: Account) -> str:
@@ -147,13 +149,28 @@ class BooksText:
             )
             yield from _paragraph(text, width, fg="yellow")
         for account in self._books.accounts:
-            for day, proxy in ((day, day.proxy) for day in account.days):
-                if proxy is not None:
-                    text = (
-                        f"{day.name}, life {day.incarnation}, did not close its {day.date} itself: {self._looked.name_of(proxy)} "
-                        f"did, with the {plural(day.covers, 'act')} that are known. What it took after them is lost."
-                    )
+            for day in account.days:
+                for text in self._told_by_others(account, day):
                     yield from _paragraph(text, width, fg="yellow")
+
+    def _told_by_others(self, account: Account, day: TillDay) -> Iterator[str]:
+        """Who says what of a till's date in its name: what counts, and what does not."""
+        whose, acts = f"{day.name}, life {day.incarnation}", plural(day.covers, "act")
+        if day.proxy is not None and day.closed:
+            yield (
+                f"{whose}, did not close its {day.date} itself: {self._looked.name_of(day.proxy)} "
+                f"did, with the {acts} that are known. What it took after them is lost."
+            )
+        elif day.proxy is not None:
+            yield f"{whose}, has not told of its {day.date} itself: {self._looked.name_of(day.proxy)} told of {acts}."
+        for claim in day.claims[:CLAIMS_SHOWN_MAX]:
+            much = f"{number(claim.takings_minor, account.exponent)} {account.currency}".rstrip()
+            yield (
+                f"{self._looked.name_of(claim.publisher)} says that {whose}, took {much} on {day.date} in "
+                f"{plural(claim.covers, 'act')}. That excludes what counts here, and does not count."
+            )
+        if len(day.claims) > CLAIMS_SHOWN_MAX:
+            yield f"{len(day.claims) - CLAIMS_SHOWN_MAX} more say otherwise of {whose}, {day.date}: see --json."
 
     def _money(self, account: Account, width: int) -> Iterator[str]:
         money, status = account.money, self._short(account)
@@ -258,7 +275,7 @@ class BooksText:
         if len(waiting) > 1:
             parts = [f"waiting for {len(waiting)} dates, {self._heard(waiting[0])}".replace("last ", "")]
         if any(day.disputed for day in days):
-            parts.append("disputed: a lower bound")
+            parts.append("disputed" if any(day.claims for day in days) else "disputed: a lower bound")
         given_up = [day for day in days if day.given_up]
         if given_up and not parts:
             parts.append(f"{_FINAL} as told {self._told(given_up[-1])}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from crdt_pos import journal
+from crdt_pos.counted import counted
 from crdt_pos.errors import NothingHere
 from crdt_pos.receipt import AccountMovement, Receipt
 from crdt_pos.safety import held_by
@@ -23,7 +24,7 @@ from gossip.entry import Entry, FeedId, Head
 from gossip.log import Reader, Stored, entries_of
 from gossip.schema import Kind, Schema
 from merge_rules.counter_bounded import CounterBounded
-from merge_rules.counter_covers import CounterCovers
+from merge_rules.counter_covers import CounterCovers, Summary
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author, Rule
 from peers.roster import Directory
@@ -388,9 +389,7 @@ def sale(reader: Reader, directory: Directory, schema: Schema, number: str, name
     assert stored is not None
     certificate = directory.certificate(entry.author)
     day_document = Document(DAY, entry.document.day, entry.document.keys)
-    state = value_of(reader, schema, day_document)
-    summary = state.summaries().get(entry.author) if isinstance(state, CounterCovers) else None
-    seq = 0
+    summary, seq = _published(reader, schema, day_document, entry.author), 0
     if summary is not None:
         seq = max(head.seq for head in reader.heads(FeedId(day_document, summary.publisher)))
     held = held_by(reader, entry.feed_id)
@@ -406,6 +405,18 @@ def sale(reader: Reader, directory: Directory, schema: Schema, number: str, name
         tuple(_moved(reader, schema, movement, entry.author, name_of) for movement in found.receipt.movements),
         tuple(sorted(name_of(peer) for peer, reach in held.items() if reach >= entry.seq)),
     )
+
+
+def _published(reader: Reader, schema: Schema, document: Document, subject: Author) -> Summary | None:
+    """The summary of a till's date that counts; its own, where the journal here says more than anybody has published."""
+    one = next((one for one in counted(reader, document, as_published=True) if one.subject == subject), None)
+    if one is None:
+        return None
+    if one.publisher is not None:
+        return one.summary
+    state = value_of(reader, schema, document)
+    said = state.published() if isinstance(state, CounterCovers) else []
+    return next((own for own in said if own.publisher == own.subject == subject), None)
 
 
 def _moved(reader: Reader, schema: Schema, movement: AccountMovement, author: Author, name_of: NameOf) -> Moved:

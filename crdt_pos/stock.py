@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from crdt_pos.basket import bounded, quantity_of
-from crdt_pos.day import Day, Goods
+from crdt_pos.counted import counted
+from crdt_pos.day import Goods
 from crdt_pos.errors import BadQuantity
 from crdt_pos.products import Product
 from crdt_pos.receipt import Line, StockAct
@@ -11,7 +12,6 @@ from crdt_pos.requests import StockLine
 from crdt_pos.schema import DAY
 from gossip.document import Document
 from gossip.log import Reader
-from merge_rules.counter_covers import CounterCovers
 from merge_rules.lattice import Author
 
 
@@ -43,11 +43,5 @@ def store_stock(reader: Reader, store: int, product: int, author: Author, open_d
 
 
 def _moved(reader: Reader, document: Document, product: int, without: Author | None) -> int:
-    days = CounterCovers.bottom()
-    for stored in reader.head_entries(document):
-        days = days.join(CounterCovers.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-    return sum(
-        Day.from_counters(summary.counters).goods.get(product, Goods()).stock
-        for subject, summary in days.summaries().items()
-        if subject != without
-    )
+    days = (one for one in counted(reader, document, as_published=True) if one.subject != without)
+    return sum(one.day.goods.get(product, Goods()).stock for one in days)

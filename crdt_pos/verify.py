@@ -7,6 +7,7 @@
 - every receipt's number: its author's own, and the next of its series but for those that an act states as skipped, from date
   to date as far as the journals are here;
 - every day whose journal is here: derived from it again, and compared byte for byte;
+- what is said of another's day and its journal is not here to judge: whether it excludes what that till itself or others say;
 - every line that was given back: not more of it than was sold, unless tills that were cut off from each other both did;
 - every fingerprint: added up again from the feeds.
 
@@ -149,9 +150,7 @@ class _Checks:
         self._numbers: dict[Author, dict[int, _Numbers]] = {}
 
     def found(self, check: str, document: Document | str, author: Author | None, seq: int, detail: str) -> None:
-        certificate = None if author is None else self._directory.certificate(author)
-        name = "" if author is None else author.hex() if certificate is None else certificate.name
-        self.report.add(Finding(check, str(document), name, seq, detail))
+        self.report.add(Finding(check, str(document), "" if author is None else self._name(author), seq, detail))
 
     # ---- entries --------------------------------------------------------------------------------------------------------
 
@@ -264,44 +263,68 @@ class _Checks:
                 known_day = day
 
     def _days(self, document: Document) -> None:
+        state = CounterCovers.bottom()
+        unjudged: list[tuple[Entry, Summary]] = []
         for stored in self._reader.head_entries(document):
             entry = stored.entry
             try:
-                state = CounterCovers.from_entry(entry.author, entry.seq, entry.body)
+                part = CounterCovers.from_entry(entry.author, entry.seq, entry.body)
             except InvalidBody:
                 continue  # found by its body already
-            for summary in state.published():
+            state = state.join(part)
+            for summary in part.published():
                 self.report.days += 1
-                self._day(document, entry, summary)
+                if not self._day(document, entry, summary) and summary.subject != summary.publisher:
+                    unjudged.append((entry, summary))
+        choices = state.choices()
+        for entry, summary in unjudged:
+            choice = choices[summary.subject]
+            if any(one.publisher == summary.publisher for one in choice.rivals):
+                self._found("day", entry, self._excluded(summary, choice.counts))
 
-    def _day(self, document: Document, entry: Entry, summary: Summary) -> None:
+    def _day(self, document: Document, entry: Entry, summary: Summary) -> bool:
+        """Whether it could be judged: by itself, or by the journal."""
+        of = "" if summary.subject == summary.publisher else f"of {self._name(summary.subject)}: "
         try:
             day = Day.from_counters(summary.counters)
         except InvalidBody as error:
             self._found("body", entry, str(error))
-            return
+            return True
         if not day.balanced:
             self._found(
-                "equation", entry, "takings, refunds, tax, rounding and liabilities are not what the tenders say"
+                "equation", entry, f"{of}takings, refunds, tax, rounding and liabilities are not what the tenders say"
             )
         feed = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
         acts = [act.entry for act in self._reader.entries(feed) if act.entry.seq <= summary.covers.seq]
         if not acts:
-            return  # sale-by-sale detail stays in its store
+            return False  # sale-by-sale detail stays in its store
         if acts[-1].seq != summary.covers.seq or not acts[-1].hash.startswith(summary.covers.hash):
-            self._found("day", entry, f"it covers act {summary.covers.seq}, which is not in the journal here")
-            return
+            self._found("day", entry, f"{of}it covers act {summary.covers.seq}, which is not in the journal here")
+            return True
         try:
             derived = fold(Receipt.from_body(act.body) for act in acts)
         except InvalidBody:
-            return  # found by its receipt already
+            return False  # found by its receipt already
         self.report.days_derived += 1
         # Whoever closes a date for another says that there is no more, though the journal does not.
         closed_for = summary.publisher != summary.subject and CLOSED in summary.counters
         if canonical.encode(replace(derived, closed=derived.closed or closed_for).counters()) != canonical.encode(
             summary.counters
         ):
-            self._found("day", entry, "it is not what its journal adds up to")
+            self._found("day", entry, f"{of}it is not what its journal adds up to")
+        return True
+
+    def _excluded(self, summary: Summary, counts: Summary) -> str:
+        """Why a proxy's word cannot be true, or not beside what counts."""
+        subject, said = self._name(summary.subject), f"act {summary.covers.seq}"
+        if counts.publisher == summary.subject and CLOSED in counts.counters and summary.covers > counts.covers:
+            return f"of {subject}: it covers {said}, and {subject} itself closed the date with act {counts.covers.seq}"
+        other, reach = self._name(counts.publisher), f"act {counts.covers.seq}"
+        return f"of {subject}: what it says up to {said} does not agree with what {other} says up to {reach}"
+
+    def _name(self, author: Author) -> str:
+        certificate = self._directory.certificate(author)
+        return author.hex() if certificate is None else certificate.name
 
     def forks(self) -> None:
         """Who contradicts itself: by the entries here, or by a proof that bears its own two signatures."""

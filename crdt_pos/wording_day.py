@@ -8,8 +8,9 @@ from typing import Final
 
 from crdt_pos.books import Money
 from crdt_pos.books_text import tender_text
-from crdt_pos.columns import Column, number, plural, table
+from crdt_pos.columns import Column, number, table
 from crdt_pos.day import Day, Goods, days_between
+from crdt_pos.forks import liars
 from crdt_pos.page import HASH_DIGITS_SHOWN, Page
 from crdt_pos.receipt import DrawerAct, Series
 from crdt_pos.schema import DAY, JOURNAL
@@ -35,8 +36,8 @@ class DayWording:
         record = self._page.store(document)
         exponent, currency = (record.exponent, record.currency) if record else (2, "")
         money, goods = Money(), dict[int, Goods]()
-        summaries = [one for _, one in sorted(state.summaries().items())]
-        for summary in summaries:
+        choices = state.choices(liars(self._page.reader))
+        for _, (summary, _) in sorted(choices.items()):
             try:
                 day = Day.from_counters(summary.counters)
             except InvalidBody as error:
@@ -46,9 +47,11 @@ class DayWording:
             for product, moved in day.goods.items():
                 goods[product] = goods.get(product, Goods()).plus(moved)
             yield from self._summary(document, summary, day, exponent)
-        for subject, rivals in state.conflicts().items():
-            count = plural(len(rivals), "summary", "summaries")
-            yield f"  CONFLICT: {count} of {self._page.name(subject)} reach equally far and differ."
+        for subject, (counts, rivals) in sorted(choices.items()):
+            for rival in rivals:
+                who = self._page.name(rival.publisher)
+                reach = f"up to act {rival.covers.seq}, which excludes what {self._page.name(counts.publisher)} says"
+                yield f"  CONFLICT: {who} sums up the journal of {self._page.name(subject)} {reach}."
         yield from self._money(money, exponent, currency, date)
         yield from self._goods(goods, exponent)
 
@@ -93,7 +96,7 @@ class DayWording:
         feed = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
         act = next(iter(self._page.reader.entries(feed, summary.covers.seq - 1)), None)
         if act is None:
-            return "its journal is not here"
+            return "THAT ACT IS NOT HERE" if self._page.reader.heads(feed) else "its journal is not here"
         return "it is here" if act.entry.hash.startswith(summary.covers.hash) else "THE ACT HERE IS ANOTHER"
 
     def _previous(self, document: Document, summary: Summary, day: Day) -> str:

@@ -64,7 +64,8 @@ def books(
           row that joins several: the same of each)
         tills: till, incarnation, date, closed, covers, takings_minor,
           refunds_minor, heard_ms, disputed, given_up, told_ms,
-          published_by ("": folded here)
+          published_by ("": folded here), claims (what others say of it
+          and does not count): published_by, covers, takings_minor
       owed: programme, accounts, earned, redeemed, owed
       variances: date, store, number, line, product, quantity,
         quantity_exponent, sold_minor, sold_exponent, due_minor, due_exponent
@@ -178,6 +179,14 @@ class _Plain:
                     "given_up": day.given_up,
                     "told_ms": day.told_ms,
                     "published_by": "" if day.publisher is None else self._looked.name_of(day.publisher),
+                    "claims": [
+                        {
+                            "published_by": self._looked.name_of(one.publisher),
+                            "covers": one.covers,
+                            "takings_minor": one.takings_minor,
+                        }
+                        for one in day.claims
+                    ],
                 }
                 for day in account.days
             ],
