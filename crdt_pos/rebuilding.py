@@ -22,10 +22,10 @@ from crdt_pos.directory import load_directory
 from crdt_pos.enrolment import open_log
 from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.folder import Folder, Settings
-from crdt_pos.forks import prove
+from crdt_pos.forks import prove, unstated
 from crdt_pos.registrar import Registrar
 from crdt_pos.replica import RunningReplica
-from crdt_pos.succession import check_letter, next_letter, predecessors, told_of
+from crdt_pos.succession import all_told, check_letter, next_letter, predecessors, told_of
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Log, Reader
 from gossip.tls import Address
@@ -57,7 +57,7 @@ class Wanted:
     letter: str = ""
     """The new office's; empty: the one after all that are known."""
     lost: tuple[str, ...] = ()
-    """The offices that are gone; none: the only one that is not heard."""
+    """The offices that are gone."""
     wait_s: float = WAIT_S
 
 
@@ -166,9 +166,10 @@ async def _listen(passing: Folder, wanted: Wanted, progress: Callable[[Progress]
                         break  # refused whatever else comes
                     if news != (entries, len(heard.replicas)):
                         news, news_s = (entries, len(heard.replicas)), trio.current_time()
+                    named = map(replica.node.owner, wanted.sources)
                     if missing or not directory.stores:
                         complete_s = trio.current_time()
-                    elif len(heard.replicas) >= len(wanted.sources) or trio.current_time() > complete_s + SETTLE_S:
+                    elif all_told(named, heard.replicas) or trio.current_time() > complete_s + SETTLE_S:
                         break
                     await trio.sleep(LOOK_S)
                 replica.stop_sessions()
@@ -201,7 +202,7 @@ def _decide(wanted: Wanted, log: Log, heard: _Heard, now_ms: int) -> tuple[Folde
     office = Folder(wanted.path, wanted.settings, key, (issued.der,), issued, wanted.root)
     Registrar(office, log, now_ms).add_office(office.chain, lost)
     with log.read() as reader:
-        proofs = prove(reader, key, issued.author, _contradictions(reader), now_ms << 16)
+        proofs = prove(reader, key, issued.author, unstated(reader, _contradictions(reader)), now_ms << 16)
         taken = _taken(reader, directory)
     log.append(proofs, received_ms=now_ms)
     names = tuple(one.name for one in lost)

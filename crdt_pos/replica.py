@@ -46,7 +46,6 @@ from peers.permissions import Role
 from peers.presence import TOPIC as PRESENCE
 
 CHECKPOINT_S: Final = 60.0
-ASK_AGAIN_S: Final = 5.0
 
 T = TypeVar("T")
 _log = logging.getLogger("crdt_pos.replica")
@@ -140,15 +139,16 @@ class RunningReplica(ReplicaCore):
     async def _prove_forks(self) -> None:
         pairs: list[tuple[Entry, Hash]] = []  # what came before this start is judged first
         while True:
-            while not self.may_act() or not await self._wrote(partial(self.append_proofs, pairs)):
-                await trio.sleep(CHECKPOINT_S)
-            pairs = []
+            pause_s = CHECKPOINT_S
             with contextlib.suppress(LogFull):
-                if await self.meet_accused():
-                    continue
-            # Whom nobody knows now, a neighbour may know soon.
-            with trio.move_on_after(ASK_AGAIN_S if self.accused else math.inf):
-                pairs = await self._to_prove_out.receive()
+                if self.may_act():
+                    await self.settle_forks(pairs)
+                    pairs = []
+                    # Whom nobody knows now, a neighbour may know soon.
+                    again_ms = self.asking.again_ms(self.system_ms())
+                    pause_s = math.inf if again_ms is None else again_ms / 1000
+            with trio.move_on_after(pause_s):
+                pairs = [*pairs, *await self._to_prove_out.receive()]
 
     def _acknowledged(self, peer: Author, heads: Sequence[tuple[FeedId, Head]]) -> None:
         self.safety.acknowledged(peer, heads)

@@ -9,15 +9,15 @@ import datetime
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from crdt_pos import catalogue_views, journal, own_heads, proxy, variances
+from crdt_pos import catalogue_views, forks, journal, own_heads, proxy, variances
+from crdt_pos.accused import Asking
 from crdt_pos.balance import Balance
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.clock import store_clock
 from crdt_pos.directory import is_roster, numbered_as
 from crdt_pos.folder import Folder
-from crdt_pos.forks import judge, prove
 from crdt_pos.healing import Why, set_back, set_back_view
 from crdt_pos.homecoming import Homecoming
 from crdt_pos.identity import Identity
@@ -33,15 +33,12 @@ from crdt_pos.trust import RosterTrust
 from gossip.document import Scope
 from gossip.entry import Entry, Hash
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Derived, learned
-from gossip.log import Arrival, Log, Outcome, Reader
+from gossip.log import Arrival, Log, Outcome, Reader, View
 from gossip.reasons import Reason
 from merge_rules.lattice import Author
 from peers.certificates import Certificate
 from peers.permissions import Role
 from peers.roster import StoreRecord
-
-ACCUSED_MAX: Final = 64
-"""Unknown authors that peers are asked for because of proofs; of more the proofs are kept, and not judged here."""
 
 T = TypeVar("T")
 
@@ -73,7 +70,7 @@ class ReplicaCore(ABC):
         self.system_ms = system_ms
         self.now = store_clock(self._time_zone, system_ms)
         self.products = CatalogueProducts(self.terms().currency.code, self.certificate.store)
-        self.accused: list[Author] = []
+        self.asking = Asking()
         """Whom proofs accuse that cannot be judged here, for want of a certificate."""
         self.lending = Lending(self)
         self.till: Till | None = None
@@ -108,7 +105,7 @@ class ReplicaCore(ABC):
 
     @abstractmethod
     def prove_soon(self, pairs: list[tuple[Entry, Hash]]) -> None:
-        """These contradict each other, or others have proven something: ``append_proofs`` as an act of its own."""
+        """These contradict each other, or there is more to judge, or to judge by: ``settle_forks``, by itself."""
 
     # --- what the roster says ----------------------------------------------------------------------------------------
 
@@ -154,7 +151,7 @@ class ReplicaCore(ABC):
     def derive(self, reader: Reader, arrivals: Sequence[Arrival]) -> Derived:
         """What is written with received entries that count, in the same transaction."""
         views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
-        views += own_heads.newest_views(reader, arrivals)
+        views += own_heads.newest_views(reader, arrivals) + forks.opened(reader, arrivals)
         back = self.home is not None and own_heads.come_back(reader, arrivals, self.certificate.author)
         if back and set_back(reader) is None:
             views.append(set_back_view(Why.ENTRIES))
@@ -181,21 +178,24 @@ class ReplicaCore(ABC):
         if counting:
             self.safety.saved()
         new = [arrival for arrival, outcome in counting if outcome.outcome in (Outcome.NEW, Outcome.FORK)]
-        if any(is_roster(arrival.entry.document) for arrival in new):
+        roster_grew = any(is_roster(arrival.entry.document) for arrival in new)
+        if roster_grew:
             self.roster_changed()
+            self.asking.hasten()
         back = [arrival for arrival in new if arrival.entry.author == self.certificate.author]
         if back and self.home is not None:
             for arrival in back:
                 if arrival.received_from is not None:
                     self.safety.acknowledged(arrival.received_from, [(arrival.entry.feed_id, arrival.entry.head)])
             self.came_back()
-        forks = [
+        pairs = [
             (arrival.entry, outcome.rival)
             for arrival, outcome in counting
             if outcome.outcome is Outcome.FORK and outcome.rival is not None
         ]
-        if forks or any(arrival.entry.document.kind == FORKS for arrival in new):
-            self.prove_soon(forks)
+        waiting = self.asking.again_ms(self.system_ms()) is not None
+        if pairs or (roster_grew and waiting) or any(arrival.entry.document.kind == FORKS for arrival in new):
+            self.prove_soon(pairs)
 
     def came_back(self) -> None:
         """Own entries have come from a peer, and were not here."""
@@ -245,32 +245,54 @@ class ReplicaCore(ABC):
         if views:
             self.log.append(said, views, received_ms=now_ms)
 
-    def append_proofs(self, pairs: list[tuple[Entry, Hash]]) -> None:
-        """Sign what is not proven yet, and judge every proof that is here."""
+    async def settle_forks(self, pairs: list[tuple[Entry, Hash]]) -> None:
+        """Sign what is not proven yet, judge what has not been, and ask for those of the accused whose turn it is.
+
+        What takes long is read outside of the writers' turn: sales do not wait for it. Raises ``LogFull``.
+        """
+        new = await self.look(partial(forks.unstated, pairs=pairs)) if pairs else []
+        if new:
+            await self.write(partial(self._append_proofs, new))
+        await self._write_judged(partial(forks.judge, lookup=self.trust.record))
+        await self._meet_accused()
+
+    def _append_proofs(self, pairs: list[tuple[Entry, Hash]]) -> None:
         now_ms = self.system_ms()
         with self.log.read() as reader:
-            proofs = prove(reader, self.folder.key, self.certificate.author, pairs, now_ms << 16)
+            proofs = forks.prove(reader, self.folder.key, self.certificate.author, pairs, now_ms << 16)
+            views = forks.opened(reader, proofs)
         if proofs:
-            self.log.append(proofs, received_ms=now_ms)
-        with self.log.read() as reader:
-            liars, unknown = judge(reader, self.trust.record)
-        if liars:
-            self.log.append([], liars)
-        self.accused = sorted(unknown)[:ACCUSED_MAX]
+            self.log.append(proofs, views, received_ms=now_ms)
 
-    async def meet_accused(self) -> bool:
-        """Ask the peers for the certificates of the ``accused``: tills of other stores. Whether there is more to judge now."""
-        found = False
-        for author in self.accused:
-            for link in list(self.linked().values()):
-                if self.trust.record(author) is not None:
-                    break
-                shown = await link.ask(CERTIFICATE_TOPIC, author, CERTIFICATE_TIMEOUT_MS)
-                views = "" if shown is None else learned(self.trust, shown)
-                if views and not isinstance(views, str):
-                    await self.write(partial(self.log.append, [], views))
-                    found = True
-        return found
+    async def _write_judged(self, judge: Callable[[Reader], list[View]]) -> None:
+        while views := await self.look(judge):
+            await self.write(partial(self.log.append, [], views))
+
+    async def _meet_accused(self) -> None:
+        """Ask the peers for the certificates of the accused, who may be tills of other stores, and judge those that come."""
+        mute = set[Author]()
+        for publisher, accused in await self.look(partial(self.asking.round, now_ms=self.system_ms())):
+            await self._ask_for(accused, mute)
+            if self.trust.record(accused) is not None:
+                self.asking.met(publisher)
+                await self._write_judged(
+                    partial(forks.judge_waiting, lookup=self.trust.record, publisher=publisher, accused=accused)
+                )
+
+    async def _ask_for(self, accused: Author, mute: set[Author]) -> None:
+        """Ask the peers, but for those that have let a question lapse in this round: ``mute``."""
+        for peer, link in list(self.linked().items()):
+            if self.trust.record(accused) is not None:
+                return
+            if peer in mute:
+                continue
+            asked_ms = self.system_ms()
+            shown = await link.ask(CERTIFICATE_TOPIC, accused, CERTIFICATE_TIMEOUT_MS)
+            if shown is None and self.system_ms() - asked_ms >= CERTIFICATE_TIMEOUT_MS:
+                mute.add(peer)
+            views = "" if shown is None else learned(self.trust, shown)
+            if views and not isinstance(views, str):
+                await self.write(partial(self.log.append, [], views))
 
     # --- rights ------------------------------------------------------------------------------------------------------
 

@@ -15,15 +15,15 @@ from crdt_pos import books
 from crdt_pos.balance import Balance, balance_document
 from crdt_pos.books import Query
 from crdt_pos.clock import system_ms
-from crdt_pos.forks import judge, liars, prove
+from crdt_pos.forks import judge, liars, prove, publishers
 from crdt_pos.looking import identities, look
 from crdt_pos.patrons import patrons_document
 from crdt_pos.schema import BALANCE, PATRONS, SCHEMA
 from crdt_pos.turn import day_document
 from gossip.document import Document, Scope, day_number
 from gossip.entry import Entry, FeedId, sign
-from gossip.ingest import AuthorRecord
-from gossip.log import Arrival
+from gossip.ingest import AuthorLookup, AuthorRecord
+from gossip.log import Arrival, View
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_bounded import CounterBounded
 from merge_rules.set_grow import SetGrow
@@ -54,6 +54,9 @@ def test_a_till_that_says_two_things_is_proven_a_liar_everywhere_and_all_others_
     town.call("12-1", "sell", lines=[{"product": 1, "unit_price_minor": 500}], member=MEMBER.hex())
     trio.run(tell, town.folders[LIAR], town.port("12-1"), granting(town, "12-1"))
     town.until(lambda: points(town, "12-1")["here"] == 300 + 5, "12-1 may spend what it was granted")
+    # Whoever changes its duty on the WAN begins its session anew, which is no fault of anybody's.
+    town.until(lambda: duties(town) == ["active", "standby"], "the tills of store 12 have their duties")
+    town.together()
     sessions = {name: since(town, name) for name in EVERYONE}
 
     lie(town, LIAR, LIED_ON, {"12-2": 12_00, "office-a": 34_00})
@@ -109,12 +112,19 @@ def test_a_stated_proof_whose_signatures_are_not_the_accused_ones_counts_against
             with log.read() as reader:
                 log.append(prove(reader, slanderer.key, slanderer.certificate.author, [(true, second.hash)], 1))
             with log.read() as reader:
-                views, unknown = judge(reader, known.get)
-                assert (len(views), unknown) == (int(proven), set())
-            log.append([], views)
+                assert liars(reader) == frozenset()
+            judge_all(log, known.get)
             with log.read() as reader:
                 assert liars(reader) == ({accused.certificate.author} if proven else frozenset())
-                assert judge(reader, lambda _: None) == ([], {accused.certificate.author})
+                assert list(publishers(reader)) == []
+
+
+def judge_all(log: MemoryLog, lookup: AuthorLookup) -> None:
+    views: list[View] = [(b"", None)]
+    while views:
+        with log.read() as reader:
+            views = judge(reader, lookup)
+        log.append([], views)
 
 
 def granting(town: Cabled, taker: str) -> list[Entry]:
@@ -144,6 +154,10 @@ def sign_as(author: Any, key: Any, entry: Entry) -> Entry:
 
 def points(town: Cabled, name: str) -> dict[str, Any]:
     return town.call(name, "member", account=MEMBER.hex())
+
+
+def duties(town: Cabled) -> list[str]:
+    return sorted(town.connections(name)["duty"] for name in EVERYONE[:2])
 
 
 def since(town: Cabled, name: str) -> dict[str, int]:

@@ -37,7 +37,6 @@ from tools.simulation.returning import SimulatedReturning
 
 CHECKPOINT_MS: Final = 60_000
 RETRY_MS: Final = 5_000
-ASK_AGAIN_MS: Final = 15_000
 
 VERIFY_MS: Final = (0, 3)
 
@@ -225,20 +224,20 @@ class SimulatedReplica(ReplicaCore):
 
     async def _prove(self, pairs: list[tuple[Entry, Hash]]) -> None:
         while True:
-            while not self.may_act() or not await self._wrote(partial(self.append_proofs, pairs)):
-                await self.heap.sleep(RETRY_MS)
-            pairs = []
             try:
-                if await self.meet_accused():
-                    continue
+                if self.may_act():
+                    await self.settle_forks(pairs)
+                    break
             except LogFull:
                 pass
-            if not self.accused or self._asking_again:
-                return
+            await self.heap.sleep(RETRY_MS)
+        again_ms = self.asking.again_ms(self.system_ms())
+        if again_ms is not None and not self._asking_again:
             # Whom nobody knows now, a neighbour may know soon.
             self._asking_again = True
-            await self.heap.sleep(ASK_AGAIN_MS)
+            await self.heap.sleep(again_ms)
             self._asking_again = False
+            self.heap.spawn(self._prove([]), self.life)
 
     async def _wrote(self, act: Callable[[], object]) -> bool:
         try:
