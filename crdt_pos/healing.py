@@ -123,12 +123,10 @@ def healings(reader: Reader) -> list[Healed]:
     return [Healed.from_body(canonical.decode(kept)) for _, kept in reader.views(_HEALED_PREFIX)]
 
 
-def heal(log: Log, identity: Identity, now: Callable[[], Now], terms: Terms) -> Healed:
+def heal(log: Log, why: Why, identity: Identity, now: Callable[[], Now], terms: Terms) -> Healed:
     """Derive the till again from the entries that are here, leave numbers out, and remember it: one transaction."""
     moment = now()
     with log.read() as reader:
-        why = set_back(reader)
-        assert why is not None
         rebuilt = rebuild(reader, identity)
         number = len(healings(reader))
         state = rebuilt.state.skipping(_numbers_out(rebuilt.state.stamp, moment.ms))

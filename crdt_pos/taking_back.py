@@ -137,8 +137,9 @@ class Returning:
         await self._write(self._core.say_put_off)
 
     def _healed(self) -> Healed:
+        assert self._home.why is not None
         self._log.adopt()
-        healed = healing.heal(self._log, self._core.identity(), self._core.now, self._core.terms())
+        healed = healing.heal(self._log, self._home.why, self._core.identity(), self._core.now, self._core.terms())
         with self._log.read() as reader:
             self._home.healed(reader)
         return healed

@@ -75,7 +75,7 @@ def take_back(place: Place, entries: list[Entry]) -> set[Outcome]:
 
 def healed(place: Place, why: Why = Why.ENTRIES) -> Healed:
     place.log.append([], [set_back_view(why)])
-    done = heal(place.log, place.me, place.clock, EUR)
+    done = heal(place.log, why, place.me, place.clock, EUR)
     place.restart()
     return done
 
@@ -148,6 +148,12 @@ def test_set_back_twice_before_any_act_one_stretch_is_left_out() -> None:
     with place.log.read() as reader:
         assert len(healings(reader)) == 2
         assert set_back(reader) is None
+
+
+def test_it_is_healed_though_the_disk_was_too_full_to_remember_what_proved_it() -> None:
+    place = opened()
+    place.till.sell(MILK_SALE)
+    assert heal(place.log, Why.ENTRIES, place.me, place.clock, EUR).why is Why.ENTRIES
 
 
 def test_more_numbers_are_left_out_the_longer_nobody_knows_what_it_did() -> None:

@@ -104,8 +104,9 @@ class SimulatedReturning:
 
     def _healed(self) -> Healed:
         replica = self._replica
+        assert self._home.why is not None
         replica.disk.adopt()
-        healed = healing.heal(replica.log, replica.identity(), replica.now, replica.terms())
+        healed = healing.heal(replica.log, self._home.why, replica.identity(), replica.now, replica.terms())
         with replica.log.read() as reader:
             self._home.healed(reader)
         replica.tell(healed.text())
