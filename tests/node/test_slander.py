@@ -104,6 +104,35 @@ async def test_80_made_up_pairs_do_not_keep_a_real_liar_from_being_judged_in_ano
         await until(till, judged)
 
 
+async def test_proofs_are_judged_while_a_sale_holds_the_writers_turn(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    looked: list[Author] = []
+    async with running(company.tills["12-1"]) as (till,):
+
+        def settled() -> bool:
+            with till.log.read() as reader:
+                return till.may_act() and not judge(reader, till.trust.record)
+
+        await until(till, settled)
+        record = till.trust.record
+
+        def watched(author: Author) -> AuthorRecord | None:
+            looked.append(author)
+            return record(author)
+
+        till.trust.record = watched  # type: ignore[method-assign]
+        slander = Arrival(stated(SLANDERER, KEYS[SLANDERER], made_up(KEYS[SLANDERER])))
+        async with till.node._writing:
+            with till.log.read() as reader:
+                views = opened(reader, [slander])
+            till.log.append([slander], views)
+            till.prove_soon([])
+            await until(till, lambda: len(looked) >= MADE_UP)
+            with till.log.read() as reader:
+                assert list(publishers(reader)) == []
+        await until(till, lambda: till.asking.again_ms(till.system_ms()) is not None)
+
+
 async def tell(folder: Folder, replica: object, *entries: Entry) -> None:
     stranger = Stranger(folder)
     stranger.offers(*entries)
