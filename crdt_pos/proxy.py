@@ -78,6 +78,12 @@ def close(turn: Turn, other: Author, date: datetime.date) -> ClosedFor | None:
         if told.closed:
             return None
     told = replace(told, closed=True)
+    authors = reader.authors(day_document(store, day))
+    if any(
+        said is not None and said.covers == reach and said.counters == told.counters()
+        for said in (_told(reader, store, day, one, other) for one in authors)
+    ):
+        return None  # a neighbour has said the very same
     if mine is not None and not _follows(turn.identity.author, mine, reach, told):
         return None  # the till contradicts what it said before: signed together, both would be a sum that it never said
     turn.publish(other, day, reach, told)

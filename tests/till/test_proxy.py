@@ -104,6 +104,16 @@ def test_when_more_of_the_journal_comes_closing_again_says_more() -> None:
     assert one_head(mine)
 
 
+def test_what_a_neighbour_has_said_already_is_not_said_again() -> None:
+    dead, first, mine = opened(), opened(number=5), opened(number=4)
+    dead.till.sell(MILK_SALE)
+    dead.tell(first)
+    first.till.close_lives([dead.me.author])
+    first.tell(mine)
+    assert mine.till.close_lives([dead.me.author]) == []
+    assert counts(mine, dead).publisher == first.me.author
+
+
 def test_two_dead_tills_are_closed_in_one_entry() -> None:
     one, other, mine = opened(), opened(number=5), opened(number=4)
     for dead in (one, other):
