@@ -86,7 +86,8 @@ class Inbound:
     """WANTs on their way: number, and how many feeds were wanted up to it."""
     _want: int = 0
     _came: int = 0
-    _gaps: set[FeedId] = field(default_factory=set[FeedId])
+    _gaps: dict[FeedId, int] = field(default_factory=dict[FeedId, int])
+    """After which number a feed was wanted last because something was missing in it."""
     _announced: dict[bytes, int] = field(default_factory=dict[bytes, int])
     """Feeds that are wanted because they were announced, and up to which number."""
     _deferred: list[_Deferred] = field(default_factory=list[_Deferred])
@@ -155,11 +156,13 @@ class Inbound:
         if self._came == self._queued:
             self._announced.clear()
         with self.log.read() as reader:
-            # Once a feed and session: what the peer sends then it has not got, or we have put aside.
-            for feed in set(gaps) - self._gaps:
-                self._gaps.add(feed)
-                heads = reader.heads(feed)
-                self.want(Wanted(feed_key(feed), heads[-1].seq if heads else 0))
+            # Twice a feed and session, the second time from its beginning, since it may branch before what is here. What the
+            # peer sends after that it has not got, or we have put aside.
+            for feed in sorted(set(gaps), key=feed_key):
+                heads = () if feed in self._gaps else reader.heads(feed)
+                if self._gaps.get(feed) != 0:
+                    self._gaps[feed] = heads[-1].seq if heads else 0
+                    self.want(Wanted(feed_key(feed), self._gaps[feed]))
         if gaps:
             self._told = 0  # what was told went too far: it is told again once nothing is wanted
         return [*self._moved(), *self._settle()] if gaps else self._settle()
