@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CUT_MS: Final = (1_000, 240_000)
 DOWN_MS: Final = (100, 180_000)
 RETRY_MS: Final = 20_000
+SOON_MS: Final = 4_000
 
 
 def cut_path(world: World) -> None:
@@ -106,7 +107,10 @@ def set_back(world: World) -> None:
     """A till's disk is set back to an image of it that was made a while ago."""
     copied = [machine for machine in world.tills() if machine.image is not None and machine.honest]
     if copied and world.rng.random() < 0.6:
-        world.set_back(world.rng.choice(copied))
+        machine = world.rng.choice(copied)
+        world.set_back(machine)
+        # Its cashier does not wait.
+        world.heap.at(world.rng.randint(0, SOON_MS), lambda: wish_at(world, machine), machine.life)
     else:
         whole = [machine for machine in world.tills() if machine.honest]
         if whole:

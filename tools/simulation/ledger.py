@@ -98,6 +98,8 @@ class Ledger:
 
     def _excuse(self, disk: Disk, entry: Entry) -> None:
         """A till whose disk was set back acts: what another disk holds of it and its own does not, was out of its reach."""
+        if entry.author in self.liars:
+            return
         here = self.disks[disk.number]
         for number, content in self.disks.items():
             if number != disk.number:

@@ -49,6 +49,8 @@ class Machine:
     liar: bool = False
     burnt: bool = False
     """Its disk is gone, and it has not been enrolled again."""
+    began_ms: int = 0
+    """When its process was started, of the heap's time."""
     image: tuple[Image, dict[Hash, int]] | None = None
     """A copy of its disk, and what was on it."""
     life: Life = field(default_factory=lambda: Life(ended=True))

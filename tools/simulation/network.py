@@ -86,6 +86,7 @@ class Wire:
     def sever(self, *, noticed: bool) -> None:
         """It dies here and now: of what is under way some bytes may still come."""
         rng = self._network.rng
+        self._network.changed_ms = self._network.heap.now_ms
         for end, way in enumerate(self._ways):
             left = b"".join(way.under_way)
             way.under_way.clear()
@@ -121,6 +122,8 @@ class Network:
         self.rng = rng
         self.heard = heard
         """Told of every piece that arrives."""
+        self.changed_ms = 0
+        """When anything was severed or mended last."""
         self.wires: dict[Wire, None] = {}
         self.places: dict[str, str] = {}
         """Machine → its place; machines of one place are on one LAN."""
@@ -143,6 +146,7 @@ class Network:
     def sever(self, path: str) -> None:
         """Cut a path, and what runs over it."""
         self.severed[path] = self.severed.get(path, 0) + 1
+        self.changed_ms = self.heap.now_ms
         noticed = self.rng.random() < 0.5
         for wire in list(self.wires):
             if path in self._paths(*wire.ends):
@@ -150,15 +154,18 @@ class Network:
 
     def mend(self, path: str) -> None:
         """Undo one ``sever``. Streams that nobody knows to be dead stay so."""
+        self.changed_ms = self.heap.now_ms
         left = self.severed.pop(path, 1) - 1
         if left:
             self.severed[path] = left
 
     def unplug(self, machine: str) -> None:
         """A machine is gone: so are its streams."""
+        changed_ms = self.changed_ms
         for wire in list(self.wires):
             if machine in wire.ends:
                 wire.sever(noticed=True)
+        self.changed_ms = changed_ms  # the paths are what they were
 
     def _paths(self, one: str, other: str) -> tuple[str, ...]:
         here, there = self.places[one], self.places[other]

@@ -91,6 +91,7 @@ class World:
     def start(self, machine: Machine) -> None:
         """Start a machine's process: it dials whom it wants, and its cashiers ask again."""
         self.tell(f"{machine.name} starts")
+        machine.began_ms = self.heap.now_ms
         machine.start(self.heap, self.rng, self.tell, by_duty=self.by_duty)
         for other in list(self.machines.values()):
             if self._wants(machine, other):
@@ -217,10 +218,14 @@ class World:
         holder = next((one for one in self.machines.values() if one.disk.number == disk), None)
         if own is None or own.replica is None or holder is None or not holder.honest:
             return False
+        now_ms = self.heap.now_ms
         link = own.replica.links.get(holder.folder.certificate.author)
-        if link is None or not link.session.shared:
-            return False
-        return since_ms <= link.began_ms and self.heap.now_ms - link.began_ms > TELLING_MS
+        if link is not None and link.session.shared:
+            return since_ms <= link.began_ms and now_ms - link.began_ms > TELLING_MS
+        # A neighbour that has long been there, over a path that nothing has happened to, is heard before the first act.
+        quiet = now_ms - max(self.network.changed_ms, holder.began_ms) > TELLING_MS
+        near = own.place == holder.place and holder.running and self.network.reaches(own.name, holder.name)
+        return near and quiet and since_ms <= own.began_ms
 
     async def _keep(self, machine: Machine, other: Machine) -> None:
         """``gossip.dialling`` in short: dial for ever, with pauses that grow."""
