@@ -88,7 +88,8 @@ class Ledger:
     def is_set_back(self, author: Author, content: dict[Hash, int]) -> None:
         """The disk of an author holds no more than this again."""
         self.set_back[author] = None
-        gone = [hash_ for hash_, entry in self.entries.items() if entry.author == author and hash_ not in content]
+        own = ((hash_, entry) for hash_, entry in self.entries.items() if entry.author == author)
+        gone = [hash_ for hash_, entry in own if hash_ not in content and self._matters(entry, content)]
         if gone and not any(hash_ in other for other in self.disks.values() for hash_ in gone):
             self.unnoticed[author] = None
 
@@ -104,16 +105,17 @@ class Ledger:
         for number, content in self.disks.items():
             if number != disk.number:
                 for hash_, since_ms in content.items():
-                    if hash_ not in here and self._could_matter(entry, self.entries[hash_], here):
+                    if hash_ not in here and self.entries[hash_].author == entry.author:
+                        if not self._matters(self.entries[hash_], here):
+                            continue
                         if self.could_tell(entry.author, number, since_ms):
                             missing = self.entries[hash_].document
                             self.wrongs.append(f"{self.names[entry.author]} acts without {missing}, which a peer has")
                         self.liars[entry.author] = None
                         return
 
-    def _could_matter(self, entry: Entry, missing: Entry, here: dict[Hash, int]) -> bool:
-        if missing.author != entry.author:
-            return False
+    def _matters(self, missing: Entry, here: dict[Hash, int]) -> bool:
+        """Whether nothing here has replaced an entry that is missing here."""
         if missing.feed is FeedType.WHOLE:
             return True
         return not any(
