@@ -31,7 +31,7 @@ class SimulatedNeighbourhood:
         self._replica = replica
         self._me = replica.certificate
         self._presence = Presence(self._me.author, replica.system_ms())
-        self._due = Duty.NONE
+        self._due: Duty = Duty.NONE
         self._linked: set[Author] = set()
         self._followed: set[Author] = set()
 
