@@ -62,7 +62,7 @@ def kill_amid_act(world: World) -> None:
     wish_at(world, machine)
 
     def kill() -> None:
-        if machine.running:
+        if machine.running and not world.peace:
             world.kill(machine)
             world.heap.at(_downtime(world), lambda: start_again(world, machine))
 

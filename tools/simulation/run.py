@@ -66,6 +66,7 @@ def run(plan: Plan, told: Callable[[str], None] = lambda _: None) -> Verdict:
 def make_peace(world: World) -> None:
     """Everything that is cut is mended, everyone starts again, closes, and they talk until they are equal."""
     world.tell("peace")
+    world.peace = True
     world.network.severed.clear()
     for machine in world.machines.values():
         machine.disk.full = False

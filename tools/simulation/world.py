@@ -41,6 +41,8 @@ class World:
         self.machines: dict[str, Machine] = {}
         self.violations: list[str] = []
         self.lost_disks = 0
+        self.peace = False
+        """Nothing breaks any more, whatever was about to."""
         self._told = told
         self._trace = hashlib.sha256()
         self._disks = 0
