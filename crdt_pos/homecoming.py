@@ -76,12 +76,13 @@ class Homecoming:
         self._heard.add(peer)
         self._reached = True
         self._suspected |= beyond
-        if neighbour:
-            self._neighbour_answered, self._asking = True, False
         lost = [entry for entry in shown if is_lost(reader, entry)]
         if lost and peer not in self._showed_in_vain:
             self._shown.update(dict.fromkeys(lost, peer))
             self._proven(Why.ENTRIES, now_ms)
+        if neighbour:
+            # Last: acts on another thread begin as soon as nobody is asked any more, and must find the proof by then.
+            self._neighbour_answered, self._asking = True, False
         return self.why if before is None else None
 
     def unanswered(self) -> None:

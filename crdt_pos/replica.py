@@ -153,7 +153,7 @@ class RunningReplica(ReplicaCore):
     def _acknowledged(self, peer: Author, heads: Sequence[tuple[FeedId, Head]]) -> None:
         self.safety.acknowledged(peer, heads)
         if self.returning is not None and any(feed.author == self.certificate.author for feed, _ in heads):
-            self.returning.acknowledged()
+            self.returning.met()
 
     def _shared(self, link: Link) -> None:
         if self.returning is not None:

@@ -64,16 +64,17 @@ class Returning:
                     await trio.sleep(LOOK_EVERY_S)
 
     def shared(self, link: Link) -> None:
-        """A session with a peer has begun: ask it."""
+        """A session with a peer has begun: from now on somebody may know what this till writes; and it is asked."""
         if self._nursery is not None:
             self._nursery.start_soon(self._ask, link)
+        self.met()
 
     def noticed(self) -> None:
         """Something may have been proven."""
         self._changed.set()
 
-    def acknowledged(self) -> None:
-        """A peer has something of this till's on its disk: that is remembered, once."""
+    def met(self) -> None:
+        """A peer has, or may soon have, something of this till's on its disk: that is remembered, once."""
         if not self._home.met and self._nursery is not None:
             self._home.met = True
             self._nursery.start_soon(self._remember_met)
