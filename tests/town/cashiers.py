@@ -79,7 +79,8 @@ class Cashiers:
                 self._ask_again(name)
                 kind(name)
             except LocalRefused as refused:
-                if refused.kind != "TakingBack":  # a till whose disk was set back says so, and does nothing yet
+                # A till whose disk was set back says so, and does nothing yet; another life must be told of the products first.
+                if refused.kind not in ("TakingBack", "UnknownProduct"):
                     raise
 
     def sell_while_killed(self, name: str) -> None:
