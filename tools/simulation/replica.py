@@ -134,7 +134,7 @@ class SimulatedReplica(ReplicaCore):
         """A peer says that it has these on its disk."""
         self.safety.acknowledged(peer, heads)
         if self.returning is not None and any(feed.author == self.certificate.author for feed, _ in heads):
-            self.returning.acknowledged()
+            self.returning.met()
 
     def shared(self, link: SimulatedLink) -> None:
         """Sharing has begun."""

@@ -42,8 +42,9 @@ class SimulatedReturning:
         self.noticed()
 
     def shared(self, link: SimulatedLink) -> None:
-        """A session with a peer has begun: ask it."""
+        """A session with a peer has begun: from now on somebody may know what this till writes; and it is asked."""
         self._replica.heap.spawn(self._ask(link), self._replica.life)
+        self.met()
 
     def noticed(self) -> None:
         """Something may have been proven."""
@@ -51,8 +52,8 @@ class SimulatedReturning:
             self._running = True
             self._replica.heap.spawn(self._take_back(), self._replica.life)
 
-    def acknowledged(self) -> None:
-        """A peer has something of this till's on its disk: that is remembered, once."""
+    def met(self) -> None:
+        """A peer has, or may soon have, something of this till's on its disk: that is remembered, once."""
         if not self._home.met:
             self._home.met = True
             act = partial(self._replica.log.append, [], [healing.met_view()])
