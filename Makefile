@@ -12,7 +12,7 @@ DEMO_AT ?= demo
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    a week of real baskets: nine processes sell, gossip and agree to the cent (under a minute, once installed)"
+	@echo "make demo    a week of real baskets in which everything breaks, and books to the cent (two minutes, once installed)"
 	@echo "make test    every test; installs what it needs"
 	@echo "make lint    ruff, mypy, pyright, layers"
 	@echo "make bench   figures on this machine"
