@@ -24,6 +24,7 @@ from crdt_pos.balance import Balance, balance_document
 from crdt_pos.clock import system_ms
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.identity import Identity, Now
+from crdt_pos.own_heads import newest_views
 from crdt_pos.patrons import patrons_document
 from crdt_pos.products import Price
 from crdt_pos.receipt import ACCOUNT_BYTES
@@ -355,7 +356,10 @@ def _earn(company: _Company, name: str, accounts: Iterable[bytes]) -> None:
                 counter = counter.join(counter.earn(author, 17))
                 feed = company.feed(reader, name, balance_document(PROGRAMME, account))
                 arrivals += feed.arrivals([counter.entry_body(author)], system_ms() << 16)
-        log.append(arrivals)
+            views = newest_views(
+                reader, arrivals
+            )  # as a till's own act would: else it asks what it wrote last, and is told
+        log.append(arrivals, views)
     finally:
         log.close()
 
