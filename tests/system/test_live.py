@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tests.system.shops import PATIENCE_S
 from tools.live import Live, Printed
-from tools.live_shops import BURNT, RUNS, LiveShops
+from tools.live_shops import BURNT, KILLED, RUNS, LiveShops
 
 
 @pytest.fixture
@@ -69,3 +69,33 @@ def test_you_buy_milk_burn_that_till_print_your_receipt_at_its_neighbour_and_the
             await until(pilot, lambda: shops.is_cut("1-1", "office-a"))
 
     asyncio.run(minute())
+
+
+def test_a_till_and_head_office_are_killed_and_started_and_a_burnt_head_office_comes_back_from_the_tills(
+    shops: LiveShops,
+) -> None:
+    def state(name: str) -> str:
+        return next(view.state for view in shops.views() if view.name == name)
+
+    def office_knows() -> bool:
+        return shops.views()[0].takings_minor.get(1, 0) == shops.truth[1] > 0
+
+    async def keys() -> None:
+        app = Live(shops)
+        async with app.run_test(size=(110, 36)) as pilot:
+            await until(pilot, app.ready.is_set)
+            await pilot.press("space", "s")
+            await until(pilot, lambda: shops.receipt is not None)
+            for choose, name in ((), "1-1"), (("h",), "office-a"):
+                await pilot.press(*choose, "k")
+                await until(pilot, lambda name=name: state(name) == KILLED)
+                await pilot.press("k")
+                await until(pilot, lambda name=name: state(name) == RUNS)
+            await until(pilot, office_knows)
+            await pilot.press("b")
+            await until(pilot, lambda: state("office-a") == BURNT)
+            await pilot.press("r")
+            await until(pilot, lambda: shops.names[0] == "office-b" and state("office-b") == RUNS)
+            await until(pilot, office_knows)
+
+    asyncio.run(keys())
