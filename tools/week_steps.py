@@ -9,6 +9,7 @@ import datetime
 import random
 import shutil
 import time
+from functools import partial
 from typing import Final
 
 from crdt_pos import books, sharing
@@ -337,7 +338,7 @@ def invent_a_product_twice(week: Week) -> None:
     inventions = ((week.stores[0], "Fig jam", 450, 24, 3), (week.stores[2], "Fig spread", 490, 12, 2))
     for store, *_ in inventions:
         week.town.sever_wan(store)
-        week.town.until(lambda store=store: week.office not in week.town.peers(f"{store}-1"), "Cutting two stores off")  # type: ignore[misc]
+        week.town.until(partial(_is_apart, week, f"{store}-1"), "Cutting two stores off")
     made: list[int] = []
     for store, name, price_minor, received, sold in inventions:
         till = f"{store}-1"
@@ -357,6 +358,10 @@ def invent_a_product_twice(week: Week) -> None:
     )
     for store, *_ in inventions:
         week.town.mend_wan(store)
+
+
+def _is_apart(week: Week, till: str) -> bool:
+    return week.office not in week.town.peers(till)
 
 
 def are_they_one(week: Week) -> None:
