@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from crdt_pos.schema import BALANCE, DAY, JOURNAL
-from gossip.log import Arrival
+from gossip.log import Arrival, Stored
 from tools.simulate import simulate
 from tools.simulation import checks
 from tools.simulation.hunt import shrink
 from tools.simulation.ledger import Given
+from tools.simulation.machine import Machine
 from tools.simulation.plan import FAULTS, Plan
 from tools.simulation.run import make_peace, run
 from tools.simulation.shopping import at_a_till
@@ -77,16 +78,23 @@ def peaceful_world() -> World:
     return world
 
 
+def everything_on(machine: Machine) -> list[Stored]:
+    with machine.disk.read() as reader:
+        return list(reader.arrivals(0, 1 << 40))
+
+
 @pytest.mark.parametrize("kind", [JOURNAL, DAY, BALANCE])
 def test_the_checkers_see_one_entry_that_one_disk_lacks(kind: str) -> None:
     world = peaceful_world()
-    machine = world.tills()[0]
-    with machine.disk.read() as reader:
-        stored = list(reader.arrivals(0, 1 << 40))
-    last = max(number for number, one in enumerate(stored) if one.entry.document.kind == kind)
+    machine, stored = next(
+        (machine, stored)
+        for machine, stored in [(machine, everything_on(machine)) for machine in world.tills()]
+        if any(one.entry.document.kind == kind for one in stored)
+    )
+    head = max((one.entry for one in stored if one.entry.document.kind == kind), key=lambda entry: entry.seq)
     fresh = world.empty_disk()
-    for number, one in enumerate(stored):
-        if number != last:
+    for one in stored:
+        if one.entry != head:
             fresh.append([Arrival(one.entry, machine.folder.certificate.author)])
     world.ledger.disks[fresh.number] = world.ledger.disks[machine.disk.number]
     machine.disk = fresh
