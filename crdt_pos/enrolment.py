@@ -25,7 +25,7 @@ from gossip.log import Arrival, Log, Reader, entries_of
 from gossip.log_lmdb import LmdbLog
 from merge_rules.lattice import Author
 from peers import certificates
-from peers.keys import SecretKey
+from peers.keys import SealingKey, SecretKey
 from peers.roster import Closure, Enrolment, ProgrammeRecord, StoreRecord
 
 
@@ -37,7 +37,7 @@ def create_company(name: str, path: Path, settings: Settings, now_ms: int) -> Fo
     folders.refuse_used(path)
     root_key, office_key = SecretKey.generate(), SecretKey.generate()
     try:
-        root = certificates.create_root(root_key, name)
+        root = certificates.create_root(root_key, name, SealingKey.generate().public)
     except ValueError as error:
         raise EnrolmentRefused(f"{error}.") from error
     office = certificates.issue_office(root, root_key, office_key.public, "a")

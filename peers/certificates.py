@@ -7,6 +7,11 @@ author of an entry are the same. Who a certificate speaks of stands in one subje
 
     crdt-pos://<company: 32 hex digits>/<role>/<name>/<incarnation>?heir=<author: 16 hex digits>
 
+and in the root's the public half of the company's recovery key, so that every replica knows to whom it seals and no office can
+change it:
+
+    crdt-pos://<company: 32 hex digits>/recovery/<X25519 public key: 64 hex digits>
+
 Certificates do not expire by clock: a till that was off for 14 months, or whose clock battery is dead, must heal. They say
 2000 to 9999 (RFC 5280 §4.1.2.5: no well-defined end), TLS does not look, and whether a replica still takes part is the
 roster's to say.
@@ -44,7 +49,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from merge_rules.lattice import Author
 from peers import incarnation as incarnations
 from peers.errors import CertificateError, CertificateFault, KeyFileError
-from peers.keys import PublicKey, SecretKey, author_of
+from peers.keys import SEALING_BYTES, PublicKey, SealingPublic, SecretKey, author_of
 from peers.permissions import Role
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -77,6 +82,7 @@ _URI: Final = re.compile(
     r"crdt-pos://(?P<company>[0-9a-f]{32})/(?P<role>office|till|relay)/(?P<name>[a-z0-9-]{1,40})/(?P<life>[a-z0-9]{2,12})"
     r"\?heir=(?P<heir>[0-9a-f]{16})"
 )
+_ROOT_URI: Final = re.compile(r"crdt-pos://(?P<company>[0-9a-f]{32})/recovery/(?P<recovery>[0-9a-f]{64})")
 _TILL_NAME: Final = re.compile(r"([1-9][0-9]{0,8})-([1-9][0-9]{0,8})")
 _RELAY_NAME: Final = re.compile(r"relay-[1-9][0-9]{0,8}")
 
@@ -89,6 +95,8 @@ class Root:
     name: str
     """The company's name as people know it."""
     public_key: PublicKey
+    recovery_key: SealingPublic
+    """To what the company's journals are sealed before they leave their store; only the recovery key opens them."""
     der: bytes
 
 
@@ -148,15 +156,20 @@ def till_name(store: int, till: int) -> str:
     return f"{store}-{till}"
 
 
-def create_root(key: SecretKey, company_name: str) -> Root:
-    """A company's self-signed root. Raises ``ValueError`` for a name that is empty, not printable or too long."""
+def create_root(key: SecretKey, company_name: str, recovery_public: bytes) -> Root:
+    """A company's self-signed root, which names its recovery key.
+
+    Raises ``ValueError`` for a name that is empty, not printable or too long.
+    """
+    assert len(recovery_public) == SEALING_BYTES
     if not company_name.strip() or not company_name.isprintable() or len(company_name) > COMPANY_NAME_MAX:
         raise ValueError(f"a company's name has 1 to {COMPANY_NAME_MAX} printable characters")
     subject = _distinguished(company_name, "root")
     builder = _builder(subject, key.public, b"root", subject, key.public)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
     builder = builder.add_extension(_usage(signs=False, issues=True), critical=True)
-    return parse_root(_signed(builder, key))
+    uri = f"crdt-pos://{company_of(key.public).hex()}/recovery/{recovery_public.hex()}"
+    return parse_root(_signed(_named(builder, uri), key))
 
 
 def issue_office(root: Root, root_key: SecretKey, office_key: PublicKey, letter: str) -> Certificate:
@@ -231,7 +244,11 @@ def parse_root(der: bytes) -> Root:
             raise CertificateError(CertificateFault.ROLE, "a root must be able to issue")
         _check_signature(certificate, certificate)
         public = _public_key(certificate)
-        return Root(company_of(public), _name(certificate.subject, NameOID.ORGANIZATION_NAME), public, der)
+        company, match = company_of(public), _ROOT_URI.fullmatch(_uri_of(certificate))
+        if match is None or match["company"] != company.hex():
+            raise CertificateError(CertificateFault.MALFORMED, "it does not name its company's recovery key")
+        name = _name(certificate.subject, NameOID.ORGANIZATION_NAME)
+        return Root(company, name, public, SealingPublic(bytes.fromhex(match["recovery"])), der)
 
 
 @functools.lru_cache(maxsize=CERTIFICATES_REMEMBERED)
@@ -248,8 +265,7 @@ def parse(der: bytes) -> Certificate:
 
 def _parsed(der: bytes) -> Certificate:
     certificate = _load(der)
-    uris = _extension(certificate, x509.SubjectAlternativeName).get_values_for_type(x509.UniformResourceIdentifier)
-    match = _URI.fullmatch(uris[0]) if len(uris) == 1 else None
+    match = _URI.fullmatch(_uri_of(certificate))
     if match is None:
         raise CertificateError(CertificateFault.MALFORMED, "it does not name one replica")
     role = Role(match["role"])
@@ -424,7 +440,10 @@ def _builder(
 def _for_sessions(builder: x509.CertificateBuilder, uri: str, *, issues: bool) -> x509.CertificateBuilder:
     builder = builder.add_extension(_usage(signs=True, issues=issues), critical=True)
     both_ways = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-    builder = builder.add_extension(both_ways, critical=False)
+    return _named(builder.add_extension(both_ways, critical=False), uri)
+
+
+def _named(builder: x509.CertificateBuilder, uri: str) -> x509.CertificateBuilder:
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
     return builder.add_extension(names, critical=False)
 
@@ -468,6 +487,11 @@ def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extens
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound as error:
         raise CertificateError(CertificateFault.MALFORMED, f"no {kind.__name__}") from error
+
+
+def _uri_of(certificate: x509.Certificate) -> str:
+    uris = _extension(certificate, x509.SubjectAlternativeName).get_values_for_type(x509.UniformResourceIdentifier)
+    return uris[0] if len(uris) == 1 else ""
 
 
 def _public_key(certificate: x509.Certificate) -> PublicKey:

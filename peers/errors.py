@@ -2,6 +2,7 @@
 
 PeersError
 ├── CertificateError       a certificate or chain that is refused; carries a ``CertificateFault`` (the peer's fault)
+├── SealError              what was sealed is not for this key or passphrase, or was changed; says which
 ├── KeyFileError           a key or certificate file that cannot be read or written; says which (a person's fault)
 ├── RosterError            a roster entry that would contradict the roster: an author's id or a letter taken (our caller's)
 ├── InvalidElement         an element of a roster document without the shape its tag calls for (its author's fault)
@@ -37,6 +38,10 @@ class CertificateError(PeersError):
     def __init__(self, fault: CertificateFault, detail: str = "") -> None:
         super().__init__(f"The certificate is refused: {fault}{f' ({detail})' if detail else ''}.")
         self.fault = fault
+
+
+class SealError(PeersError):
+    """What was sealed cannot be opened with this key or passphrase, or was changed; says which."""
 
 
 class KeyFileError(PeersError):

@@ -1,19 +1,25 @@
-"""Ed25519 keys (RFC 8032) through libsodium: the one file that knows PyNaCl.
+"""Keys through libsodium: the one file that knows PyNaCl.
 
-A replica has one key. It signs entries and stands in the replica's certificate, so that the peer at the other end of a TLS
-session and the author of an entry are the same.
+A replica has one Ed25519 key (RFC 8032). It signs entries and stands in the replica's certificate, so that the peer at the other
+end of a TLS session and the author of an entry are the same.
+
+What only one holder may read is sealed to that holder's X25519 key (RFC 7748; libsodium's sealed boxes), or under a passphrase
+(argon2id, RFC 9106, then XSalsa20-Poly1305); what a passphrase costs to try stands beside what it seals.
 """
 
 from __future__ import annotations
 
 import hashlib
+import struct
+import unicodedata
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import Final, NewType
 
 import nacl.bindings
 import nacl.exceptions
 
 from merge_rules.lattice import AUTHOR_BYTES, Author
+from peers.errors import SealError
 
 PublicKey = NewType("PublicKey", bytes)
 """An Ed25519 public key: 32 bytes."""
@@ -21,8 +27,15 @@ PublicKey = NewType("PublicKey", bytes)
 Signature = NewType("Signature", bytes)
 """An Ed25519 signature: 64 bytes."""
 
+SealingPublic = NewType("SealingPublic", bytes)
+"""The public half of an X25519 key: 32 bytes; whoever has it can seal, nobody but its holder can open."""
+
 SIGNATURE_BYTES = 64
 SEED_BYTES = 32
+SEALING_BYTES: Final = 32
+"""Of either half of an X25519 key."""
+SEAL_BYTES: Final = 48
+"""How much longer a box of ``seal`` is than what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +73,101 @@ def verify(public: PublicKey, message: bytes, signature: Signature) -> bool:
 def author_of(public: PublicKey, incarnation: str) -> Author:
     """The 8-byte id of a key's incarnation; head offices refuse to enrol a second author with the same id."""
     return Author(hashlib.sha256(public + incarnation.encode()).digest()[:AUTHOR_BYTES])
+
+
+@dataclass(frozen=True, slots=True)
+class SealingKey:
+    """An X25519 key that opens what was sealed to its public half. Its ``repr`` never shows its secret."""
+
+    secret: bytes = field(repr=False)
+    """32 bytes."""
+    public: SealingPublic = field(init=False)
+
+    def __post_init__(self) -> None:
+        if len(self.secret) != SEALING_BYTES:
+            raise SealError("A sealing key has 32 bytes.")
+        object.__setattr__(self, "public", SealingPublic(nacl.bindings.crypto_scalarmult_base(self.secret)))
+
+    @classmethod
+    def generate(cls) -> SealingKey:
+        """A new key from the operating system's randomness."""
+        return cls(nacl.bindings.randombytes(SEALING_BYTES))
+
+    def open(self, box: bytes) -> bytes:
+        """What ``seal`` put into ``box``. Raises ``SealError`` if it was sealed to another key, or is not whole."""
+        try:
+            return nacl.bindings.crypto_box_seal_open(box, self.public, self.secret)
+        except (nacl.exceptions.CryptoError, ValueError, TypeError) as error:
+            raise SealError("This was sealed to another key, or it was changed.") from error
+
+
+def seal(public: bytes, plain: bytes) -> bytes:
+    """``plain`` in a box that only the holder of the secret half of ``public`` can open; it does not say who sealed it.
+
+    ``SEAL_BYTES`` longer than ``plain``, and another each time. Raises ``SealError`` for a key that is none.
+    """
+    try:
+        return nacl.bindings.crypto_box_seal(plain, public)
+    except (nacl.exceptions.CryptoError, ValueError, TypeError) as error:
+        raise SealError("This is no key to seal to.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PassphraseCost:
+    """What one try of a passphrase costs: argon2id with one lane."""
+
+    passes: int
+    memory_bytes: int
+
+
+MODERATE: Final = PassphraseCost(3, 256 * 1024 * 1024)
+"""For a company's keys: about a second and 256 MiB a try."""
+INTERACTIVE: Final = PassphraseCost(2, 64 * 1024 * 1024)
+"""For what is opened at the counter: about a tenth of a second and 64 MiB a try."""
+COST_MAX: Final = PassphraseCost(16, 1024 * 1024 * 1024)
+"""What a sealed thing that comes from elsewhere may ask of who opens it."""
+
+_SALT_BYTES: Final = 16
+_NONCE_BYTES: Final = 24
+_PARAMETERS: Final = struct.Struct(f">BBII{_SALT_BYTES}s")
+_ARGON2ID: Final = 1
+
+
+def seal_with_passphrase(passphrase: str, plain: bytes, cost: PassphraseCost = MODERATE) -> bytes:
+    """``plain`` for whoever knows ``passphrase``; the cost and the salt stand in front.
+
+    ``byte 1 ‖ byte 1 ‖ passes: u32 ‖ memory in KiB: u32 ‖ salt: 16 bytes ‖ nonce: 24 bytes ‖ secretbox``.
+    """
+    salt, nonce = nacl.bindings.randombytes(_SALT_BYTES), nacl.bindings.randombytes(_NONCE_BYTES)
+    box = nacl.bindings.crypto_secretbox(plain, nonce, _stretched(passphrase, salt, cost))
+    return _PARAMETERS.pack(1, _ARGON2ID, cost.passes, cost.memory_bytes // 1024, salt) + nonce + box
+
+
+def open_with_passphrase(passphrase: str, sealed: bytes) -> bytes:
+    """What ``seal_with_passphrase`` sealed. Raises ``SealError`` for another passphrase, or what is not whole."""
+    if len(sealed) < _PARAMETERS.size + _NONCE_BYTES:
+        raise SealError("This was not sealed under a passphrase.")
+    version, function, passes, memory_kib, salt = _PARAMETERS.unpack_from(sealed)
+    cost = PassphraseCost(passes, memory_kib * 1024)
+    if (version, function) != (1, _ARGON2ID):
+        raise SealError("This was sealed by a way that is not known here.")
+    if not (1 <= passes <= COST_MAX.passes and 8192 <= cost.memory_bytes <= COST_MAX.memory_bytes):
+        raise SealError("What was sealed asks for more time or memory than is given.")
+    nonce = sealed[_PARAMETERS.size :][:_NONCE_BYTES]
+    try:
+        return nacl.bindings.crypto_secretbox_open(
+            sealed[_PARAMETERS.size + _NONCE_BYTES :], nonce, _stretched(passphrase, salt, cost)
+        )
+    except (nacl.exceptions.CryptoError, ValueError) as error:
+        raise SealError("The passphrase is another, or what was sealed was changed.") from error
+
+
+def _stretched(passphrase: str, salt: bytes, cost: PassphraseCost) -> bytes:
+    return nacl.bindings.crypto_pwhash_alg(
+        SEED_BYTES,
+        unicodedata.normalize("NFKC", passphrase).encode(),  # the same from any keyboard
+        salt,
+        cost.passes,
+        cost.memory_bytes,
+        nacl.bindings.crypto_pwhash_ALG_ARGON2ID13,
+    )

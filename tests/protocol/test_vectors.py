@@ -51,7 +51,7 @@ from gossip.transitions import diagram
 from merge_rules import canonical
 from merge_rules.set_grow import SetGrow
 from peers import certificates
-from peers.keys import SecretKey, author_of
+from peers.keys import SealingKey, SecretKey, author_of
 from peers.roster import _TYPES, BalanceKind, RosterSet, StoreRecord, Why, element
 
 SPECIFICATION = Path(__file__).parents[2] / "PROTOCOL.md"
@@ -69,7 +69,7 @@ PRINT = feed_fingerprint(FeedId(DAY, AUTHOR), [LATEST.head])
 SALT = PRINT.value.to_bytes(32, "big")[:8]
 DATABASE = bytes(range(16))
 OFFICE_KEY, TILL_KEY = (SecretKey(number.to_bytes(32, "big")) for number in (2, 3))
-ROOT = certificates.create_root(SECRET, "Acme")
+ROOT = certificates.create_root(SECRET, "Acme", SealingKey((4).to_bytes(32, "big")).public)
 OFFICE = certificates.issue_office(ROOT, SECRET, OFFICE_KEY.public, "a")
 TILL = certificates.issue_till(ROOT, OFFICE, OFFICE_KEY, TILL_KEY.public, 12, 3, "a1")
 STORE = RosterSet.bottom().add_body(element(StoreRecord(12, name="North")))

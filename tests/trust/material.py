@@ -7,7 +7,12 @@ from pathlib import Path
 
 from peers import certificates
 from peers.certificates import Certificate, Root, TlsContexts
-from peers.keys import SecretKey
+from peers.keys import SealingKey, SecretKey
+
+
+def recovery_key(number: int) -> SealingKey:
+    """The same key for the same number."""
+    return SealingKey(bytes([number]) * 32)
 
 
 def key(number: int) -> SecretKey:
@@ -38,7 +43,7 @@ class Company:
 
 
 def company(shift: int = 0) -> Company:
-    root = certificates.create_root(key(shift + 1), "Seed & Söhne")
+    root = certificates.create_root(key(shift + 1), "Seed & Söhne", recovery_key(shift + 1).public)
     office = certificates.issue_office(root, key(shift + 1), key(shift + 2).public, "a")
     till = certificates.issue_till(root, office, key(shift + 2), key(shift + 3).public, 12, 3, "a1")
     return Company(root, office, till, shift)

@@ -21,7 +21,7 @@ from peers.errors import CertificateError, CertificateFault, KeyFileError
 from peers.keys import PublicKey, author_of
 from peers.permissions import Role
 from tests.trust.forgery import forge, office_by_office, uri_of
-from tests.trust.material import Company, company, contexts, key
+from tests.trust.material import Company, company, contexts, key, recovery_key
 
 OURS = company()
 THEIRS = company(100)
@@ -176,7 +176,17 @@ def test_a_certificate_larger_than_any_of_ours_is_refused() -> None:
 def test_a_companys_name_must_be_printable() -> None:
     for name in ("", " ", "a\nb", "x" * 65):
         with pytest.raises(ValueError, match="1 to 64 printable"):
-            certificates.create_root(key(1), name)
+            certificates.create_root(key(1), name, recovery_key(1).public)
+
+
+def test_a_root_names_the_recovery_key_of_its_company_and_no_other_root_passes() -> None:
+    assert OURS.root.recovery_key == recovery_key(1).public
+    for uri in (
+        f"crdt-pos://{OURS.root.company.hex()}/recovery/{recovery_key(1).public.hex()[:-2]}",
+        f"crdt-pos://{bytes(16).hex()}/recovery/{recovery_key(1).public.hex()}",
+    ):
+        with pytest.raises(CertificateError, match="recovery key"):
+            certificates.parse_root(forge(OURS.root.der, OURS.root.der, OURS.root_key, uri=uri))
 
 
 def test_a_key_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from gossip.log import Arrival, Log, entries_of
 from gossip.tls import Address
 from peers import certificates
 from peers.certificates import Root
-from peers.keys import SEED_BYTES, SecretKey
+from peers.keys import SEALING_BYTES, SEED_BYTES, SealingKey, SecretKey
 from peers.roster import Enrolment, ProgrammeRecord, Record, StoreRecord
 
 _SETTINGS = Settings(Address("", 0), multicast=False)
@@ -29,7 +29,9 @@ class Company:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._root_key = self._key()
-        self.root: Root = certificates.create_root(self._root_key, "Simulated Shops")
+        # Not drawn from ``rng``: what is sealed is not part of what the seed decides.
+        self.recovery_key = SealingKey(bytes(SEALING_BYTES - 1) + b"\x01")
+        self.root: Root = certificates.create_root(self._root_key, "Simulated Shops", self.recovery_key.public)
 
     def first_office(self) -> Folder:
         """The folder of office a; ``state_beginning`` on its log comes next."""
