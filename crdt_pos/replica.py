@@ -218,9 +218,10 @@ class RunningReplica(ReplicaCore):
 
     async def act(self, act: Callable[[], T]) -> T:
         """Run an act that may append, off the event loop, one at a time. Raises ``TakingBack``."""
-        if self.returning is not None:
-            await self.returning.may_act()
-        return await self.node.write(act)
+        if self.returning is None:
+            return await self.node.write(act)
+        await self.returning.may_act()
+        return await self.node.write(partial(self.returning.unless_set_back, act))
 
     async def state(self, act: Callable[[], T]) -> T:
         """Run an act that may write in the roster, and let the sessions follow from it."""

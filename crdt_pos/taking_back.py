@@ -92,8 +92,13 @@ class Returning:
             while not self._home.may_act(self._core.system_ms()):
                 with trio.move_on_after(LOOK_EVERY_S):
                     await self._changed.wait()
+        self.unless_set_back(lambda: None)
+
+    def unless_set_back(self, act: Callable[[], Result]) -> Result:
+        """Act in the writers' turn, unless what came while another wrote has proven something. Raises ``TakingBack``."""
         if self._home.why is not None:
             raise TakingBack(self._home.why.text)
+        return act()
 
     async def _ask(self, link: Link) -> None:
         peer, pause_s = link.peer.author, ASK_AGAIN_S

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
 from crdt_pos import own_heads
+from crdt_pos.errors import TakingBack
 from crdt_pos.folder import Folder
 from crdt_pos.healing import Healed, healings
 from crdt_pos.journal import journal_document
@@ -141,3 +145,37 @@ async def test_a_neighbour_that_is_busy_has_not_said_that_nothing_is_newer_and_i
             await stranger.until_ended()  # it begins anew, with another log
         await until(till, lambda: bool(healed(till)))
         assert await sell(till) > 1_000
+
+
+async def test_a_sale_that_waits_for_its_turn_while_the_proof_comes_is_not_signed(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1", "12-2")
+    folder, neighbour = company.tills["12-1"], company.tills["12-2"]
+    await open_and_sell(folder, neighbour)
+    async with running(folder) as (till,):
+        home = till.home
+        assert home is not None
+        await until(till, lambda: home.may_act(till.system_ms()))
+        writing, proven = threading.Event(), threading.Event()
+
+        def write() -> None:
+            writing.set()
+            assert proven.wait(60)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(till.node.write, write)
+            await trio.to_thread.run_sync(writing.wait)
+            signed = len(own_entries(till))
+            told: list[TakingBack] = []
+
+            async def ask_for_a_sale() -> None:
+                try:
+                    await sell(till)
+                except TakingBack as refused:
+                    told.append(refused)
+
+            nursery.start_soon(ask_for_a_sale)
+            await trio.testing.wait_all_tasks_blocked(0.05)  # it waits for its turn
+            home.came_back(till.system_ms())
+            proven.set()
+        assert told
+        assert len(own_entries(till)) == signed
