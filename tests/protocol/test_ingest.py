@@ -42,7 +42,7 @@ def entry(kind: Kind, keys: tuple[Key, ...]) -> Entry:
     return sign(SECRET, AUTHOR, document, kind.feed, kind.scope, 1, 1, {}, None)
 
 
-@pytest.mark.parametrize(("kind", "keys"), WRONG_NAMES, ids=str)
+@pytest.mark.parametrize(("kind", "keys"), WRONG_NAMES, ids=lambda one: one.name if isinstance(one, Kind) else str(one))
 def test_a_name_with_a_key_of_another_type_is_kept_apart_whoever_signed_it(kind: Kind, keys: tuple[Key, ...]) -> None:
     named = entry(kind, keys)
     for role in Role:
