@@ -38,6 +38,11 @@ SEAL_BYTES: Final = 48
 """How much longer a box of ``seal`` is than what is in it."""
 
 
+LOCK_BYTES: Final = 40
+"""How much longer what ``lock`` returns is than what is in it."""
+LOCK_KEY_BYTES: Final = 32
+
+
 @dataclass(frozen=True, slots=True)
 class SecretKey:
     """An Ed25519 secret key, made from its 32-byte seed. Its ``repr`` never shows it."""
@@ -112,6 +117,40 @@ def seal(public: bytes, plain: bytes) -> bytes:
         raise SealError("This is no key to seal to.") from error
 
 
+def sealing_public(public: PublicKey) -> SealingPublic:
+    """The X25519 key of whoever signs with ``public``, so that a replica's certificate is enough to seal to it.
+
+    Raises ``SealError`` for a key that is none.
+    """
+    try:
+        return SealingPublic(nacl.bindings.crypto_sign_ed25519_pk_to_curve25519(public))
+    except (nacl.exceptions.CryptoError, ValueError, TypeError) as error:
+        raise SealError("This is no key to seal to.") from error
+
+
+def sealing_key(key: SecretKey) -> SealingKey:
+    """The other half of ``sealing_public(key.public)``."""
+    return SealingKey(nacl.bindings.crypto_sign_ed25519_sk_to_curve25519(key.seed + key.public))
+
+
+def lock(key: bytes, plain: bytes, context: bytes) -> bytes:
+    """``plain`` under a secret of 32 bytes (XChaCha20-Poly1305); it opens only where ``context`` is the same.
+
+    ``nonce: 24 bytes ‖ box``; ``LOCK_BYTES`` longer than ``plain``, and another each time.
+    """
+    nonce = nacl.bindings.randombytes(_NONCE_BYTES)
+    return nonce + nacl.bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, context, nonce, key)
+
+
+def unlock(key: bytes, locked: bytes, context: bytes) -> bytes:
+    """What ``lock`` put away. Raises ``SealError`` for another key or context, or what is not whole."""
+    nonce, box = locked[:_NONCE_BYTES], locked[_NONCE_BYTES:]
+    try:
+        return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(box, context, nonce, key)
+    except (nacl.exceptions.CryptoError, ValueError, TypeError) as error:
+        raise SealError("This was locked with another key, or it was changed.") from error
+
+
 @dataclass(frozen=True, slots=True)
 class PassphraseCost:
     """What one try of a passphrase costs: argon2id with one lane."""
@@ -143,7 +182,7 @@ def seal_with_passphrase(passphrase: str, plain: bytes, cost: PassphraseCost = M
     return _PARAMETERS.pack(1, _ARGON2ID, cost.passes, cost.memory_bytes // 1024, salt) + nonce + box
 
 
-def open_with_passphrase(passphrase: str, sealed: bytes) -> bytes:
+def open_with_passphrase(passphrase: str, sealed: bytes, cost_max: PassphraseCost = COST_MAX) -> bytes:
     """What ``seal_with_passphrase`` sealed. Raises ``SealError`` for another passphrase, or what is not whole."""
     if len(sealed) < _PARAMETERS.size + _NONCE_BYTES:
         raise SealError("This was not sealed under a passphrase.")
@@ -151,7 +190,7 @@ def open_with_passphrase(passphrase: str, sealed: bytes) -> bytes:
     cost = PassphraseCost(passes, memory_kib * 1024)
     if (version, function) != (1, _ARGON2ID):
         raise SealError("This was sealed by a way that is not known here.")
-    if not (1 <= passes <= COST_MAX.passes and 8192 <= cost.memory_bytes <= COST_MAX.memory_bytes):
+    if not (1 <= passes <= cost_max.passes and 8192 <= cost.memory_bytes <= cost_max.memory_bytes):
         raise SealError("What was sealed asks for more time or memory than is given.")
     nonce = sealed[_PARAMETERS.size :][:_NONCE_BYTES]
     try:
