@@ -17,7 +17,7 @@ from typing import Final, TypeVar, cast
 
 import trio
 
-from gossip import admission, intake, tls
+from gossip import admission, doorbell, intake, tls
 from gossip.dialling import Choice, Dialling
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
@@ -50,6 +50,10 @@ def orderly_session(log: Log, me: Me, now_ms: int, in_flight: InFlight) -> Sessi
     return Session(log, me, now_ms, in_flight=in_flight)
 
 
+async def _lets_nobody_in(_came_from: str, _question: bytes) -> bytes:
+    return b""
+
+
 async def _knows_nothing(_peer: Certificate, _topic: str, _content: bytes) -> bytes | None:
     return None
 
@@ -68,6 +72,8 @@ class Hooks:
     """Answers a peer's question about anything but certificates."""
     shared: Callable[[Link], None] = lambda _link: None
     """Both sides have admitted each other: the peer can be asked."""
+    rung: doorbell.Answer = _lets_nobody_in
+    """Answers somebody who has no certificate yet."""
 
 
 @dataclass(slots=True)
@@ -124,7 +130,10 @@ class Node:
                 nursery.start_soon(self._commit_loop)
                 in_use = None
                 if address is not None:
-                    serve = partial(tls.serve, address, self._contexts, self._accept, self._refused)
+                    bell = doorbell.Doorbell(self._hooks.rung)
+                    serve = partial(
+                        tls.serve, address, self._contexts, self._accept, self._refused, on_visitor=bell.rung
+                    )
                     in_use = cast("Address", await nursery.start(serve))
                 task_status.started(in_use)
         finally:

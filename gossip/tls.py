@@ -29,6 +29,8 @@ CLOSE_TIMEOUT_S: Final = 2.0
 CONNECTIONS_MAX: Final = 256
 """Accepted connections open at once; further ones are closed as they come."""
 RECEIVE_BYTES_MAX: Final = 1 << 16
+_HANDSHAKE_RECORD: Final = b"\x16"
+"""RFC 8446 §5.1."""
 
 _DEAD_AFTER: Final = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 7_000}
 """When a line that is dead without a word is given up, as far as the system can be told: seven seconds after the last word in
@@ -146,7 +148,7 @@ async def dial(address: Address, contexts: TlsContexts, timeout_s: float = HANDS
         try:
             stream = await trio.open_tcp_stream(address.host, address.port)
         except OSError as error:
-            raise PeerUnreachable(f"{address} does not answer: {_why(error)}") from error
+            raise PeerUnreachable(unreachable(address, error)) from error
         return await _shake_hands(stream, contexts, address, server_side=False)
     raise PeerUnreachable(f"{address} does not answer within {timeout_s:g} s")
 
@@ -157,6 +159,7 @@ async def serve(
     on_stream: Callable[[TlsStream], Awaitable[None]],
     on_refused: Callable[[Address, str], None] = lambda _address, _reason: None,
     *,
+    on_visitor: Callable[[trio.SocketStream, Address], Awaitable[str]] | None = None,
     connections_max: int = CONNECTIONS_MAX,
     handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
     task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
@@ -164,7 +167,8 @@ async def serve(
     """Listen until cancelled; run ``on_stream`` for every proven peer, and close the stream when it returns.
 
     An empty host listens on every interface; port 0 lets the system choose. ``nursery.start`` returns the address in use.
-    ``on_refused`` hears where a refused connection came from, and why. Raises ``CannotListen``.
+    ``on_refused`` hears where a refused connection came from, and why. ``on_visitor`` is given connections that do not begin as
+    TLS does, from their first byte on, and returns why one is refused, or nothing. Raises ``CannotListen``.
     """
     try:
         listeners = await _listeners(address)
@@ -187,12 +191,21 @@ async def serve(
 
     async def _welcome(stream: trio.SocketStream, came_from: Address) -> None:
         tls: TlsStream | None = None
+        visitor = False
         with trio.move_on_after(handshake_timeout_s) as patience:
             try:
-                tls = await _shake_hands(stream, contexts, came_from, server_side=True)
+                if on_visitor is not None and not await _begins_tls(stream):
+                    visitor = True
+                else:
+                    tls = await _shake_hands(stream, contexts, came_from, server_side=True)
             except (PeerRefused, PeerUnreachable) as error:
                 on_refused(came_from, str(error))
                 return
+        if visitor and on_visitor is not None:
+            async with stream:
+                if why := await on_visitor(stream, came_from):
+                    on_refused(came_from, why)
+            return
         if tls is None:
             if patience.cancelled_caught:
                 on_refused(came_from, f"no handshake within {handshake_timeout_s:g} s")
@@ -207,6 +220,15 @@ async def serve(
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, accepted, listeners)
         task_status.started(Address(address.host, port))
+
+
+async def _begins_tls(stream: trio.SocketStream) -> bool:
+    """Whether the first byte is that of a handshake record; one that hangs up before it is the handshake's to refuse."""
+    try:
+        first = await stream.socket.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
+    return first in (b"", _HANDSHAKE_RECORD)
 
 
 async def _listeners(address: Address) -> list[trio.SocketListener]:
@@ -289,6 +311,11 @@ def _reason(error: ssl.SSLError) -> str:
         if found in said:
             return reason
     return f"the handshake failed ({error.reason or said})"
+
+
+def unreachable(address: Address, error: OSError) -> str:
+    """Why nothing answers at ``address``, in a sentence's words."""
+    return f"{address} does not answer: {_why(error)}"
 
 
 def _why(error: OSError) -> str:
