@@ -11,6 +11,7 @@ TillError
 CrdtPosError
 ├── FolderError          a replica's folder that cannot be used as it is
 ├── EnrolmentRefused     a company, office, store or till that cannot be enrolled like this
+├── KeysRefused          a company's keys that cannot be had like this: wrong words, another company's kit, a wrong passphrase
 ├── ProductFileWrong     a list of products that cannot be read; the sentence names the line
 ├── ProductRefused       a product or a claim that cannot be made or taken back like this
 └── NothingHere          what was asked for is not in this replica's log; the sentence says what is
@@ -119,6 +120,10 @@ class FolderError(CrdtPosError):
 
 class EnrolmentRefused(CrdtPosError):
     """A company, office, store or till cannot be enrolled like this: one sentence that says why."""
+
+
+class KeysRefused(CrdtPosError):
+    """A company's keys cannot be had like this: one sentence that says why."""
 
 
 class ProductFileWrong(CrdtPosError):

@@ -14,7 +14,7 @@ from crdt_pos.local_shapes import Asked
 from crdt_pos.products import Price
 from crdt_pos.receipt import PRODUCT_MAX
 from crdt_pos.registrar import NUMBER_MAX, Registrar
-from crdt_pos.registrar_link import chain_asked, public_key_asked, store_asked
+from crdt_pos.registrar_link import chain_asked, public_key_asked, sealed_key_asked, store_asked
 
 if TYPE_CHECKING:
     from crdt_pos.replica import RunningReplica
@@ -57,6 +57,7 @@ class OfficeCommands:
             "retire_till": self._retire_till,
             "letter": self._letter,
             "add_office": self._add_office,
+            "seal_keys": self._seal_keys,
         }
 
         def reading(answer: Callable[[Asked], Awaitable[Message]]) -> Command:
@@ -115,6 +116,12 @@ class OfficeCommands:
         chain = chain_asked(asked)
         asked.end()
         await self._decide(lambda registrar: registrar.add_office(chain))
+        return {}
+
+    async def _seal_keys(self, asked: Asked) -> Message:
+        copies = asked.each("copies", sealed_key_asked)
+        asked.end()
+        await self._decide(lambda registrar: registrar.seal_keys(copies))
         return {}
 
     async def _decide(self, decide: Callable[[Registrar], T]) -> T:

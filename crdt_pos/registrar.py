@@ -27,7 +27,7 @@ from peers.certificates import Certificate
 from peers.errors import CertificateError, InvalidElement, RosterError
 from peers.keys import PublicKey
 from peers.permissions import Role
-from peers.roster import Closure, Directory, Enrolment, Record, StoreRecord, element, from_element
+from peers.roster import Closure, Directory, Enrolment, Record, SealedKey, StoreRecord, element, from_element
 
 NUMBER_MAX: Final = 999_999
 """The largest number of a store or till."""
@@ -145,6 +145,15 @@ class Registrar:
             stated = self._stating(reader, COMPANY_ROSTER, [closure])
         self._append([stated])
         return closure
+
+    def seal_keys(self, copies: Sequence[SealedKey]) -> None:
+        """State these sealed copies in place of those that were sealed for the same holders."""
+        replaced = {(one.purpose, one.holder) for one in copies}
+        old = [one for one in self._directory.sealed_keys if (one.purpose, one.holder) in replaced]
+        with self._log.read() as reader:
+            state = roster_state(reader, COMPANY_ROSTER)
+        removed = [state.remove_body(element(one)) for one in old if one not in copies]
+        self._append([(COMPANY_ROSTER, [*(state.add_body(element(one)) for one in copies), *removed])])
 
     def state(self, records: Iterable[Record]) -> None:
         """State these in the company's roster as they are."""

@@ -21,7 +21,7 @@ from crdt_pos.registrar import NUMBER_MAX
 from gossip.log import Reader
 from peers.certificates import CERTIFICATE_BYTES_MAX
 from peers.keys import PublicKey
-from peers.roster import Closure, StoreRecord
+from peers.roster import Closure, SealedKey, StoreRecord
 
 CHAIN_MAX = 2
 PUBLIC_KEY_BYTES = 32
@@ -62,6 +62,10 @@ class RegistrarLink:
         answer = self._call("retire_till", store=store, till=till, life=life)
         return Closure(store, till, datetime.date.fromisoformat(answer["last_day"]), life=answer["life"])
 
+    def seal_keys(self, copies: Sequence[SealedKey]) -> None:
+        """State sealed copies of the company's keys."""
+        self._call("seal_keys", copies=[{"purpose": one.purpose, "sealed": one.sealed.hex()} for one in copies])
+
     def _call(self, do: str, **fields: object) -> Message:
         try:
             return self._client.call(do, **fields)
@@ -84,6 +88,12 @@ def store_asked(asked: Asked) -> StoreRecord:
         cash_step_minor=asked.integer("cash_step_minor", 1),
         prices_without_tax=asked.flag("prices_without_tax"),
     )
+
+
+def sealed_key_asked(asked: Asked) -> SealedKey:
+    """A copy that was sealed under a passphrase. Raises ``Declined``."""
+    purpose = asked.text("purpose")
+    return SealedKey(purpose, b"", _octets(asked.anything("sealed"), 1, CERTIFICATE_BYTES_MAX))
 
 
 def public_key_asked(asked: Asked) -> PublicKey:

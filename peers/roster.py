@@ -35,6 +35,8 @@ TEXT_BYTES_MAX: Final = 200
 NUMBER_MAX: Final = 2**31
 AMOUNT_MAX: Final = 2**53
 CUT_OFF_MAX: Final = 100_000
+GUARDIANS: Final = 2
+"""How many other stores keep each store's sealed journals, unless the roster says otherwise."""
 EPOCH: Final = datetime.date(1970, 1, 1)
 _FIRST_DAY: Final = EPOCH
 
@@ -49,6 +51,7 @@ class Tag(IntEnum):
     READMISSION = 5
     CLOSURE = 6
     SEALED_KEY = 7
+    GUARDING = 8
 
 
 class Why(IntEnum):
@@ -158,16 +161,23 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class SealedKey:
-    """A copy of the root or recovery key, sealed for one holder."""
+    """A copy of the root or recovery key, sealed for one holder, or for whoever knows a passphrase."""
 
     purpose: str
     """``root`` or ``recovery``."""
     holder: bytes
-    """Whose key opens it: a public key of 32 bytes."""
+    """Whose key opens it: a public key of 32 bytes; empty: a passphrase (``peers.keys.open_with_passphrase``)."""
     sealed: bytes
 
 
-Record = Enrolment | StoreRecord | ProgrammeRecord | Revocation | Readmission | Closure | SealedKey
+@dataclass(frozen=True, slots=True)
+class Guarding:
+    """How many other stores keep each store's sealed journals. Of several the highest counts."""
+
+    stores: int
+
+
+Record = Enrolment | StoreRecord | ProgrammeRecord | Revocation | Readmission | Closure | SealedKey | Guarding
 
 _TYPES: Final[Mapping[Tag, type[Record]]] = {
     Tag.ENROLMENT: Enrolment,
@@ -177,6 +187,7 @@ _TYPES: Final[Mapping[Tag, type[Record]]] = {
     Tag.READMISSION: Readmission,
     Tag.CLOSURE: Closure,
     Tag.SEALED_KEY: SealedKey,
+    Tag.GUARDING: Guarding,
 }
 _TAGS: Final = {kind: tag for tag, kind in _TYPES.items()}
 
@@ -321,6 +332,7 @@ class Directory:
     revocations: Mapping[Author, tuple[Revocation, ...]] = field(default_factory=dict[Author, tuple[Revocation, ...]])
     readmitted: frozenset[bytes] = frozenset()
     closures: tuple[Closure, ...] = ()
+    sealed_keys: tuple[SealedKey, ...] = ()
 
     @classmethod
     def build(cls, root: Root, present: Iterable[object], stated: Iterable[object] = ()) -> Directory:
@@ -355,6 +367,7 @@ class Directory:
             dict(revocations),
             frozenset(one for record in records if isinstance(record, Readmission) for one in record.hashes),
             tuple(record for record in records if isinstance(record, Closure)),
+            tuple(record for record in records if isinstance(record, SealedKey)),
         )
 
     def knowing(self, chain: Iterable[bytes]) -> Directory:
