@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from crdt_pos.directory import load_directory
 from crdt_pos.folder import Folder
+from crdt_pos.guardians import vault_scopes
 from gossip.document import Scope
 from gossip.ingest import AuthorRecord
 from gossip.log import Log, View
@@ -59,7 +60,8 @@ class RosterTrust:
     def readable(self, peer: Certificate) -> frozenset[Scope]:
         """The scopes that ``peer`` may read."""
         stores = frozenset(self.directory.stores)
-        return frozenset(Scope(scope) for scope in readable_scopes(peer.role, peer.store, stores))
+        scopes = readable_scopes(peer.role, peer.store, stores) | vault_scopes(peer.role, peer.store, self.directory)
+        return frozenset(map(Scope, scopes))
 
     def chain(self, author: Author) -> Sequence[bytes] | None:
         """The certificates that prove ``author``, its own first."""

@@ -333,6 +333,8 @@ class Directory:
     readmitted: frozenset[bytes] = frozenset()
     closures: tuple[Closure, ...] = ()
     sealed_keys: tuple[SealedKey, ...] = ()
+    guardians: int = GUARDIANS
+    """How many other stores keep each store's sealed journals."""
 
     @classmethod
     def build(cls, root: Root, present: Iterable[object], stated: Iterable[object] = ()) -> Directory:
@@ -368,6 +370,7 @@ class Directory:
             frozenset(one for record in records if isinstance(record, Readmission) for one in record.hashes),
             tuple(record for record in records if isinstance(record, Closure)),
             tuple(record for record in records if isinstance(record, SealedKey)),
+            max((record.stores for record in records if isinstance(record, Guarding)), default=GUARDIANS),
         )
 
     def knowing(self, chain: Iterable[bytes]) -> Directory:

@@ -125,10 +125,9 @@ def false_heads(world: World, machine: Machine, reader: Reader) -> Lie | None:
     if victim is None:
         return None
     certificate, kind = victim.folder.certificate, SCHEMA[VAULT]
-    assert certificate.store is not None
     assert certificate.till is not None
-    # It stands in the answer, and travels in no session.
-    hidden = Document(VAULT, keys=(certificate.store, certificate.till))
+    # It stands in the answer, and travels in no session: it is of a store that there is not.
+    hidden = Document(VAULT, keys=(NUMBER_MAX, certificate.till))
     stamp, signature = victim.clock.now_ms() << 16, Signature(world.rng.randbytes(SIGNATURE_BYTES))
     arrival = Arrival(assemble(certificate.author, hidden, kind.feed, kind.scope, 1, stamp, 0, None, signature))
     return Lie((arrival,), own_heads.newest_views(reader, [arrival]))
