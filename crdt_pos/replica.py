@@ -83,10 +83,10 @@ class RunningReplica(ReplicaCore):
         if self.till is not None:
             self.earlier_lives = EarlierLives(self, self.till, self.node)
             tilled = TillCommands(self.till, self.identity(), self.products, self, self.now, self.terms)
-            till_commands = tilled.commands()
-            self._commands = till_commands | {"connections": self._connections}
+            self._commands = tilled.commands()
         else:
             self._commands = OfficeCommands(self).commands()
+        self._commands = {**self._commands, "connections": self._connections}
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -275,6 +275,7 @@ class RunningReplica(ReplicaCore):
             ],
             "unreachable": self.node.troubles(),
             "entries_came": self.node.came(),
+            "commits_waiting_max": self.node.commits_waiting_max,
             "trouble": self._in_trouble(),
             **self.neighbourhood.facts(),
         }

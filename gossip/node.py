@@ -99,6 +99,8 @@ class Node:
         self.links: dict[Author, Link] = {}
         self.trouble = ""
         """Why the log cannot be written, in a sentence; empty while it can."""
+        self.commits_waiting_max = 0
+        """The most commits that have waited for the log at once: one for every session at most."""
         self._me = me
         self._contexts = contexts
         self._schema = schema
@@ -220,6 +222,7 @@ class Node:
                     group.append(self._commits_out.receive_nowait())
                 except trio.WouldBlock:
                     break
+            self.commits_waiting_max = max(self.commits_waiting_max, len(group))
             try:
                 async with self._writing:
                     batch = await trio.to_thread.run_sync(

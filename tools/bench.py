@@ -42,7 +42,7 @@ from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
-from tools import baskets, bench_apart, bench_lan
+from tools import baskets, bench_apart, bench_lan, bench_return
 from tools.baskets import DataMissing
 from tools.town import TownError, cores
 
@@ -111,6 +111,19 @@ def _lan(tills: int, sales: int, repeats: int, processes: int, json_file: Path |
     except TownError as error:
         raise click.ClickException(f"{error}.") from error
     _show({"lan": lambda: rows}, json_file, beside)
+
+
+@bench.command("return")
+@_JSON
+@click.option("--stores", default=1_000, show_default=True, type=click.IntRange(1, 5_000))
+@click.option("--repeats", default=REPEATS, show_default=True, type=click.IntRange(1, 20))
+def _return(stores: int, repeats: int, json_file: Path | None) -> None:
+    """How a head office that comes back takes in what every store has for it (minutes)."""
+    try:
+        rows, beside = bench_return.returning(stores, repeats)
+    except TownError as error:
+        raise click.ClickException(f"{error}.") from error
+    _show({"return": lambda: rows}, json_file, beside)
 
 
 def _show(parts: dict[str, Callable[[], list[Row]]], json_file: Path | None, beside: Row | None = None) -> None:
