@@ -14,6 +14,8 @@ CrdtPosError
 ├── KeysRefused          a company's keys that cannot be had like this: wrong words, another company's kit, a wrong passphrase
 ├── ProductFileWrong     a list of products that cannot be read; the sentence names the line
 ├── ProductRefused       a product or a claim that cannot be made or taken back like this
+├── RecoverRefused       what was lost cannot be brought back like this
+├── BadSegment           a sealed segment that cannot be opened, or does not hold what it should
 └── NothingHere          what was asked for is not in this replica's log; the sentence says what is
 """
 
@@ -110,6 +112,22 @@ class NotVoidable(TillError):
     """This receipt cannot be voided: only a sale or refund of the open date at this till, once. Refund it instead."""
 
 
+class NotSignedOn(TillError):
+    """Nobody has signed on at this till: sign on with your id and PIN first."""
+
+
+class WrongPin(TillError):
+    """This PIN is wrong."""
+
+
+class NotAllowedHere(TillError):
+    """A supervisor or manager must sign on for this."""
+
+
+class CashierRefused(TillError):
+    """Nobody can be made, changed or signed on like this: one sentence that says why."""
+
+
 class CrdtPosError(Exception):
     """Root of what ``crdt_pos`` raises outside the till."""
 
@@ -136,3 +154,11 @@ class ProductRefused(CrdtPosError):
 
 class NothingHere(CrdtPosError):
     """What was asked for is not here."""
+
+
+class RecoverRefused(CrdtPosError):
+    """A till, store or office cannot be recovered like this: one sentence that says why."""
+
+
+class BadSegment(CrdtPosError):
+    """A sealed segment cannot be opened, or does not hold what it should."""
