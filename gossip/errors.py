@@ -4,6 +4,7 @@ GossipError
 ├── BadEntry          bytes that are not an entry: not COSE_Sign1, not canonical, a field out of bounds (the peer's fault)
 ├── LogError          the disk or the log's file
 │   ├── LogCorrupt    the file is not an LMDB environment of ours, or a page cannot be read
+│   │   └── EntryLost an entry of our own that must be known before the next is signed was damaged, and is not back yet
 │   ├── LogForeign    the log belongs to another company or another version
 │   └── LogFull       no space left on the disk or in the map; nothing of the transaction was kept
 ├── TransportError    the network, or who is at its other end; ends that session and nothing else
@@ -34,6 +35,13 @@ class LogCorrupt(LogError):
 
     def __str__(self) -> str:
         return f"{super().__str__()}; nothing in it was changed, and what peers hold comes back to a newly enrolled replica"
+
+
+class EntryLost(LogCorrupt):
+    """An entry of this replica's own is damaged on the disk here, and no peer has brought it back yet. Wait until one has."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class LogForeign(LogError):

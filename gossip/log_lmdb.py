@@ -5,6 +5,9 @@ whole under another name and then moved to its place, so that one that is there 
 larger than any disk here (it costs address space only). The file remembers where it lies: a copy of the folder is read-only
 until ``adopt``, since two replicas with one key contradict each other.
 
+Every row ends with a CRC-32 of its key and value, so that no bit that has flipped is taken for anything. What is damaged within a
+row is mended in place (``gossip.log_mending``); what is damaged in LMDB's own pages makes the file unusable (``LogCorrupt``).
+
 Another process may open the folder with ``read_only`` while this one writes.
 """
 
@@ -14,6 +17,7 @@ import errno
 import os
 import sys
 import threading
+import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +29,7 @@ from gossip import log_rows as rows
 from gossip.errors import LogCorrupt, LogError, LogForeign, LogFull
 from gossip.log import Appended, Arrival, Reader, View
 from gossip.log_pages import DamagedPage, check_pages
+from gossip.log_counted import CountedReader, RecentCutOffs
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_table import KEY_BYTES_MAX
 from gossip.log_writer import LogWriter, RecentBodies
@@ -50,6 +55,26 @@ _open_folders: Final[set[str]] = set()
 _open_folders_lock: Final = threading.Lock()
 
 
+CRC_BYTES: Final = 4
+
+
+def sealed(key: bytes, value: bytes) -> bytes:
+    """A value as it stands in the file."""
+    return value + zlib.crc32(value, zlib.crc32(key)).to_bytes(CRC_BYTES, "big")
+
+
+def _unsealed(key: bytes, kept: bytes) -> bytes | None:
+    value = kept[:-CRC_BYTES]
+    return value if zlib.crc32(value, zlib.crc32(key)).to_bytes(CRC_BYTES, "big") == kept[-CRC_BYTES:] else None
+
+
+def _opened(key: bytes, kept: bytes) -> bytes:
+    value = _unsealed(key, kept)
+    if value is None:
+        raise LogCorrupt("a row of the log is damaged")
+    return value
+
+
 class LmdbTable:
     """The table within one LMDB transaction."""
 
@@ -57,7 +82,8 @@ class LmdbTable:
         self._transaction = transaction
 
     def get(self, key: bytes) -> bytes | None:
-        return self._transaction.get(key)
+        kept = self._transaction.get(key)
+        return None if kept is None else _opened(key, kept)
 
     def scan(self, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
         with self._transaction.cursor() as cursor:
@@ -66,21 +92,48 @@ class LmdbTable:
             for key, value in cursor.iternext():
                 if key >= high:
                     return
-                yield key, value
+                yield key, _opened(key, value)
 
     def floor(self, low: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         with self._transaction.cursor() as cursor:
             found = cursor.set_range(key)
             if not (found and cursor.key() == key) and not (cursor.prev() if found else cursor.last()):
                 return None
-            return cursor.item() if cursor.key() >= low else None
+            key, kept = cursor.item()
+            return (key, _opened(key, kept)) if key >= low else None
+
+    def walk(self, after: bytes, limit: int) -> list[tuple[bytes, bytes | None]]:
+        found: list[tuple[bytes, bytes | None]] = []
+        with self._transaction.cursor() as cursor:
+            if cursor.set_range(after + b"\0"):
+                for key, kept in cursor.iternext():
+                    if len(found) == limit:
+                        break
+                    # A key that has flipped may lie out of order, and would lead the walk astray.
+                    in_order = not found or key > found[-1][0]
+                    found.append((key, _unsealed(key, kept) if in_order else None))
+        return found
 
     def put(self, key: bytes, value: bytes) -> None:
         assert len(key) <= KEY_BYTES_MAX
-        self._transaction.put(key, value)
+        self._transaction.put(key, sealed(key, value))
 
     def delete(self, key: bytes) -> None:
         self._transaction.delete(key)
+
+    def drop_damaged(self) -> list[bytes]:
+        dropped: list[bytes] = []
+        with self._transaction.cursor() as cursor:
+            there = cursor.first()
+            while there:
+                key, kept = cursor.item()
+                if _unsealed(key, kept) is None:
+                    dropped.append(key)
+                    # By its place: a key that has flipped is not found where it should be.
+                    there = cursor.delete() and bool(cursor.key())
+                else:
+                    there = cursor.next()
+        return dropped
 
 
 class LmdbLog:
@@ -94,6 +147,7 @@ class LmdbLog:
         self._failure: str | None = None
         self._entries = RecentEntries()
         self._bodies = RecentBodies()
+        self._cut_offs = RecentCutOffs()
         self._database = b""
         self._copied = False
 
@@ -195,6 +249,12 @@ class LmdbLog:
     def read(self) -> Generator[Reader]:
         environment = self._usable()
         with _translated(self._folder), environment.begin() as transaction:
+            yield CountedReader(LmdbTable(transaction), self._entries, self._schema, self._cut_offs)
+
+    @contextmanager
+    def read_all(self) -> Generator[Reader]:
+        environment = self._usable()
+        with _translated(self._folder), environment.begin() as transaction:
             yield LogReader(LmdbTable(transaction), self._entries)
 
     def close(self) -> None:
@@ -233,8 +293,12 @@ class LmdbLog:
                 check_pages(self._folder / _FILE)
             except DamagedPage as error:
                 raise LogCorrupt(f"the log in {self._folder} is damaged: {error}") from error
+            version = transaction.get(rows.META_FORMAT)
+            if version is not None and len(version) == len(rows.number(0)):  # the first format had no sums
+                raise LogForeign(f"the log in {self._folder} was written by another version of this program")
+            table = LmdbTable(transaction)
             version, owner, database, written_at = (
-                transaction.get(key)
+                table.get(key)
                 for key in (rows.META_FORMAT, rows.META_COMPANY, rows.META_DATABASE, rows.META_FILE)
             )
         if version is None or owner is None or database is None or written_at is None:
@@ -257,10 +321,11 @@ def _make(folder: Path, company: bytes, map_bytes: int) -> None:
         environment = lmdb.open(str(being_made), map_size=map_bytes, mode=0o600)
         try:
             with environment.begin(write=True) as transaction:
-                transaction.put(rows.META_FORMAT, rows.number(rows.FORMAT_VERSION))
-                transaction.put(rows.META_COMPANY, company)
-                transaction.put(rows.META_DATABASE, os.urandom(DATABASE_BYTES))
-                transaction.put(rows.META_FILE, _identity(being_made / _FILE))
+                table = LmdbTable(transaction)
+                table.put(rows.META_FORMAT, rows.number(rows.FORMAT_VERSION))
+                table.put(rows.META_COMPANY, company)
+                table.put(rows.META_DATABASE, os.urandom(DATABASE_BYTES))
+                table.put(rows.META_FILE, _identity(being_made / _FILE))
         finally:
             environment.close()
         (being_made / _FILE).rename(folder / _FILE)

@@ -11,6 +11,7 @@ from typing import Final
 
 from gossip.errors import LogError
 from gossip.log import Appended, Arrival, Reader, View
+from gossip.log_counted import CountedReader, RecentCutOffs
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_table import KEY_BYTES_MAX
 from gossip.log_writer import LogWriter, RecentBodies
@@ -44,6 +45,13 @@ class MemoryTable:
         if at < 0 or self._keys[at] < low:
             return None
         return self._keys[at], self._values[self._keys[at]]
+
+    def walk(self, after: bytes, limit: int) -> list[tuple[bytes, bytes | None]]:
+        keys = self._keys[bisect_right(self._keys, after) :][:limit]
+        return [(key, self._values[key]) for key in keys]
+
+    def drop_damaged(self) -> list[bytes]:
+        return []  # memory is believed
 
     def put(self, key: bytes, value: bytes) -> None:
         assert len(key) <= KEY_BYTES_MAX
@@ -90,6 +98,7 @@ class MemoryLog:
         self._lock = threading.Lock()
         self._entries = RecentEntries()
         self._bodies = RecentBodies()
+        self._cut_offs = RecentCutOffs()
         self._closed = False
 
     @property
@@ -121,12 +130,22 @@ class MemoryLog:
 
     @contextmanager
     def read(self) -> Generator[Reader]:
+        with self._snapshot() as table:
+            yield CountedReader(table, self._entries, self._schema, self._cut_offs)
+
+    @contextmanager
+    def read_all(self) -> Generator[Reader]:
+        with self._snapshot() as table:
+            yield LogReader(table, self._entries)
+
+    @contextmanager
+    def _snapshot(self) -> Generator[MemoryTable]:
         self._refuse_if_closed()
         with self._lock:
             table = self._table
             self._readers += 1
         try:
-            yield LogReader(table, self._entries)
+            yield table
         finally:
             with self._lock:
                 if table is self._table:

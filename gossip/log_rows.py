@@ -13,6 +13,9 @@
     c database id                 cursor into a peer's log
     v key                         a view
     q hash                        a quarantined entry: reason, entry as it came
+    x author, hash                an entry that cuts off an author, or lets more of it count
+    l hash                        an entry whose bytes the disk has lost: form, number, feed key; heads and past entries of its
+                                  feed name it, with 0 for its arrival number
 
 Numbers are big-endian, so that bytewise order is theirs. ``scope`` stands as 16 bytes of its SHA-256.
 """
@@ -31,7 +34,7 @@ from gossip.log import FINGERPRINT_MODULUS, Fingerprint
 from merge_rules import canonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 META: Final = b"m"
 ENTRY: Final = b"e"
@@ -46,6 +49,8 @@ PATRON: Final = b"P"
 CURSOR: Final = b"c"
 VIEW: Final = b"v"
 QUARANTINE: Final = b"q"
+CUT: Final = b"x"
+LOST: Final = b"l"
 
 META_FORMAT: Final = b"mformat"
 META_COMPANY: Final = b"mcompany"
@@ -59,6 +64,7 @@ SCOPE_BYTES: Final = 16
 _HEAD: Final = struct.Struct(">B6s32sQ")
 _RECORD: Final = struct.Struct(">B8sQ")
 _PAST: Final = struct.Struct(">QB")
+_LOST: Final = struct.Struct(">B6s")
 _SUM: Final = struct.Struct(">32sQ")
 _NUMBER: Final = struct.Struct(">Q")
 _NOBODY: Final = Author(bytes(AUTHOR_BYTES))
@@ -161,6 +167,16 @@ def quarantine_value(record: Record, reason: str) -> bytes:
 def from_quarantine(value: bytes) -> tuple[Record, str]:
     end = 2 + int.from_bytes(value[:2], "big")
     return from_record(value[end:]), value[2:end].decode(errors="replace")
+
+
+def lost_value(feed: bytes, tip: Tip) -> bytes:
+    return _LOST.pack(tip.form, tip.seq.to_bytes(6, "big")) + feed
+
+
+def from_lost(key: bytes, value: bytes) -> tuple[bytes, Tip]:
+    """The feed key and the tip of a lost entry."""
+    form, seq = _unpacked(_LOST, value[: _LOST.size])
+    return value[_LOST.size :], Tip(int.from_bytes(seq, "big"), Hash(key[1:]), form, 0)
 
 
 def sum_value(fingerprint: Fingerprint) -> bytes:

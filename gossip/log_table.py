@@ -27,6 +27,10 @@ class TableReader(Protocol):
         """The greatest key in [low, key] and its value."""
         ...
 
+    def walk(self, after: bytes, limit: int) -> list[tuple[bytes, bytes | None]]:
+        """At most ``limit`` keys above ``after`` with their values, ``None`` for a row that is damaged. Raises nothing."""
+        ...
+
 
 class TableWriter(TableReader, Protocol):
     """The one writer; it reads what it has written."""
@@ -37,6 +41,10 @@ class TableWriter(TableReader, Protocol):
 
     def delete(self, key: bytes) -> None:
         """Remove a key, if it is there."""
+        ...
+
+    def drop_damaged(self) -> list[bytes]:
+        """Remove every row that is damaged, whatever its key; returns the keys as they stood there."""
         ...
 
 
