@@ -26,8 +26,10 @@ from peers.errors import CertificateError
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0
-CONNECTIONS_MAX: Final = 256
-"""Accepted connections open at once; further ones are closed as they come."""
+HANDSHAKES_MAX: Final = 256
+"""Accepted connections at once whose other end has proven nothing yet; further ones are closed as they come."""
+CONNECTIONS_MAX: Final = 4096
+"""Accepted connections at once, all told: two for every store of a large chain."""
 RECEIVE_BYTES_MAX: Final = 1 << 16
 _HANDSHAKE_RECORD: Final = b"\x16"
 """RFC 8446 §5.1."""
@@ -161,6 +163,7 @@ async def serve(
     *,
     on_visitor: Callable[[trio.SocketStream, Address], Awaitable[str]] | None = None,
     connections_max: int = CONNECTIONS_MAX,
+    handshakes_max: int = HANDSHAKES_MAX,
     handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
     task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -174,47 +177,54 @@ async def serve(
         listeners = await _listeners(address)
     except OSError as error:
         raise CannotListen(f"Cannot listen on {address}: {_why(error)}.") from error
-    places = trio.Semaphore(connections_max)
+    opened = proving = 0
 
     async def accepted(stream: trio.SocketStream) -> None:
+        nonlocal opened
         came_from = _came_from(stream)
-        try:
-            places.acquire_nowait()
-        except trio.WouldBlock:
+        if opened >= connections_max or proving >= handshakes_max:
             await trio.aclose_forcefully(stream)
-            on_refused(came_from, f"{connections_max} connections are open already")
+            on_refused(came_from, f"{opened} connections are open already, {proving} of them by nobody knows whom")
             return
+        opened += 1
         try:
             await _welcome(stream, came_from)
         finally:
-            places.release()
+            opened -= 1
 
     async def _welcome(stream: trio.SocketStream, came_from: Address) -> None:
-        tls: TlsStream | None = None
-        visitor = False
-        with trio.move_on_after(handshake_timeout_s) as patience:
-            try:
-                if on_visitor is not None and not await _begins_tls(stream):
-                    visitor = True
-                else:
-                    tls = await _shake_hands(stream, contexts, came_from, server_side=True)
-            except (PeerRefused, PeerUnreachable) as error:
-                on_refused(came_from, str(error))
-                return
-        if visitor and on_visitor is not None:
-            async with stream:
-                if why := await on_visitor(stream, came_from):
-                    on_refused(came_from, why)
-            return
+        nonlocal proving
+        proving += 1
+        try:
+            tls = await _proven(stream, came_from)
+        finally:
+            proving -= 1
         if tls is None:
-            if patience.cancelled_caught:
-                on_refused(came_from, f"no handshake within {handshake_timeout_s:g} s")
             return
         try:
             await on_stream(tls)
         finally:
             with trio.CancelScope(shield=True):
                 await tls.aclose()
+
+    async def _proven(stream: trio.SocketStream, came_from: Address) -> TlsStream | None:
+        visitor = False
+        with trio.move_on_after(handshake_timeout_s) as patience:
+            try:
+                if on_visitor is not None and not await _begins_tls(stream):
+                    visitor = True
+                else:
+                    return await _shake_hands(stream, contexts, came_from, server_side=True)
+            except (PeerRefused, PeerUnreachable) as error:
+                on_refused(came_from, str(error))
+                return None
+        if visitor and on_visitor is not None:
+            async with stream:
+                if why := await on_visitor(stream, came_from):
+                    on_refused(came_from, why)
+        elif patience.cancelled_caught:
+            on_refused(came_from, f"no handshake within {handshake_timeout_s:g} s")
+        return None
 
     port = listeners[0].socket.getsockname()[1]
     async with trio.open_nursery() as nursery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import resource
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,7 +90,14 @@ def run_replicas(
             if restored:
                 mark_restored(folder)
             opened.append(folder)
+        _allow_files()
         trio.run(_serve, opened, made, strict_exception_groups=True)
+
+
+def _allow_files() -> None:
+    """As many open files as the system lets us: a head office has sessions with two tills of every store."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(folders: list[Folder], made: Callable[[Folder], RunningReplica] | None) -> None:

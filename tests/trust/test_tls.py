@@ -200,6 +200,26 @@ async def test_more_connections_than_allowed_are_turned_away_and_the_others_go_o
         nursery.cancel_scope.cancel()
 
 
+async def test_who_proves_nothing_takes_no_place_of_those_who_are_proven(tmp_path: Path, ours: Company) -> None:
+    server = Server()
+    till = of_till(tmp_path, ours)
+    async with trio.open_nursery() as nursery:
+        address = await started(nursery, of_office(tmp_path, ours), server, handshakes_max=2)
+        proven = [await tls.dial(address, till) for _ in range(4)]
+        for one in proven:
+            await one.send(b"here")
+            assert await one.receive() == b"here"
+        silent = [await trio.open_tcp_stream(address.host, address.port) for _ in range(3)]
+        assert await silent[2].receive_some() == b""
+        await server.heard.wait()
+        (refused,) = server.refused
+        assert refused == "6 connections are open already, 2 of them by nobody knows whom"
+        for one in proven:
+            await one.send(b"still here")
+            assert await one.receive() == b"still here"
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_goodbye_is_told_from_a_connection_that_was_cut(tmp_path: Path, ours: Company) -> None:
     till = of_till(tmp_path, ours)
 
