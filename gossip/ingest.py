@@ -78,6 +78,8 @@ def reason_against(entry: Entry, author: AuthorRecord, schema: Schema) -> str | 
         return f"{author.role} of store {author.store} may not author {entry.document}"
     try:
         kind.rule.from_entry(entry.author, entry.seq, entry.body)
+        if kind.patrons is not None:  # narrower than its rule; whoever appends reads it
+            kind.patrons(entry.body)
     except InvalidBody as error:
         return str(error)
     return None
