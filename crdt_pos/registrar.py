@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 import zoneinfo
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -20,7 +20,7 @@ from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.folder import Folder
 from crdt_pos.schema import DAY, SCHEMA
 from gossip.document import Document
-from gossip.log import Arrival, Log, Reader
+from gossip.log import Arrival, Log, Reader, View
 from gossip.own_feed import OwnFeed
 from peers import certificates
 from peers.certificates import Certificate
@@ -37,6 +37,13 @@ _ONE_DAY: Final = datetime.timedelta(days=1)
 
 Bodies = tuple[Document, Sequence[object]]
 """What to sign into one document, in order."""
+
+Also = Callable[[tuple[bytes, ...]], Sequence[View]]
+"""What the office writes down for itself with an enrolment, in the same transaction, by the chain that it leads to."""
+
+
+def _nothing(_chain: tuple[bytes, ...]) -> Sequence[View]:
+    return ()
 
 
 class Registrar:
@@ -72,20 +79,21 @@ class Registrar:
             bodies.append(state.add_body(element(record)))
         self._append([(COMPANY_ROSTER, bodies)])
 
-    def enrol_till(self, store: int, till: int, public: PublicKey, *, again: bool = False) -> tuple[bytes, ...]:
-        """A till's next life: the chain that proves it.
-
-        Refused for a store that is not in the roster, and unless ``again`` for a till that takes part already. Of its lives
-        before, nothing more is expected after the newest date that is known here.
-        """
-        if not 1 <= till <= NUMBER_MAX:
-            raise EnrolmentRefused(f"A till's number is from 1 to {NUMBER_MAX}.")
+    def refuse_till(self, store: int, till: int, *, again: bool) -> list[Certificate]:
+        """Raise for a store that is not in the roster, and unless ``again`` for a till that takes part already: its lives."""
+        _check_number(till)
         if store not in self._directory.stores:
             raise EnrolmentRefused(f"There is no store {store} in the roster: add it with 'crdt-pos store add' first.")
-        name, before = certificates.till_name(store, till), self._lives(store, till)
-        if before and not again:
-            lives = ", ".join(one.incarnation for one in before)
-            raise EnrolmentRefused(f"{name} is enrolled already ({lives}): give --again if that disk is lost.")
+        return self._refuse_lives(certificates.till_name(store, till), self._lives(store, till), again=again)
+
+    def enrol_till(
+        self, store: int, till: int, public: PublicKey, *, again: bool = False, also: Also = _nothing
+    ) -> tuple[bytes, ...]:
+        """A till's next life: the chain that proves it.
+
+        Refused as by ``refuse_till``. Of its lives before, nothing more is expected after the newest date that is known here.
+        """
+        name, before = certificates.till_name(store, till), self.refuse_till(store, till, again=again)
         issuer = self._office.certificate
         life = self._directory.next_incarnation(issuer.letter, name)
         issued = certificates.issue_till(self._office.root, issuer, self._office.key, public, store, till, life)
@@ -97,14 +105,31 @@ class Registrar:
                 self._stating(reader, store_roster(store), [Enrolment(chain)]),
                 self._stating(reader, COMPANY_ROSTER, [one for one in closures if self._says_more(one)]),
             ]
-        self._append(stated)
+        self._append(stated, also(chain))
         return chain
+
+    def refuse_relay(self, number: int, *, again: bool) -> None:
+        """Raise unless ``again`` for a relay that takes part already."""
+        _check_number(number)
+        self._refuse_lives(_relay_name(number), self._named(_relay_name(number)), again=again)
+
+    def enrol_relay(
+        self, number: int, public: PublicKey, *, again: bool = False, also: Also = _nothing
+    ) -> tuple[bytes, ...]:
+        """A relay's next life: the chain that proves it. Its lives before take part no more."""
+        self.refuse_relay(number, again=again)
+        issuer, name = self._office.certificate, _relay_name(number)
+        life = self._directory.next_incarnation(issuer.letter, name)
+        issued = certificates.issue_relay(self._office.root, issuer, self._office.key, public, number, life)
+        return self._enrol_in_place(issued, COMPANY_ROSTER, also)
 
     def next_letter(self) -> str:
         """The letter for a further head office."""
         return self._directory.next_letter()
 
-    def add_office(self, chain: Sequence[bytes], lost: Iterable[Certificate] = ()) -> None:
+    def add_office(
+        self, chain: Sequence[bytes], lost: Iterable[Certificate] = (), also: Callable[[], Sequence[View]] = tuple
+    ) -> None:
         """State a further head office, whose certificate the root key has signed; ``lost`` ones take part no more."""
         try:
             issued = certificates.verify_chain(chain, self._office.root)
@@ -119,7 +144,7 @@ class Registrar:
             document, added = self._stating(reader, COMPANY_ROSTER, [Enrolment(tuple(chain))])
             state = roster_state(reader, COMPANY_ROSTER)
         removed = [state.remove_body(element(Enrolment((one.der,)))) for one in lost]
-        self._append([(document, [*added, *removed])])
+        self._append([(document, [*added, *removed])], also())
 
     def retire_till(self, store: int, till: int, life: str = "") -> Closure:
         """State that nothing more is expected of a till's life from its first date on that was not closed.
@@ -161,6 +186,30 @@ class Registrar:
             stated = self._stating(reader, COMPANY_ROSTER, records)
         self._append([stated])
 
+    def _enrol_in_place(self, issued: Certificate, document: Document, also: Also) -> tuple[bytes, ...]:
+        """State a life that owes nobody a day, in place of those before."""
+        self._refuse_taken(issued)
+        chain = (issued.der, *self._office.chain)
+        before = [self._directory.chains[one.author] for one in self._named(issued.name)]
+        with self._log.read() as reader:
+            _, added = self._stating(reader, document, [Enrolment(chain)])
+            state = roster_state(reader, document)
+        removed = [state.remove_body(element(Enrolment(tuple(one.der for one in known)))) for known in before]
+        self._append([(document, [*added, *removed])], also(chain))
+        return chain
+
+    def _named(self, name: str) -> list[Certificate]:
+        directory = self._directory
+        found = [chain[0] for author, chain in directory.chains.items() if directory.takes_part(author)]
+        return sorted((one for one in found if one.name == name), key=lambda one: one.incarnation)
+
+    @staticmethod
+    def _refuse_lives(name: str, lives: list[Certificate], *, again: bool) -> list[Certificate]:
+        if lives and not again:
+            known = ", ".join(one.incarnation for one in lives)
+            raise EnrolmentRefused(f"{name} is enrolled already ({known}): give --again if that disk is lost.")
+        return lives
+
     def _lives(self, store: int, till: int) -> list[Certificate]:
         return [one for one in self._directory.tills(store) if one.till == till]
 
@@ -179,14 +228,14 @@ class Registrar:
         state = roster_state(reader, document)
         return document, [state.add_body(element(record)) for record in records]
 
-    def _append(self, documents: Iterable[Bodies]) -> None:
+    def _append(self, documents: Iterable[Bodies], views: Sequence[View] = ()) -> None:
         office, arrivals = self._office, list[Arrival]()
         with self._log.read() as reader:
             for document, bodies in documents:
                 kind = SCHEMA[document.kind]
                 feed = OwnFeed.read(reader, office.key, office.certificate.author, document, kind)
                 arrivals += feed.arrivals(bodies, self._now_ms << 16)
-        self._log.append(arrivals, received_ms=self._now_ms)
+        self._log.append(arrivals, views, received_ms=self._now_ms)
 
 
 def check_office(office: Folder) -> None:
@@ -223,6 +272,15 @@ def _last_final(reader: Reader, directory: Directory, till: Certificate) -> date
     if first_open is None:
         return max(dates, default=None)
     return max(first_open - _ONE_DAY, Closure(0).last_day)
+
+
+def _check_number(number: int) -> None:
+    if not 1 <= number <= NUMBER_MAX:
+        raise EnrolmentRefused(f"A till or relay has a number from 1 to {NUMBER_MAX}.")
+
+
+def _relay_name(number: int) -> str:
+    return f"relay-{number}"
 
 
 def _check_store(record: StoreRecord) -> None:
