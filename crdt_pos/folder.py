@@ -41,6 +41,7 @@ RUNNING: Final = "running"
 OFFICE_PORT: Final = 7420
 """Where a head office listens unless it is told otherwise; tills let the system choose and are found by multicast."""
 WAN: Final = ("live", "daily")
+VAULT_EVERY_S_MAX: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,9 @@ class Settings:
     """Whether to find, and be found by, replicas on the local network."""
     interfaces: tuple[str, ...] = ()
     """IP addresses of the interfaces for multicast; none: all."""
+    vault_every_s: int | None = None
+    """How old a receipt may become that was not sealed for the guardians; ``None``: a minute, or with ``daily`` until the next
+    summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +247,7 @@ def _table(path: Path) -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FolderError(f"{path} cannot be understood: {error}.") from error
     known = {"company", "company_name", "role", "name", "store", "till", "listen", "peers", "wan", "multicast"}
-    unknown = sorted(set(table) - known - {"interfaces"})
+    unknown = sorted(set(table) - known - {"interfaces", "vault_every_s"})
     if unknown:
         raise FolderError(f"{path} has a setting that is not known: {unknown[0]}.")
     return table
@@ -264,7 +268,14 @@ def _settings(table: Mapping[str, object], path: Path) -> Settings:
         str(wan),
         multicast,
         tuple(_texts(table, "interfaces", path)),
+        _vault_every_s(table.get("vault_every_s"), path),
     )
+
+
+def _vault_every_s(value: object, path: Path) -> int | None:
+    if value is not None and not (type(value) is int and 1 <= value <= VAULT_EVERY_S_MAX):
+        raise FolderError(f"{path}: vault_every_s is a number of seconds from 1 to {VAULT_EVERY_S_MAX}, not {value!r}.")
+    return cast("int | None", value)
 
 
 def _texts(table: Mapping[str, object], name: str, path: Path) -> list[str]:
@@ -302,6 +313,8 @@ def _write_settings(path: Path, settings: Settings, certificate: Certificate, ro
         "multicast": settings.multicast,
         "interfaces": list(settings.interfaces),
     }
+    if settings.vault_every_s is not None:
+        said["vault_every_s"] = settings.vault_every_s
     # A JSON string, number, boolean or list of strings is one in TOML too.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in said.items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -36,6 +36,7 @@ from crdt_pos.reports import XReport
 from crdt_pos.requests import LineRequest, RefundRequest, SaleRequest
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
+from crdt_pos.vault import Safe
 from gossip.log import Reader
 from peers.certificates import Certificate
 
@@ -69,6 +70,10 @@ class ReplicaStatus:
     """How many of this replica's own entries no other replica has acknowledged yet."""
     trouble: str = ""
     """What does not work and is no reason to stop, in a sentence."""
+    outside: Safe = Safe(0, 0)
+    """What of its acts is safe outside of the store."""
+    vault_every_s: int | None = None
+    """How old an act may become before it is sealed for that; ``None``: until the next summary."""
 
 
 class Replica(Protocol):
@@ -191,6 +196,11 @@ class TillCommands:
             "trouble": status.trouble,
             "healed": [one.text() for one in healed],
             "safe": {"here": True, "elsewhere": status.copies, "waiting": status.waiting},
+            "outside": {
+                "until_ms": status.outside.until_ms,
+                "waiting": status.outside.waiting,
+                "vault_every_s": status.vault_every_s,
+            },
         }
 
     async def _lookup(self, asked: Asked) -> Message:

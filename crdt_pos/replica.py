@@ -19,6 +19,7 @@ from crdt_pos.clock import system_ms
 from crdt_pos.earlier_lives import EarlierLives
 from crdt_pos.errors import FolderError
 from crdt_pos.folder import Folder
+from crdt_pos.guarding import Guarding
 from crdt_pos.local import Command, Message, serve
 from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
 from crdt_pos.neighbourhood import Neighbourhood
@@ -79,9 +80,12 @@ class RunningReplica(ReplicaCore):
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self.neighbourhood = Neighbourhood(folder, self.node, self.trust)
         self.earlier_lives: EarlierLives | None = None
+        self.guarding: Guarding | None = None
         self._commands: Mapping[str, Command]
         if self.till is not None:
             self.earlier_lives = EarlierLives(self, self.till, self.node)
+            assert self.outside is not None  # a till has a store
+            self.guarding = Guarding(self, self.outside, self.node)
             tilled = TillCommands(self.till, self.identity(), self.products, self, self.now, self.terms)
             self._commands = tilled.commands()
         else:
@@ -108,6 +112,8 @@ class RunningReplica(ReplicaCore):
                     nursery.start_soon(self.returning.run)
                 if self.earlier_lives is not None:
                     nursery.start_soon(self.earlier_lives.run)
+                if self.guarding is not None:
+                    nursery.start_soon(self.guarding.run)
                 if self.till is not None:
                     nursery.start_soon(self._checkpoints, self.till)
                 nursery.start_soon(self.neighbourhood.run, self.listening)
@@ -123,6 +129,8 @@ class RunningReplica(ReplicaCore):
 
     def _save(self) -> None:
         views = self.safety.unsaved()
+        if self.outside is not None:
+            views += self.outside.unsaved()
         if views:
             with contextlib.suppress(LogFull):
                 self.log.append([], views)
@@ -152,6 +160,9 @@ class RunningReplica(ReplicaCore):
 
     def _acknowledged(self, peer: Author, heads: Sequence[tuple[FeedId, Head]]) -> None:
         self.safety.acknowledged(peer, heads)
+        link = self.node.links.get(peer)
+        if self.outside is not None and link is not None:
+            self.outside.acknowledged(link.peer, heads)
         if self.returning is not None and any(feed.author == self.certificate.author for feed, _ in heads):
             self.returning.met()
 
@@ -249,7 +260,10 @@ class RunningReplica(ReplicaCore):
             PeerStatus(link.peer.name, str(link.peer.role), not link.session.ended, link.facts.since_ms)
             for link in self.node.links.values()
         )
-        return ReplicaStatus(peers, copies, waiting, self._in_trouble())
+        if self.guarding is None:
+            return ReplicaStatus(peers, copies, waiting, self._in_trouble())
+        safe, bound_s = self.guarding.safe(), self.guarding.bound_s
+        return ReplicaStatus(peers, copies, waiting, self._in_trouble(), safe, bound_s)
 
     async def _connections(self, _request: Message) -> Message:
         return self.connections()

@@ -30,6 +30,8 @@ from crdt_pos.schema import CATALOGUE, CLAIMS, FORKS
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
+from crdt_pos.vault import TOPIC as VAULT_TOPIC
+from crdt_pos.vault import Outside
 from gossip.document import Scope
 from gossip.entry import Entry, Hash
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Derived, learned
@@ -67,6 +69,10 @@ class ReplicaCore(ABC):
         self.log: Log = log
         self.trust = RosterTrust(folder, log)
         self.safety = Safety(log, self.certificate.author)
+        self.outside: Outside | None = None
+        """How far what the store's tills sealed is safe outside of it."""
+        if self.certificate.store is not None:
+            self.outside = Outside(log, self.certificate.store, self.certificate.author)
         self.system_ms = system_ms
         self.now = store_clock(self._time_zone, system_ms)
         self.products = CatalogueProducts(self.terms().currency.code, self.certificate.store)
@@ -300,6 +306,8 @@ class ReplicaCore(ABC):
         """Answer a peer's question about anything but certificates."""
         if topic == own_heads.TOPIC:
             return await self.look(partial(own_heads.answer, asker=peer.author, content=content))
+        if topic == VAULT_TOPIC and self.outside is not None and peer.store == self.certificate.store:
+            return self.outside.table()
         return await self.lending.asked(peer, content) if topic == TOPIC and self.may_act() else None
 
     def rights(self, reader: Reader, programme: str, account: bytes) -> int:

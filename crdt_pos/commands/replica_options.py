@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from crdt_pos.folder import OFFICE_PORT, WAN, Settings, parse_address
+from crdt_pos.folder import OFFICE_PORT, VAULT_EVERY_S_MAX, WAN, Settings, parse_address
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -18,7 +18,7 @@ FOLDER: Final = click.Path(path_type=Path)
 
 def replica_options(listen: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """``--at``, which the command takes as ``path``; and ``--listen`` (by default ``listen``), ``--peer``, ``--wan``,
-    ``--no-multicast`` and ``--interface``, which it takes together as ``settings``.
+    ``--no-multicast``, ``--interface`` and ``--vault-every``, which it takes together as ``settings``.
 
     The command raises ``FolderError`` for what is no address.
     """
@@ -57,15 +57,29 @@ def replica_options(listen: str) -> Callable[[Callable[..., None]], Callable[...
             metavar="IP",
             help="Find each other through this network address of the machine only; may be repeated.",
         ),
+        click.option(
+            "--vault-every",
+            type=click.IntRange(1, VAULT_EVERY_S_MAX),
+            metavar="SECONDS",
+            help="How old a till's receipt may become before it is sealed for other stores to keep: that much is lost if the "
+            "whole store burns. By default a minute; with --wan daily until the next totals are told.",
+        ),
     )
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def with_settings(
-            *, listen: str, peers: tuple[str, ...], wan: str, multicast: bool, interfaces: tuple[str, ...], **rest: Any
+            *,
+            listen: str,
+            peers: tuple[str, ...],
+            wan: str,
+            multicast: bool,
+            interfaces: tuple[str, ...],
+            vault_every: int | None,
+            **rest: Any,
         ) -> None:
             dialled = tuple(parse_address(peer, OFFICE_PORT) for peer in peers)
-            command(settings=Settings(parse_address(listen), dialled, wan, multicast, interfaces), **rest)
+            command(settings=Settings(parse_address(listen), dialled, wan, multicast, interfaces, vault_every), **rest)
 
         decorated: Callable[..., None] = with_settings
         for option in reversed(options):
