@@ -7,7 +7,7 @@ of them, peers are asked within the deadline, and if that does not help the answ
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
 from crdt_pos.basket import PROGRAMME_OF
@@ -70,7 +70,7 @@ class ReplicaStatus:
     """How many of this replica's own entries no other replica has acknowledged yet."""
     trouble: str = ""
     """What does not work and is no reason to stop, in a sentence."""
-    outside: Safe = Safe(0, 0)
+    outside: Safe = field(default_factory=Safe)
     """What of its acts is safe outside of the store."""
     vault_every_s: int | None = None
     """How old an act may become before it is sealed for that; ``None``: until the next summary."""

@@ -132,9 +132,9 @@ def _journal_heads(reader: Reader, who: Identity) -> dict[int, Head]:
 class Safe:
     """What of a till's acts is safe outside of its store."""
 
-    until_ms: int
+    until_ms: int = 0
     """What it did before this moment is; 0 if nothing is."""
-    waiting: int
+    waiting: int = 0
     """Acts that are not, of the newest dates."""
 
 
