@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from crdt_pos.errors import BadSegment
-from gossip.entry import ENTRY_BYTES_MAX, HASH_BYTES, Entry, FeedId, Head, Hash, decode
+from gossip.entry import ENTRY_BYTES_MAX, HASH_BYTES, Entry, FeedId, Hash, Head, decode
 from gossip.errors import BadEntry
 from merge_rules import canonical, shape
 from merge_rules.errors import InvalidBody, NotCanonical
@@ -117,7 +117,9 @@ def _segment(content: object) -> Segment:
     for day, head in shape.mapping(parts[1], "how far the journals went").items():
         seq, hash_ = _pair(head)
         hash_ = shape.octets(hash_, "a hash", HASH_BYTES)
-        journals[shape.integer(day, 1, _DAY_MAX, "a day")] = Head(shape.integer(seq, 1, _SEQ_MAX, "a number"), Hash(hash_))
+        journals[shape.integer(day, 1, _DAY_MAX, "a day")] = Head(
+            shape.integer(seq, 1, _SEQ_MAX, "a number"), Hash(hash_)
+        )
     return Segment(tuple(entries), journals)
 
 
