@@ -111,7 +111,7 @@ class Inbound:
         batch.completes = completes
         entries: list[Entry] = []
         queued = self._queued
-        with self.log.read() as reader:
+        with self.log.read_all() as reader:
             for item in message.items:
                 entry = self._entry(reader, item)
                 if entry is None:
@@ -131,7 +131,7 @@ class Inbound:
     def announce(self, message: Announce, frame_bytes: int, now_ms: int) -> list[Event]:
         """A batch by name. Raises ``ProtocolError``."""
         batch = self._begin(message.batch, message.upto, frame_bytes)
-        with self.log.read() as reader:
+        with self.log.read_all() as reader:
             for item in message.items:
                 if self._has(reader, item):
                     continue
@@ -155,7 +155,7 @@ class Inbound:
         self._came = max(self._came, batch.completes)
         if self._came == self._queued:
             self._announced.clear()
-        with self.log.read() as reader:
+        with self.log.read_all() as reader:
             # Twice a feed and session, the second time from its beginning, since it may branch before what is here. What the
             # peer sends after that it has not got, or we have put aside.
             for feed in sorted(set(gaps), key=feed_key):
@@ -172,7 +172,7 @@ class Inbound:
         if not self._deferred:
             return []
         waiting, self._deferred = self._deferred, []
-        with self.log.read() as reader:
+        with self.log.read_all() as reader:
             for item in waiting:
                 batch = self._open[item.batch]
                 if self._has(reader, item.announcement):

@@ -179,7 +179,19 @@ class Reader(Protocol):
         ...
 
     def quarantined(self) -> Iterator[tuple[Stored, str]]:
-        """Entries kept apart, with the reason."""
+        """Entries kept apart, with the reason; where only what counts is read, also those that do not."""
+        ...
+
+    def counts(self, entry: Entry) -> bool:
+        """Whether an entry counts: that it lies after a cut-off of its author is the one reason why not."""
+        ...
+
+    def covers(self, feed: FeedId, seq: int, beginning: bytes) -> bool:
+        """The same of an entry of a ``whole`` feed that is not here: its number and the beginning of its hash."""
+        ...
+
+    def revoked(self) -> frozenset[Author]:
+        """The authors that are cut off."""
         ...
 
 
@@ -211,7 +223,11 @@ class Log(Protocol):
         ...
 
     def read(self) -> AbstractContextManager[Reader]:
-        """A snapshot, for a ``with`` block. May be used from any thread."""
+        """A snapshot of what counts, for a ``with`` block. May be used from any thread."""
+        ...
+
+    def read_all(self) -> AbstractContextManager[Reader]:
+        """The same of everything that is held, whether it counts or not: for what compares logs and passes entries on."""
         ...
 
     def close(self) -> None:

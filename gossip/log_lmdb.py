@@ -28,6 +28,7 @@ import lmdb
 from gossip import log_rows as rows
 from gossip.errors import LogCorrupt, LogError, LogForeign, LogFull
 from gossip.log import Appended, Arrival, Reader, View
+from gossip.log_counted import CountedReader, RecentCutOffs
 from gossip.log_pages import DamagedPage, check_pages
 from gossip.log_counted import CountedReader, RecentCutOffs
 from gossip.log_reader import LogReader, RecentEntries

@@ -107,6 +107,10 @@ class LogWriter(LogReader):
             self._writer.delete(rows.QUARANTINE + entry.hash)
         for account in accounts:
             self._add_patron(account, entry.document.keys[0])
+        kind = self._schema.get(entry.document.kind)
+        if kind is not None and kind.cuts is not None:
+            for cut in kind.cuts(entry.body):
+                self._writer.put(rows.CUT + cut.author + entry.hash, b"")
         return Appended(outcome, number, rival)
 
     def _keep(self, entry: Entry, record: Record) -> int:

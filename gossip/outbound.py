@@ -169,7 +169,7 @@ class Outbound:
         if self._idle:
             return
         scanned = self._scanned + SCANS_MAX
-        with self._log.read() as reader:
+        with self._log.read_all() as reader:
             while self._wishes and self._open(answers=True):
                 yield self._answer(reader)
             while self._open(answers=False):

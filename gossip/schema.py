@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from gossip.document import Document, FeedType, Key, ScopeClass
-from merge_rules.lattice import Rule
+from gossip.entry import Entry, Hash
+from merge_rules.lattice import Author, Rule
 from peers.permissions import Permission
 
 NUMBER_MAX: Final = 999_999_999
@@ -40,6 +41,27 @@ class KeyType(Enum):
                 return isinstance(key, bytes) and len(key) == ACCOUNT_BYTES
 
 
+class Reach(NamedTuple):
+    """How far a ``whole`` feed counts."""
+
+    feed: bytes
+    """Its feed key."""
+    seq: int
+    hash: bytes
+    """The hash of the entry with that number, or its first 16 bytes."""
+
+
+class CutOff(NamedTuple):
+    """What one entry says of which of an author's entries count: see ``gossip.cut_off``."""
+
+    author: Author
+    revokes: bool
+    """Whether it cuts off; else it only lets more count."""
+    entries: tuple[Entry, ...] = ()
+    reaches: tuple[Reach, ...] = ()
+    readmitted: tuple[Hash, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One row of the schema table."""
@@ -57,6 +79,8 @@ class Kind:
     """How long entries stay after they are acknowledged elsewhere; ``None`` for ever."""
     patrons: Callable[[object], Iterable[Key]] | None = None
     """For the kind that says which accounts belong to a store: the accounts that a body names."""
+    cuts: Callable[[object], Iterable[CutOff]] | None = None
+    """For kinds that cut authors off: the cut-offs that a body states."""
 
     def names(self, document: Document) -> bool:
         """Whether ``document`` is a well-formed name of this kind."""

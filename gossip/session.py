@@ -137,7 +137,7 @@ class Session:
             Ping: self._ping,
             Pong: self._pong,
         }
-        with log.read() as reader:
+        with log.read_all() as reader:
             self._last_arrival = reader.last_arrival()
         self._send(
             Hello(
@@ -267,7 +267,7 @@ class Session:
         self._move(Act.COMPARE)
         self._comparison = Comparison(sorted(self.shared))
         self._asking_turn = True
-        with self._log.read() as reader:
+        with self._log.read_all() as reader:
             self._send(self._comparison.begin(reader))
 
     def ask(self, topic: str, content: bytes, now_ms: int, timeout_ms: int) -> int:
@@ -355,7 +355,7 @@ class Session:
     def _send_cursor(self) -> None:
         assert self._hello is not None
         self.shared = self._granted & self._welcomed
-        with self._log.read() as reader:
+        with self._log.read_all() as reader:
             self._reached = reader.cursor(cursor_key(self._hello.database, self.shared))
         self._send(Cursor(self._hello.database, self._reached))
 
@@ -437,14 +437,14 @@ class Session:
                 return []
         self._asking_turn = False
         self._comparison = Comparison(sorted(self.shared))
-        with self._log.read() as reader:
+        with self._log.read_all() as reader:
             turn = self._comparison.answer(reader, message)
         return self._take(turn)
 
     def _ranges(self, message: Ranges, _before: State) -> list[Event]:
         assert self._comparison is not None
         self._asking_turn = False
-        with self._log.read() as reader:
+        with self._log.read_all() as reader:
             turn = self._comparison.receive(reader, message)
         return self._take(turn)
 

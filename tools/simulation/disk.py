@@ -79,6 +79,9 @@ class Disk:
     def read(self) -> AbstractContextManager[Reader]:
         return self._log.read()
 
+    def read_all(self) -> AbstractContextManager[Reader]:
+        return self._log.read_all()
+
     def close(self) -> None:
         """Nothing to let go of."""
 
