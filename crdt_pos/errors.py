@@ -6,7 +6,8 @@ TillError
 ├── EmptyReceipt, UnknownProduct, NoPrice, BadQuantity, PaysOut, AmountTooLarge, ReasonMissing
 ├── UnknownTender, TooLittleTendered, TooMuchTendered                payment
 ├── NotEnoughRights, MemberMissing                                   points and balances
-└── UnknownReceipt, NotRefundable, NotVoidable                       undoing
+├── UnknownReceipt, NotRefundable, NotVoidable                       undoing
+└── NotSignedOn, NotAllowedHere                                      who is at the till
 
 CrdtPosError
 ├── FolderError          a replica's folder that cannot be used as it is
@@ -16,6 +17,7 @@ CrdtPosError
 ├── ProductRefused       a product or a claim that cannot be made or taken back like this
 ├── RecoverRefused       what was lost cannot be brought back like this
 ├── BadSegment           a sealed segment that cannot be opened, or does not hold what it should
+├── WrongPin, CashierRefused   who works here, and who has signed on
 └── NothingHere          what was asked for is not in this replica's log; the sentence says what is
 """
 
@@ -116,16 +118,8 @@ class NotSignedOn(TillError):
     """Nobody has signed on at this till: sign on with your id and PIN first."""
 
 
-class WrongPin(TillError):
-    """This PIN is wrong."""
-
-
 class NotAllowedHere(TillError):
     """A supervisor or manager must sign on for this."""
-
-
-class CashierRefused(TillError):
-    """Nobody can be made, changed or signed on like this: one sentence that says why."""
 
 
 class CrdtPosError(Exception):
@@ -150,6 +144,14 @@ class ProductFileWrong(CrdtPosError):
 
 class ProductRefused(CrdtPosError):
     """A product or a claim cannot be made or taken back like this: one sentence that says why. Nothing was written."""
+
+
+class WrongPin(CrdtPosError):
+    """The PIN is wrong, or must wait: one sentence that says which."""
+
+
+class CashierRefused(CrdtPosError):
+    """A cashier cannot be made, changed or signed on like this: one sentence that says why."""
 
 
 class NothingHere(CrdtPosError):

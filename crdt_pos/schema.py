@@ -54,6 +54,7 @@ TWO_YEARS_DAYS: Final = 731
 _OFFICE: Final = frozenset({Role.OFFICE})
 _TILL: Final = frozenset({Role.TILL})
 _BOTH: Final = frozenset({Role.OFFICE, Role.TILL})
+_MANAGED: Final = _BOTH | {Role.MANAGER}
 _ALL: Final = frozenset(Role)
 
 _LATEST, _WHOLE = FeedType.LATEST, FeedType.WHOLE
@@ -66,9 +67,9 @@ _ROWS: Final = (
     # name, feed, scope, rule, authors, keys, dated, retention after it is safe elsewhere
     Kind(ROSTER, _WHOLE, ScopeClass.COMPANY, RosterSet, Permission(_OFFICE, _ANY_STORE), (), _UNDATED, None),
     Kind(ROSTER_STORE, _WHOLE, ScopeClass.STORE, RosterSet, Permission(_OFFICE, _ANY_STORE), _STORE, _UNDATED, None),
-    Kind(CATALOGUE, _WHOLE, ScopeClass.COMPANY, DocumentYjs, Permission(_BOTH, _ANY_STORE), _SHARD, _UNDATED, None),
-    Kind(CLAIMS, _WHOLE, ScopeClass.COMPANY, Claims, Permission(_BOTH, _OWN_STORE), _STORE, _UNDATED, None),
-    Kind(STAFF, _LATEST, ScopeClass.STORE, STAFF_RULE, Permission(_BOTH, _OWN_STORE), _STORE, _UNDATED, None),
+    Kind(CATALOGUE, _WHOLE, ScopeClass.COMPANY, DocumentYjs, Permission(_MANAGED, _ANY_STORE), _SHARD, _UNDATED, None),
+    Kind(CLAIMS, _WHOLE, ScopeClass.COMPANY, Claims, Permission(_MANAGED, _OWN_STORE), _STORE, _UNDATED, None),
+    Kind(STAFF, _LATEST, ScopeClass.STORE, STAFF_RULE, Permission(_MANAGED, _OWN_STORE), _STORE, _UNDATED, None),
     Kind(JOURNAL, _WHOLE, ScopeClass.JOURNAL, LogAppend, Permission(_TILL, _OWN_STORE), _STORE, _DATED, TEN_YEARS_DAYS),
     Kind(DAY, _LATEST, ScopeClass.STORE, CounterCovers, Permission(_TILL, _OWN_STORE), _STORE, _DATED, TEN_YEARS_DAYS),
     Kind(BALANCE, _LATEST, ScopeClass.PATRONS, CounterBounded, Permission(_BOTH, _ANY_STORE), _ACCOUNT, _UNDATED, None),

@@ -50,7 +50,7 @@ from crdt_pos.stock import stock_line, store_stock
 from crdt_pos.terms import Terms
 from crdt_pos.till_rebuilt import own_summary
 from crdt_pos.till_state import FOLD_PREFIX, ONCE_PREFIX, TillState, goods_so_far, once_view, owing, sold_once
-from crdt_pos.turn import Turn
+from crdt_pos.turn import Signing, Turn
 from gossip.document import date_of, day_number
 from gossip.entry import FeedId
 from gossip.log import Log, Reader
@@ -70,13 +70,16 @@ class Till:
         *,
         products: Products | None = None,
         terms: Callable[[], Terms] | Terms | None = None,
+        acting: Callable[[Reader], Signing | None] | None = None,
     ) -> None:
-        """``products``: the catalogue (none: every line needs a price). ``terms`` are asked for at every act."""
+        """``products``: the catalogue (none: every line needs a price). ``terms`` are asked for at every act, and ``acting``
+        who has signed on, which may raise ``NotSignedOn``."""
         self._log = log
         self._identity = identity
         self._now = now
         self._products = products if products is not None else ProductTable({}, {})
         self._terms = terms if terms is not None else Terms()
+        self._acting = acting
 
     # ---- the business date ----------------------------------------------------------------------------------------------
 
@@ -209,7 +212,7 @@ class Till:
                         for moved in movements
                     ),
                 )
-            turn.enter(act)
+            act = turn.enter(act)
             turn.views.extend(once_view(request.once, act.number))
         return act
 
@@ -265,7 +268,7 @@ class Till:
             act = self._settled(turn, act, tenders, cash_settles=not request.tenders)
             movements = _movements(turn.terms, act, {(programme.name, act.member): -points})
             act = replace(act, movements=self._as_far_as_held(turn, movements))
-            turn.enter(act)
+            act = turn.enter(act)
             turn.views.extend(once_view(request.once, act.number))
         return act
 
@@ -292,7 +295,7 @@ class Till:
                 undoes=Undoes(number, found.entry.hash),
             )
             act = replace(act, movements=self._as_far_as_held(turn, undoing.mirrored_movements(original)))
-            turn.enter(act)
+            act = turn.enter(act)
             turn.views.extend(once_view(once, act.number))
         return act
 
@@ -309,7 +312,7 @@ class Till:
             moved = replace(
                 turn.receipt(ReceiptType.DRAWER), drawer=act, drawer_minor=_cash(amount_minor), reason=reason
             )
-            turn.enter(moved)
+            moved = turn.enter(moved)
             turn.views.extend(once_view(once, moved.number))
         return moved
 
@@ -393,6 +396,7 @@ class Till:
     def _turn(self, *, open_date: bool = True) -> Generator[Turn]:
         with self._log.read() as reader:
             turn = Turn(self._identity, reader, self._now(), self._current_terms(), TillState.read(reader))
+            turn.acting = self._acting
             if open_date and not turn.state.open_day:
                 raise NotOpen
             yield turn
@@ -495,7 +499,7 @@ class Till:
                 reference=reference,
                 other_store=other_store,
             )
-            turn.enter(act)
+            act = turn.enter(act)
             turn.views.extend(once_view(once, act.number))
         return act
 

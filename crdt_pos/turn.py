@@ -5,8 +5,9 @@ A turn reads, collects and signs; it writes nothing. What it has collected becom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from crdt_pos import journal
 from crdt_pos.balance import Balance, balance_document
@@ -27,6 +28,14 @@ from merge_rules.lattice import Author
 from merge_rules.set_grow import SetGrow
 
 
+class Signing(Protocol):
+    """A cashier who has signed on: ``crdt_pos.cashiers.OnDuty``."""
+
+    def signed(self, act: Receipt) -> Receipt:
+        """The act in the cashier's name. Raises ``NotAllowedHere``."""
+        ...
+
+
 def day_document(store: int, day: int) -> Document:
     """``day/<store>/<date>``."""
     return Document(DAY, day, (store,))
@@ -43,6 +52,8 @@ class Turn:
     state: TillState
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
     views: list[View] = field(default_factory=list[View])
+    acting: Callable[[Reader], Signing | None] | None = None
+    """Who has signed on; may raise ``NotSignedOn``."""
     _feeds: dict[Document, OwnFeed] = field(default_factory=dict[Document, OwnFeed])
     _told: dict[Document, CounterCovers] = field(default_factory=dict[Document, CounterCovers])
 
@@ -65,9 +76,15 @@ class Turn:
             skipped=self.state.skipped,
         )
 
-    def enter(self, act: Receipt) -> Entry:
-        """Sign an act into the journal of the open date, with its balances, its fold and the views that find it."""
+    def enter(self, act: Receipt) -> Receipt:
+        """Sign an act into the journal of the open date, with its balances, its fold and the views that find it.
+
+        Returned as it was entered: with the signature of the cashier who has signed on.
+        """
         state = self.state
+        duty = None if self.acting is None else self.acting(self.reader)
+        if duty is not None:
+            act = duty.signed(act)
         entry = self._sign(journal.journal_document(self.identity.store, state.open_day), act.body())
         for movement in act.movements:
             if movement.earned or movement.redeemed:
@@ -83,7 +100,7 @@ class Turn:
             skipped=(),
             day=state.day.plus_money(act),
         )
-        return entry
+        return act
 
     def move(self, movement: AccountMovement, *, undoing: bool = False) -> None:
         """Sign a movement into an account's balance, as ``Balance.moved`` does. Raises ``NotEnoughRights``."""

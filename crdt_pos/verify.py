@@ -8,6 +8,7 @@
   to date as far as the journals are here;
 - every day whose journal is here: derived from it again, and compared byte for byte;
 - what is said of another's day and its journal is not here to judge: whether it excludes what that till itself or others say;
+- every receipt that a cashier has signed, and every record of a cashier: by a key that a manager or a head office vouches for;
 - every line that was given back: not more of it than was sold, unless tills that were cut off from each other both did;
 - every fingerprint: added up again from the feeds.
 
@@ -26,8 +27,9 @@ from crdt_pos.day import Day, fold
 from crdt_pos.directory import numbered_as
 from crdt_pos.money import Currency
 from crdt_pos.receipt import Receipt, ReceiptType, Series
-from crdt_pos.schema import DAY, FORKS, JOURNAL
+from crdt_pos.schema import DAY, FORKS, JOURNAL, STAFF, STAFF_RULE
 from crdt_pos.settling import to_settle
+from crdt_pos.staff import Staff, is_signed
 from gossip.document import Document, FeedType, Scope, day_number, from_order_key, order_key
 from gossip.entry import Entry, FeedId, Head, decode
 from gossip.errors import BadEntry, GossipError
@@ -52,7 +54,7 @@ class Finding:
 
     check: str
     """``bytes``, ``signature``, ``certificate``, ``permission``, ``body``, ``chain``, ``equation``, ``number``, ``day``,
-    ``refund``, ``fingerprint``."""
+    ``refund``, ``cashier``, ``fingerprint``."""
     document: str
     author: str
     seq: int
@@ -66,6 +68,8 @@ class Report:
     entries: int = 0
     chains: int = 0
     receipts: int = 0
+    receipts_signed: int = 0
+    """Of the receipts, those that a cashier has signed as well."""
     days: int = 0
     days_derived: int = 0
     """Of the days, those whose journal is here."""
@@ -148,6 +152,7 @@ class _Checks:
         self._scopes: set[Scope] = set()
         self._undoings: dict[str, list[Receipt]] = {}
         self._numbers: dict[Author, dict[int, _Numbers]] = {}
+        self._staff: dict[int, Staff] = {}
 
     def found(self, check: str, document: Document | str, author: Author | None, seq: int, detail: str) -> None:
         self.report.add(Finding(check, str(document), "" if author is None else self._name(author), seq, detail))
@@ -197,6 +202,10 @@ class _Checks:
             self._feed(FeedId(document, author))
         if document.kind == DAY:
             self._days(document)
+        store = document.keys[0] if document.keys else None
+        if document.kind == STAFF and isinstance(store, int):
+            for one in self._staff_of(store).unvouched:
+                self.found("cashier", document, one.author, 0, f"{one.name}: {one.why}")
 
     def _feed(self, feed: FeedId) -> None:
         heads = self._reader.heads(feed)
@@ -242,10 +251,26 @@ class _Checks:
             self._found("number", entry, f"{receipt.number} is no number of its author's")
         if receipt.undoes is not None and receipt.type in (ReceiptType.REFUND, ReceiptType.VOID):
             self._undoings.setdefault(receipt.undoes.number, []).append(receipt)
+        self._cashier(entry, receipt)
         wrong = _unbalanced(receipt)
         if wrong:
             self._found("equation", entry, f"{receipt.number}: {wrong}")
         return receipt
+
+    def _cashier(self, entry: Entry, receipt: Receipt) -> None:
+        if not receipt.cashier_signature:
+            return
+        self.report.receipts_signed += 1
+        known = self._staff_of(receipt.store).cashiers.get(receipt.cashier)
+        if known is None:
+            self._found("cashier", entry, f"{receipt.number}: nobody called '{receipt.cashier}' works there")
+        elif not is_signed(receipt, self._directory.root.company, known):
+            self._found("cashier", entry, f"{receipt.number}: the signature is not {receipt.cashier}'s")
+
+    def _staff_of(self, store: int) -> Staff:
+        if store not in self._staff:
+            self._staff[store] = Staff.read(self._reader, self._directory, store, STAFF_RULE)
+        return self._staff[store]
 
     def numbers(self) -> None:
         """Check that each series goes on without a gap, within a date and from the date that the opening names."""

@@ -23,7 +23,7 @@ from crdt_pos.forks import liars
 from crdt_pos.page import HASH_DIGITS_SHOWN, Page
 from crdt_pos.receipt import Receipt, ReceiptType, StockAct
 from crdt_pos.schema import FORKS, JOURNAL, SCHEMA, STAFF_RULE, VARIANCES
-from crdt_pos.staff import Cashier
+from crdt_pos.staff import Cashier, is_id
 from crdt_pos.variance import Variance
 from crdt_pos.wording_day import DayWording
 from gossip.document import Document
@@ -203,14 +203,15 @@ class Wording:
 
     def _staff(self, fields: Mapping[object, RegisterLww]) -> Iterator[str]:
         rows: list[Sequence[str]] = []
-        for cashier, register in sorted(fields.items(), key=lambda item: str(item[0])):
+        named = [(str(name), register) for name, register in fields.items()]
+        for cashier, register in sorted((each for each in named if is_id(each[0])), key=lambda each: each[0]):
             writer = register.winner()
             try:
                 said = Cashier.from_body(register.value())
                 what = (said.role.name.lower(), "left" if said.left else "works here", said.public_key.hex()[:12] + "…")
             except InvalidBody:
                 what = ("", "cannot be read", "")
-            rows.append((str(cashier), *what, "" if writer is None else self._page.name(writer)))
+            rows.append((cashier, *what, "" if writer is None else self._page.name(writer)))
         titles = ("cashier", "role", "", "key", "written by")
         if rows:
             yield from table([Column(title) for title in titles], rows, self._page.width)

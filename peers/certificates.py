@@ -1,6 +1,6 @@
 """Certificates: X.509 (RFC 5280) with Ed25519 keys (RFC 8410); the one file that knows ``cryptography``.
 
-    root (the company)  →  office (issues, path length 0)  →  till or relay
+    root (the company)  →  office (issues, path length 0)  →  till, manager or relay
 
 The key in a replica's certificate is the key that signs its entries, so the peer at the other end of a TLS session and the
 author of an entry are the same. Who a certificate speaks of stands in one subject alternative name:
@@ -50,7 +50,7 @@ from merge_rules.lattice import Author
 from peers import incarnation as incarnations
 from peers.errors import CertificateError, CertificateFault, KeyFileError
 from peers.keys import SEALING_BYTES, PublicKey, SealingPublic, SecretKey, author_of
-from peers.permissions import Role
+from peers.permissions import IN_STORE, Role
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -79,11 +79,13 @@ _UNREADABLE: Final = (
 """What ``cryptography`` raises for certificates that are not well-formed."""
 _BOTH_WAYS: Final = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
 _URI: Final = re.compile(
-    r"crdt-pos://(?P<company>[0-9a-f]{32})/(?P<role>office|till|relay)/(?P<name>[a-z0-9-]{1,40})/(?P<life>[a-z0-9]{2,12})"
+    r"crdt-pos://(?P<company>[0-9a-f]{32})/(?P<role>office|till|relay|manager)/(?P<name>[a-z0-9-]{1,40})/"
+    r"(?P<life>[a-z0-9]{2,12})"
     r"\?heir=(?P<heir>[0-9a-f]{16})"
 )
 _ROOT_URI: Final = re.compile(r"crdt-pos://(?P<company>[0-9a-f]{32})/recovery/(?P<recovery>[0-9a-f]{64})")
 _TILL_NAME: Final = re.compile(r"([1-9][0-9]{0,8})-([1-9][0-9]{0,8})")
+_MANAGER_NAME: Final = re.compile(r"([1-9][0-9]{0,8})-m[1-9][0-9]{0,8}")
 _RELAY_NAME: Final = re.compile(r"relay-[1-9][0-9]{0,8}")
 
 
@@ -107,7 +109,7 @@ class Certificate:
     company: Company
     role: Role
     name: str
-    """``12-3`` (store and till), ``office-a``, ``relay-1``."""
+    """``12-3`` (store and till), ``12-m1`` (a store's manager), ``office-a``, ``relay-1``."""
     store: int | None
     till: int | None
     incarnation: str
@@ -154,6 +156,11 @@ def office_name(letter: str) -> str:
 def till_name(store: int, till: int) -> str:
     """The name of a till."""
     return f"{store}-{till}"
+
+
+def manager_name(store: int, number: int) -> str:
+    """The name of a manager's replica."""
+    return f"{store}-m{number}"
 
 
 def create_root(key: SecretKey, company_name: str, recovery_public: bytes) -> Root:
@@ -203,6 +210,20 @@ def issue_till(
     Raises ``CertificateError`` if ``incarnation`` was not counted by ``office``, ``ValueError`` if it is none.
     """
     return _issue_replica(root, office, office_key, till_key, Role.TILL, till_name(store, till), incarnation, heir)
+
+
+def issue_manager(
+    root: Root,
+    office: Certificate,
+    office_key: SecretKey,
+    manager_key: PublicKey,
+    store: int,
+    number: int,
+    incarnation: str,
+) -> Certificate:
+    """The certificate of a store's manager; raises as ``issue_till`` does."""
+    name = manager_name(store, number)
+    return _issue_replica(root, office, office_key, manager_key, Role.MANAGER, name, incarnation, None)
 
 
 def issue_relay(
@@ -517,8 +538,10 @@ def _checked_name(role: Role, name: str, incarnation: str) -> tuple[int | None, 
         raise CertificateError(CertificateFault.INCARNATION, f"{incarnation} of a {role}")
     if role is Role.TILL and (match := _TILL_NAME.fullmatch(name)):
         return int(match[1]), int(match[2])
+    if role is Role.MANAGER and (match := _MANAGER_NAME.fullmatch(name)):
+        return int(match[1]), None
     fits = name == office_name(letter) if role is Role.OFFICE else _RELAY_NAME.fullmatch(name) is not None
-    if role is Role.TILL or not fits:
+    if role in IN_STORE or not fits:
         raise CertificateError(CertificateFault.ROLE, f"a {role} named {name}")
     return None, None
 

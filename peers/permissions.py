@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
@@ -19,11 +20,17 @@ class Role(StrEnum):
     """Sells in one store."""
     RELAY = "relay"
     """Passes on what it cannot read or author."""
+    MANAGER = "manager"
+    """A store's back office: reads what its tills read, says who works there, and sells nothing."""
+
+
+IN_STORE: Final = frozenset({Role.TILL, Role.MANAGER})
+"""Roles of one store: they read it and write in it, and in no other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Which roles may author a kind, and whether a till must belong to the store that the document's first key names."""
+    """Which roles may author a kind, and whether a replica of a store must belong to that of the document's first key."""
 
     roles: frozenset[Role]
     own_store: bool = True
@@ -36,17 +43,17 @@ def may_author(permission: Permission, role: Role, store: int | None, document_s
     """
     if role not in permission.roles:
         return False
-    return role is not Role.TILL or not permission.own_store or (store is not None and store == document_store)
+    return role not in IN_STORE or not permission.own_store or (store is not None and store == document_store)
 
 
 def readable_scopes(role: Role, store: int | None, stores: frozenset[int]) -> frozenset[str]:
     """The scopes that a replica may read, as text.
 
-    A till reads the company's and its own store's; a head office the company's and every store's summaries, balances, but no
-    journal: sale-by-sale detail stays in the store. ``stores`` are the stores the roster knows.
+    A till and a manager read the company's and their own store's; a head office the company's and every store's summaries,
+    balances, but no journal: sale-by-sale detail stays in the store. ``stores`` are the stores the roster knows.
     """
     scopes = {"company"}
-    if role is Role.TILL and store is not None:
+    if role in IN_STORE and store is not None:
         scopes |= {f"{name}/{store}" for name in ("store", "journal", "patrons")}
     if role is Role.OFFICE:
         scopes |= {f"{name}/{number}" for name in ("store", "patrons") for number in stores}

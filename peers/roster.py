@@ -409,6 +409,11 @@ class Directory:
             key=lambda one: (one.till or 0, incarnations.split(one.incarnation)),
         )
 
+    def of_store(self, store: int) -> list[Certificate]:
+        """The tills and managers of a store that take part, by name and incarnation."""
+        found = [chain[0] for author, chain in self.chains.items() if self.takes_part(author)]
+        return sorted((one for one in found if one.store == store), key=lambda one: (one.name, one.incarnation))
+
     def expects(self, store: int, till: int, life: str, date: datetime.date) -> bool:
         """Whether more may still come of a life of a till for a date: no closure says otherwise."""
         return not any(

@@ -40,6 +40,8 @@ ADVICE: Final = {
     "tell the head office which till published it.",
     "refund": "two tills that could not see each other gave the same thing back. Settle it with the customer or by adding; "
     "'books' lists it under 'To settle'.",
+    "cashier": "a receipt or a record of a cashier that nobody who may has signed: the till that wrote it was tampered with, or "
+    "has not heard of the cashier yet. Let this replica meet the others and verify again; then tell the head office.",
     "fingerprint": "derived sums are wrong, the entries are not. Neighbours will compare more than they need; keep the "
     "folder and report it as a mistake of this program.",
 }
@@ -55,8 +57,8 @@ def verify(path: Path, as_json: bool) -> None:
     the findings are listed.
 
     \b
-    --json prints one object: replica, entries, chains, receipts, days,
-      days_derived, fingerprints, quarantined, left_off, seconds,
+    --json prints one object: replica, entries, chains, receipts,
+      receipts_signed, days, days_derived, fingerprints, quarantined, left_off, seconds,
       findings: check, document, author, seq, detail
     """
     began = time.monotonic()

@@ -204,10 +204,10 @@ def test_columns_and_keys_of_a_newer_day_are_ignored() -> None:
 
 
 def test_a_cashier_comes_back_from_the_register() -> None:
-    cashier = Cashier(b"k" * 32, b"sealed", StaffRole.MANAGER, b"name", left=True)
+    cashier = Cashier(b"k" * 32, StaffRole.MANAGER, left=True, former=(b"f" * 32,), voucher="eva", edition=2)
     assert Cashier.from_body(cashier.body()) == cashier
     with pytest.raises(InvalidBody):
-        Cashier.from_body({2: 1})
+        Cashier.from_body({1: 1})
 
 
 def test_patrons_are_accounts() -> None:
