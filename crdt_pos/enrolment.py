@@ -8,11 +8,12 @@ into its folder and nowhere else. A new folder's log is seeded with the roster, 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from crdt_pos import folder as folders
+from crdt_pos.company_keys import CompanyKeys
 from crdt_pos.directory import COMPANY_ROSTER, store_roster
 from crdt_pos.errors import EnrolmentRefused, FolderError
 from crdt_pos.folder import Folder, Settings
@@ -25,37 +26,45 @@ from gossip.log import Arrival, Log, Reader, entries_of
 from gossip.log_lmdb import LmdbLog
 from merge_rules.lattice import Author
 from peers import certificates
-from peers.keys import SealingKey, SecretKey
-from peers.roster import Closure, Enrolment, ProgrammeRecord, StoreRecord
+from peers.certificates import Root
+from peers.keys import SecretKey
+from peers.roster import Closure, Enrolment, ProgrammeRecord, SealedKey, StoreRecord
 
 
-def create_company(name: str, path: Path, settings: Settings, now_ms: int) -> Folder:
-    """Found a company: its root key and its first head office, ``office-a``, in the new folder ``path``.
+def create_company(
+    name: str,
+    path: Path,
+    settings: Settings,
+    now_ms: int,
+    keys: CompanyKeys | None = None,
+    sealed: Iterable[SealedKey] = (),
+) -> Folder:
+    """Found a company: its first head office, ``office-a``, in the new folder ``path``, signed by the root key of ``keys``.
 
-    Raises ``EnrolmentRefused`` or ``FolderError``, as all of these do.
+    The keys stay with the caller, and no folder keeps them; without any they are made here and lost. ``sealed``: the copies of
+    them that go into the roster. Raises ``EnrolmentRefused`` or ``FolderError``, as all of these do.
     """
     folders.refuse_used(path)
-    root_key, office_key = SecretKey.generate(), SecretKey.generate()
-    try:
-        root = certificates.create_root(root_key, name, SealingKey.generate().public)
-    except ValueError as error:
-        raise EnrolmentRefused(f"{error}.") from error
-    office = certificates.issue_office(root, root_key, office_key.public, "a")
-    made = folders.create_folder(path, settings, office_key, [office.der], root, root_key)
+    keys, office_key = keys or CompanyKeys.generate(), SecretKey.generate()
+    root = certified(keys, name)
+    office = certificates.issue_office(root, keys.root, office_key.public, "a")
+    made = folders.create_folder(path, settings, office_key, [office.der], root)
     with made.held(), open_log(made) as log:
-        Registrar(made, log, now_ms).state([Enrolment((office.der,)), ProgrammeRecord("points")])
+        Registrar(made, log, now_ms).state([Enrolment((office.der,)), ProgrammeRecord("points"), *sealed])
     return made
 
 
-def add_office(
-    office: Folder, path: Path, settings: Settings, now_ms: int, root_key_file: Path | None = None
-) -> Folder:
-    """A further head office with the next letter, in the new folder ``path``.
+def certified(keys: CompanyKeys, name: str) -> Root:
+    """The root certificate of the company ``name`` with these keys."""
+    try:
+        return keys.certify(name)
+    except ValueError as error:
+        raise EnrolmentRefused(f"{error}.") from error
 
-    ``root_key_file`` holds the company's root key, unless ``office`` does.
-    """
+
+def add_office(office: Folder, path: Path, settings: Settings, now_ms: int, root_key: SecretKey) -> Folder:
+    """A further head office with the next letter, in the new folder ``path``, signed by the company's root key."""
     folders.refuse_used(path)
-    root_key = office.root_key() if root_key_file is None else folders.load_root_key(root_key_file, office.root)
     key = SecretKey.generate()
     with at_office(office, now_ms) as registrar:
         issued = certificates.issue_office(office.root, root_key, key.public, registrar.next_letter())
@@ -84,6 +93,12 @@ def enrol_till(
         with registrar.reading() as reader:
             _seed(made, reader, [COMPANY_ROSTER, store_roster(store)], office.certificate.author, now_ms)
     return made
+
+
+def seal_keys(office: Folder, copies: Sequence[SealedKey], now_ms: int) -> None:
+    """State sealed copies of the company's keys in place of those before."""
+    with at_office(office, now_ms) as registrar:
+        registrar.seal_keys(copies)
 
 
 def retire_till(office: Folder, store: int, till: int, now_ms: int, life: str = "") -> Closure:

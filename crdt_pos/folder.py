@@ -3,8 +3,9 @@
     replica.toml       who it is, where it listens, whom it dials         key.pem (0600)     its key
     certificate.pem    its certificate, then its office's                 root.pem           the company's root
     log/               the log                                            local.sock         while it runs
-    running            held (flock) while it runs, with its process id    company/root-key.pem (0600)   first office only
+    running            held (flock) while it runs, with its process id
 
+No folder holds the company's root key or its recovery key: see ``crdt_pos.company_keys``.
 A folder appears whole or not at all. Opening one proves that key, certificates, root and settings belong together; whatever
 does not is one sentence (``FolderError``).
 """
@@ -35,7 +36,6 @@ SETTINGS: Final = "replica.toml"
 KEY: Final = "key.pem"
 CERTIFICATE: Final = "certificate.pem"
 ROOT: Final = "root.pem"
-ROOT_KEY: Final = Path("company") / "root-key.pem"
 LOG: Final = "log"
 RUNNING: Final = "running"
 OFFICE_PORT: Final = 7420
@@ -83,15 +83,6 @@ class Folder:
     def tls_contexts(self) -> TlsContexts:
         """What sessions need."""
         return certificates.tls_contexts(self.root.company, self.path / KEY, self.path / CERTIFICATE, self.path / ROOT)
-
-    def root_key(self) -> SecretKey:
-        """The company's root key, which only the first office's folder holds. Raises ``FolderError``."""
-        if not (self.path / ROOT_KEY).exists():
-            raise FolderError(
-                f"{self.path} does not hold the company's root key: use the first head office's folder, or say with "
-                "--root-key where the key is kept."
-            )
-        return load_root_key(self.path / ROOT_KEY, self.root)
 
     @contextlib.contextmanager
     def held(self) -> Generator[None]:
@@ -144,17 +135,6 @@ def _open(path: Path) -> Folder:
     return Folder(path, settings, key, chain, certificate, root)
 
 
-def load_root_key(path: Path, root: Root) -> SecretKey:
-    """The company's root key in a file, proven to be that of ``root``. Raises ``FolderError``."""
-    try:
-        key = certificates.load_key(path)
-    except KeyFileError as error:
-        raise FolderError(f"{error}.") from error
-    if key.public != root.public_key:
-        raise FolderError(f"{path} is not the root key of {root.name}: put the right one back.")
-    return key
-
-
 def load_root(path: Path) -> Root:
     """A company's root certificate in a file, which stands in every replica's folder. Raises ``FolderError``."""
     try:
@@ -169,7 +149,6 @@ def create_folder(
     key: SecretKey,
     chain: Sequence[bytes],
     root: Root,
-    root_key: SecretKey | None = None,
     log: Path | None = None,
 ) -> Folder:
     """Write a replica's folder, whole or not at all, and open it. Raises ``FolderError``, also if there is one.
@@ -188,9 +167,6 @@ def create_folder(
         certificates.save_key(being_made / KEY, key)
         certificates.save_certificates(being_made / CERTIFICATE, chain)
         certificates.save_certificates(being_made / ROOT, [root.der])
-        if root_key is not None:
-            (being_made / ROOT_KEY).parent.mkdir(mode=0o700)
-            certificates.save_key(being_made / ROOT_KEY, root_key)
         if log is not None:
             log.replace(being_made / LOG)
         _sync(being_made)

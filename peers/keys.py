@@ -163,6 +163,8 @@ MODERATE: Final = PassphraseCost(3, 256 * 1024 * 1024)
 """For a company's keys: about a second and 256 MiB a try."""
 INTERACTIVE: Final = PassphraseCost(2, 64 * 1024 * 1024)
 """For what is opened at the counter: about a tenth of a second and 64 MiB a try."""
+SENSITIVE: Final = PassphraseCost(4, 1024 * 1024 * 1024)
+"""About four seconds and 1 GiB a try."""
 COST_MAX: Final = PassphraseCost(16, 1024 * 1024 * 1024)
 """What a sealed thing that comes from elsewhere may ask of who opens it."""
 

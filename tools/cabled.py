@@ -20,7 +20,8 @@ from typing import Any
 from crdt_pos import enrolment
 from crdt_pos.cli import child_command
 from crdt_pos.clock import system_ms
-from crdt_pos.folder import ROOT, ROOT_KEY, Folder, Settings, open_folder
+from crdt_pos.folder import ROOT, Folder, Settings, open_folder
+from crdt_pos.kit import write_kit
 from gossip.tls import Address
 from peers.permissions import Role
 from peers.roster import StoreRecord
@@ -28,6 +29,7 @@ from tools.cable import LOOPBACK, Cable
 from tools.town import Process, Town, TownError
 
 OFFICE = "office-a"
+KIT = "kit.txt"
 REBUILDER = "rebuilder"
 """Dials the tills while there is no head office."""
 
@@ -71,8 +73,8 @@ class Cabled:
         made = cls(Town.found(at, company, [], 0, _settings([], wan)))
         made.folders[OFFICE] = made.town.office
         made.safe.mkdir()
-        for kept in (Path(ROOT), ROOT_KEY):
-            shutil.copy2(made.town.office.path / kept, made.safe / kept.name)
+        shutil.copy2(made.town.office.path / ROOT, made.safe / ROOT)
+        write_kit(made.safe / KIT, made.town.office.root, made.town.keys)
         records = list(records)
         for record in records:
             enrolment.add_store(made.town.office, record, system_ms())
@@ -103,7 +105,7 @@ class Cabled:
 
     def _add_post(self, wan: str) -> None:
         settings = _settings([self._cable("post", OFFICE)], wan)
-        made = enrolment.add_office(self.town.office, self.town.at / "post", settings, system_ms())
+        made = enrolment.add_office(self.town.office, self.town.at / "post", settings, system_ms(), self.town.keys.root)
         self.post = made.certificate.name
         self.folders[self.post] = made
         self.cables[self.post, OFFICE] = self.cables.pop(("post", OFFICE))
@@ -115,7 +117,7 @@ class Cabled:
 
     @property
     def safe(self) -> Path:
-        """Where the company's root and its key are kept, apart from the head office."""
+        """Where the company's root and its kit are kept, apart from every replica."""
         return self.town.at / "safe"
 
     def rebuild(self, lost: str = OFFICE, *words: str, sources: Iterable[str] = ()) -> dict[str, Any]:
@@ -126,7 +128,7 @@ class Cabled:
         dialled = [name for name in (*sources,) or self.tills() if name in self.running()]
         addresses = [str(self._cable(REBUILDER, name)) for name in dialled]
         at = self.town.at / f"office-{self._next()}"
-        command = [*child_command(), "office", "rebuild", "--root-key", str(self.safe / ROOT_KEY.name)]
+        command = [*child_command(), "office", "rebuild", "--kit", str(self.safe / KIT)]
         command += ["--root", str(self.safe / ROOT), "--at", str(at), "--listen", f"{LOOPBACK}:0", "--no-multicast"]
         command += ["--lost", lost, *(word for address in addresses for word in ("--from", address))]
         done = subprocess.run([*command, "--json", *words], capture_output=True, text=True, timeout=120.0)

@@ -20,6 +20,7 @@ from crdt_pos import catalogue, catalogue_views, enrolment
 from crdt_pos.catalogue import Change
 from crdt_pos.cli import child_command
 from crdt_pos.clock import system_ms
+from crdt_pos.company_keys import CompanyKeys
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.local import LocalClient, NotRunning
 from crdt_pos.schema import SCHEMA
@@ -113,6 +114,8 @@ class Town:
 
     at: Path
     office: Folder
+    keys: CompanyKeys
+    """The company's; its replicas have neither."""
     tills: dict[tuple[int, int], Folder] = field(default_factory=dict[tuple[int, int], Folder])
     processes: list[Process] = field(default_factory=list[Process])
     _clients: dict[Path, LocalClient] = field(default_factory=dict[Path, LocalClient])
@@ -120,9 +123,9 @@ class Town:
     @classmethod
     def found(cls, at: Path, company: str, records: Iterable[StoreRecord], tills: int, settings: Settings) -> Town:
         """Create a company with these stores and so many tills in each."""
-        now_ms = system_ms()
-        office = enrolment.create_company(company, at / "office", settings, now_ms)
-        town = cls(at, office)
+        now_ms, keys = system_ms(), CompanyKeys.generate()
+        office = enrolment.create_company(company, at / "office", settings, now_ms, keys)
+        town = cls(at, office, keys)
         for record in records:
             enrolment.add_store(office, record, now_ms)
             for till in range(1, tills + 1):

@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from crdt_pos.clock import system_ms
+from crdt_pos.commands.key_options import KeySource, key_options
 from crdt_pos.commands.products import products
 from crdt_pos.commands.rebuild import rebuild_office
-from crdt_pos.commands.replica_options import FOLDER, office_option, replica_options
+from crdt_pos.commands.replica_options import office_option, replica_options
 from crdt_pos.commands.run import run_office
 from crdt_pos.enrolment import add_office
-from crdt_pos.folder import OFFICE_PORT, Settings, open_folder
+from crdt_pos.folder import OFFICE_PORT, Settings, open_folder, refuse_used
+from crdt_pos.looking import look
 
 
 @click.group()
@@ -22,10 +24,13 @@ def office() -> None:
 
 @office.command()
 @office_option
-@click.option("--root-key", "root_key", type=FOLDER, help="Where the company's root key is, if not in that folder.")
+@key_options
 @replica_options(f":{OFFICE_PORT}")
-def add(office: Path, root_key: Path | None, path: Path, settings: Settings) -> None:
-    """Enrol a further head office, in a new folder. That needs the company's root key."""
+def add(office: Path, keys: KeySource, path: Path, settings: Settings) -> None:
+    """Enrol a further head office, in a new folder. That needs the company's root key: its kit, or the passphrase."""
+    refuse_used(path)
+    with look(office) as looked:
+        root_key = keys.root_key(looked.folder.root, looked.directory.sealed_keys)
     made = add_office(open_folder(office), path, settings, system_ms(), root_key)
     click.echo(f"Enrolled head office {made.certificate.name} in {path}.")
     click.echo(f"Next: crdt-pos office run --at {path}")

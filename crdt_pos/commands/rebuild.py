@@ -15,8 +15,13 @@ from rich.status import Status
 
 from crdt_pos.clock import system_ms
 from crdt_pos.columns import Column, listing, number, plural, table
+from crdt_pos.commands.key_options import KeySource, key_options
 from crdt_pos.commands.replica_options import FOLDER, replica_options
-from crdt_pos.folder import OFFICE_PORT, Settings, load_root, load_root_key, parse_address
+from crdt_pos.errors import FolderError
+from crdt_pos.folder import OFFICE_PORT, Settings, load_root, parse_address, refuse_used
+from crdt_pos.looking import look
+from gossip.errors import GossipError
+from peers.roster import SealedKey
 
 if TYPE_CHECKING:
     from crdt_pos.rebuilding import Progress, Rebuilt
@@ -29,13 +34,16 @@ SHOWN: Final = ("roster", "catalogue", "day", "balance")
 
 @click.command(
     "rebuild",
-    epilog="Example: crdt-pos office rebuild --root-key safe/root-key.pem --root till-12-1/root.pem "
+    epilog="Example: crdt-pos office rebuild --kit kit.txt --root till-12-1/root.pem "
     "--from 10.0.12.1:7431 --from 10.0.13.1:7431 --lost office-a --at office-b",
 )
+@key_options
 @click.option(
-    "--root-key", "root_key", type=FOLDER, required=True, help="The company's root key, from where it was kept."
+    "--root",
+    type=FOLDER,
+    required=True,
+    help="The company's root certificate: root.pem in the folder of any replica. A passphrase opens the sealed copy there.",
 )
-@click.option("--root", type=FOLDER, required=True, help="The company's root certificate: root.pem of any replica.")
 @click.option(
     "--from",
     "sources",
@@ -60,7 +68,7 @@ SHOWN: Final = ("roster", "catalogue", "day", "balance")
 @click.option("--json", "as_json", is_flag=True, help="Print what was taken back from whom as JSON.")
 @replica_options(f":{OFFICE_PORT}")
 def rebuild_office(
-    root_key: Path,
+    keys: KeySource,
     root: Path,
     sources: tuple[str, ...],
     lost: tuple[str, ...],
@@ -81,9 +89,10 @@ def rebuild_office(
     """
     from crdt_pos import rebuilding
 
+    refuse_used(path)
     company = load_root(root)
     addresses = tuple(parse_address(source) for source in sources)
-    key = load_root_key(root_key, company)
+    key = keys.root_key(company, _sealed_beside(root))
     wanted = rebuilding.Wanted(company, key, path, settings, addresses, letter, lost, float(wait))
     began = time.monotonic()
     shown = _Shown(began, hidden=as_json)
@@ -96,6 +105,15 @@ def rebuild_office(
     else:
         for line in _lines(rebuilt, time.monotonic() - began):
             click.echo(line)
+
+
+def _sealed_beside(root: Path) -> tuple[SealedKey, ...]:
+    """The roster's copies of the keys, where ``root`` stands in a replica's folder; it may run."""
+    try:
+        with look(root.parent) as looked:
+            return looked.directory.sealed_keys
+    except (FolderError, GossipError):
+        return ()
 
 
 class _Shown:

@@ -15,6 +15,7 @@ import trio
 
 from crdt_pos import enrolment
 from crdt_pos.clock import system_ms
+from crdt_pos.company_keys import CompanyKeys
 from crdt_pos.directory import COMPANY_ROSTER, roster_state
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.replica import RunningReplica
@@ -66,13 +67,15 @@ class Company:
 
     at: Path
     office: Folder
+    keys: CompanyKeys
     tills: dict[str, Folder] = field(default_factory=dict[str, Folder])
 
     @classmethod
     def found(cls, at: Path, *tills: str) -> Company:
         """Office a, and these tills in stores 12 and 13."""
-        office = enrolment.create_company("Corner Shops", at / "office-a", settings(), system_ms())
-        company = cls(at, office)
+        keys = CompanyKeys.generate()
+        office = enrolment.create_company("Corner Shops", at / "office-a", settings(), system_ms(), keys)
+        company = cls(at, office, keys)
         for store in sorted({int(name.partition("-")[0]) for name in tills}):
             company.add_store(store)
         for name in tills:
@@ -89,7 +92,7 @@ class Company:
         return folder
 
     def add_office(self) -> Folder:
-        return enrolment.add_office(self.office, self.at / "office-b", settings(), system_ms())
+        return enrolment.add_office(self.office, self.at / "office-b", settings(), system_ms(), self.keys.root)
 
     def state(self, *records: Record) -> None:
         """Let office a, which is not running, write these into the company's roster, in one entry each."""

@@ -16,7 +16,7 @@ from crdt_pos.local import LocalRefused
 from crdt_pos.looking import look
 from tests.system.figures import books_of, sell
 from tests.system.shops import records, refusal, run
-from tools.cabled import OFFICE, REBUILDER, Cabled
+from tools.cabled import KIT, OFFICE, REBUILDER, Cabled
 
 DAYS = ("2026-11-19", "2026-11-20")
 MEMBER = "00000000000000a1"
@@ -81,7 +81,7 @@ def test_a_letter_that_was_used_and_an_office_that_is_only_silent_are_left_alone
     town: Cabled, words: tuple[str, ...], said: str
 ) -> None:
     at = town.town.at / "office-x"
-    safe = ["--root-key", town.safe / "root-key.pem", "--root", town.safe / "root.pem"]
+    safe = ["--kit", town.safe / KIT, "--root", town.safe / "root.pem"]
     tills = [word for till in ("12-1", "13-1") for word in ("--from", f"127.0.0.1:{town.port(till)}")]
     refused = refusal(
         "office", "rebuild", *safe, *tills, *words, "--listen", "127.0.0.1:0", "--no-multicast", "--at", at
@@ -91,11 +91,11 @@ def test_a_letter_that_was_used_and_an_office_that_is_only_silent_are_left_alone
 
 
 def test_the_root_key_of_another_company_rebuilds_nothing(town: Cabled, tmp_path: Path) -> None:
-    assert run("company", "create", "Others", "--at", tmp_path / "others").returncode == 0
-    other = tmp_path / "others" / "company" / "root-key.pem"
+    assert run("company", "create", "Others", "--at", tmp_path / "others", "--cost", "interactive").returncode == 0
+    other = tmp_path / "others-kit.txt"
     at = tmp_path / "office-x"
-    wrong = refusal("office", "rebuild", "--root-key", other, "--root", town.safe / "root.pem", "--at", at)
-    assert wrong == f"{other} is not the root key of Corner Shops: put the right one back."
+    wrong = refusal("office", "rebuild", "--kit", other, "--root", town.safe / "root.pem", "--at", at)
+    assert wrong == "These words are not the root key of Corner Shops."
     assert not at.exists()
 
 

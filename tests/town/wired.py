@@ -28,7 +28,8 @@ from typing import Any
 from crdt_pos import catalogue, cli, enrolment
 from crdt_pos.cli import child_command
 from crdt_pos.clock import system_ms
-from crdt_pos.folder import OFFICE_PORT, ROOT, ROOT_KEY, Folder, Settings, open_folder
+from crdt_pos.folder import OFFICE_PORT, ROOT, Folder, Settings, open_folder
+from crdt_pos.kit import write_kit
 from crdt_pos.local import SOCKET_NAME
 from crdt_pos.looking import Looked, look
 from crdt_pos.products import Price, Product
@@ -40,6 +41,7 @@ from tools.town import Process, Town
 
 OFFICE = "office"
 """Where the head office is, whatever its letter."""
+KIT = "kit.txt"
 WORLD = "world"
 CARD = "eth0"
 """The network card of every till and office."""
@@ -85,8 +87,8 @@ class Wired:
         town = Town.found(at, company, [], 0, Settings(Address("", OFFICE_PORT)))
         made = cls(wires, town, {OFFICE: town.office})
         made.safe.mkdir()
-        for kept in (ROOT, ROOT_KEY):
-            shutil.copy(town.office.path / kept, made.safe)
+        shutil.copy(town.office.path / ROOT, made.safe)
+        write_kit(made.safe / KIT, town.office.root, town.keys)
         wires.router(WORLD)
         made._machine(OFFICE, (WORLD, OFFICE), OFFICE_HOST)
         wires.do(WORLD, f"ip address add 10.12.0.254/24 dev {OFFICE}")
@@ -139,7 +141,7 @@ class Wired:
         """Give the company another head office, whose folder is gone, from the stores alone. Nothing runs afterwards."""
         self.lives += 1
         path = self.town.at / f"office-{self.lives + 1}"
-        words = ["office", "rebuild", "--root-key", self.safe / ROOT_KEY.name, "--root", self.safe / ROOT]
+        words = ["office", "rebuild", "--kit", self.safe / KIT, "--root", self.safe / ROOT]
         words += ["--lost", self.folders[OFFICE].certificate.name, "--listen", f":{OFFICE_PORT}", "--at", path]
         command = [*self.wires.at(OFFICE), *child_command(), *map(str, words)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -152,7 +154,7 @@ class Wired:
 
     @property
     def safe(self) -> Path:
-        """Where the company keeps its root key, away from every replica."""
+        """Where the company keeps its kit, away from every replica."""
         return self.town.at / "safe"
 
     def _machine(self, name: str, port: tuple[str, str], its_host: str) -> None:

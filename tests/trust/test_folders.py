@@ -16,9 +16,12 @@ from crdt_pos.commands.company import company as company_command
 from crdt_pos.commands.office import office as office_command
 from crdt_pos.commands.store import store as store_command
 from crdt_pos.commands.till import till as till_command
+from crdt_pos.company_keys import CompanyKeys
 from crdt_pos.directory import COMPANY_ROSTER, load_directory, store_roster
+from crdt_pos.enrolment import create_company
 from crdt_pos.errors import EnrolmentRefused, FolderError
-from crdt_pos.folder import Folder, open_folder, parse_address
+from crdt_pos.folder import Folder, Settings, open_folder, parse_address
+from crdt_pos.kit import write_kit
 from crdt_pos.schema import SCHEMA
 from gossip.errors import LogForeign
 from gossip.log_lmdb import LmdbLog
@@ -26,6 +29,8 @@ from gossip.tls import Address
 from peers.permissions import Role
 from peers.roster import Directory
 
+KEYS = CompanyKeys.generate()
+NOW_MS = 1_795_305_600_000
 COMMANDS = {"company": company_command, "office": office_command, "store": store_command, "till": till_command}
 
 
@@ -38,7 +43,7 @@ def run(*words: object) -> Result:
 @pytest.fixture
 def office(tmp_path: Path) -> Path:
     """The folder of office-a, with store 12 in its roster."""
-    run("company", "create", "Seed & Söhne", "--at", tmp_path / "office")
+    create_company("Seed & Söhne", tmp_path / "office", Settings(Address("", folders.OFFICE_PORT)), NOW_MS, KEYS)
     run("store", "add", "--office", tmp_path / "office", "--store", 12, "--currency", "CHF", "--cash-rounding", 5)
     return tmp_path / "office"
 
@@ -67,9 +72,8 @@ def test_a_company_begins_with_its_root_key_and_office_a(office: Path) -> None:
     opened = open_folder(office)
     assert (opened.certificate.name, opened.certificate.role) == ("office-a", Role.OFFICE)
     assert opened.root.name == "Seed & Söhne"
-    assert opened.root_key().public == opened.root.public_key
-    for secret in (office / "key.pem", office / "company" / "root-key.pem"):
-        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert (KEYS.root.public, KEYS.recovery.public) == (opened.root.public_key, opened.root.recovery_key)
+    assert stat.S_IMODE((office / "key.pem").stat().st_mode) == 0o600
     directory = directory_of(opened)
     assert directory.certificate(opened.certificate.author) == opened.certificate
     assert directory.stores[12][0].currency == "CHF"
@@ -109,12 +113,14 @@ def test_enrolling_a_till_again_gives_it_another_life(office: Path, till: Path) 
 
 def test_a_second_office_counts_lives_of_its_own(office: Path, till: Path) -> None:
     second = office.parent / "second"
-    run("office", "add", "--office", office, "--at", second, "--listen", ":7421")
+    write_kit(office.parent / "kit.txt", open_folder(office).root, KEYS)
+    add = ["office", "add", "--kit", office.parent / "kit.txt", "--listen", ":7421", "--at"]
+    run(*add, second, "--office", office)
     assert open_folder(second).certificate.name == "office-b"
     enrol(second, 3, office.parent / "till-b", "--again")
     assert open_folder(office.parent / "till-b").certificate.incarnation == "b1"
-    with pytest.raises(FolderError, match="does not hold the company's root key"):
-        run("office", "add", "--office", second, "--at", office.parent / "third")
+    run(*add, office.parent / "third", "--office", second)
+    assert open_folder(office.parent / "third").certificate.name == "office-c"
 
 
 def test_the_settings_are_those_that_were_asked_for(office: Path) -> None:
@@ -227,7 +233,7 @@ def test_a_damaged_file_is_named(till: Path, name: str) -> None:
 
 
 def test_another_companys_root_is_told_apart(till: Path) -> None:
-    run("company", "create", "Others", "--at", till.parent / "others")
+    run("company", "create", "Others", "--at", till.parent / "others", "--cost", "interactive")
     shutil.copy(till.parent / "others" / "root.pem", till / "root.pem")
     with pytest.raises(FolderError, match="belongs to another company"):
         open_folder(till)
@@ -246,7 +252,7 @@ def test_a_key_that_others_may_read_is_not_used(till: Path) -> None:
 
 
 def test_another_companys_log_is_told_apart(till: Path) -> None:
-    run("company", "create", "Others", "--at", till.parent / "others")
+    run("company", "create", "Others", "--at", till.parent / "others", "--cost", "interactive")
     shutil.rmtree(till / "log")
     shutil.copytree(till.parent / "others" / "log", till / "log")
     opened = open_folder(till)
