@@ -14,6 +14,7 @@ from enum import IntEnum
 from crdt_pos.codec import Extra, Fields, sparse
 from crdt_pos.money import RATE_PPM_MAX
 from gossip.document import date_of, day_number
+from merge_rules.errors import InvalidBody
 
 ACCOUNT_BYTES = 8
 PRODUCT_MAX = 2**64 - 1
@@ -537,7 +538,7 @@ class Receipt:
     def from_body(cls, body: object) -> Receipt:
         """Raises ``InvalidBody``."""
         fields = Fields(body, "receipt")
-        return cls(
+        made = cls(
             type=fields.choice(0, ReceiptType),
             n=fields.integer(1, 1),
             store=fields.integer(2, 1),
@@ -569,3 +570,6 @@ class Receipt:
             skipped=fields.items(28, Skipped.from_body),
             extra=fields.rest(),
         )
+        if made.type is ReceiptType.STOCK and made.stock is StockAct.NONE:
+            raise InvalidBody("receipt: a stock movement that moves nothing")  # whoever sums acts up counts on it
+        return made

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from crdt_pos.cut_offs import cuts_of
 from crdt_pos.patrons import PATRONS, accounts_of
 from gossip.document import FeedType, ScopeClass
 from gossip.schema import KeyType, Kind, Schema
@@ -45,7 +46,7 @@ VAULT: Final = "vault"
 FORKS: Final = "forks"
 """Proofs of equivocation."""
 
-STAFF_RULE: Final = record_each("Staff", RegisterLww)
+STAFF_RULE: Final = record_each("Staff", RegisterLww, str)
 """Cashier id → ``crdt_pos.staff.Cashier``, the last write wins."""
 
 TEN_YEARS_DAYS: Final = 3653

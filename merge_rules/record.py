@@ -125,10 +125,14 @@ class RecordEach(_Fields):
     """Any field, all of one rule. Subclass it with ``rule``, or call ``record_each``."""
 
     rule: ClassVar[type[Rule]]
+    names: ClassVar[type[Field] | None] = None
+    """The type of the fields. Where it is open, what two authors say may not fit into one record, and joining it fails."""
 
     @classmethod
-    def rule_of(cls, name: Field) -> type[Rule]:  # noqa: ARG003  every rule has these arguments
-        """The one rule."""
+    def rule_of(cls, name: Field) -> type[Rule]:
+        """The one rule. Raises ``InvalidBody`` for a field of another type."""
+        if cls.names is not None and type(name) is not cls.names:
+            raise InvalidBody(f"a field of a {cls.__name__} that is not {cls.names.__name__}")
         return cls.rule
 
 
@@ -137,9 +141,9 @@ def record(title: str, rules: Mapping[Field, type[Rule]]) -> type[Record]:
     return type(title, (Record,), {"rules": dict(rules)})
 
 
-def record_each(title: str, rule: type[Rule]) -> type[RecordEach]:
-    """A record of any fields that all have one rule."""
-    return type(title, (RecordEach,), {"rule": rule})
+def record_each(title: str, rule: type[Rule], names: type[Field] | None = None) -> type[RecordEach]:
+    """A record of any fields, of the type ``names``, that all have one rule."""
+    return type(title, (RecordEach,), {"rule": rule, "names": names})
 
 
 def _named(body: object) -> dict[Field, object]:

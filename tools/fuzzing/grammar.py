@@ -171,7 +171,7 @@ def cashier(dice: Random) -> object:
 
 
 def _staff(dice: Random, _author: Author) -> object:
-    return {b"id-%02d" % number: {0: dice.randrange(1, 2**40), 1: cashier(dice)} for number in range(dice.randrange(4))}
+    return {f"id-{number}": {0: dice.randrange(1, 2**40), 1: cashier(dice)} for number in range(dice.randrange(4))}
 
 
 def _patrons(dice: Random, _author: Author) -> object:
