@@ -61,6 +61,11 @@ class Registrar:
                 f"{office.certificate.name} takes part no more: ask the head office that replaced it."
             )
 
+    @property
+    def log(self) -> Log:
+        """The office's log."""
+        return self._log
+
     def reading(self) -> AbstractContextManager[Reader]:
         """A snapshot of the office's log."""
         return self._log.read()

@@ -42,31 +42,32 @@ class RegistrarLink:
 
     def add_store(self, record: StoreRecord) -> None:
         """State a store, or its record from a later date on."""
-        self._call("add_store", **_plain(record))
+        self.call("add_store", **_plain(record))
 
     def enrol_till(self, store: int, till: int, public: PublicKey, *, again: bool = False) -> tuple[bytes, ...]:
         """A till's next life: the chain that proves it."""
-        answer = self._call("enrol_till", store=store, till=till, public_key=public.hex(), again=again)
+        answer = self.call("enrol_till", store=store, till=till, public_key=public.hex(), again=again)
         return tuple(map(bytes.fromhex, answer["chain"]))
 
     def next_letter(self) -> str:
         """The letter for a further head office."""
-        return str(self._call("letter")["letter"])
+        return str(self.call("letter")["letter"])
 
     def add_office(self, chain: Sequence[bytes]) -> None:
         """State a further head office, whose certificate the root key has signed."""
-        self._call("add_office", chain=[der.hex() for der in chain])
+        self.call("add_office", chain=[der.hex() for der in chain])
 
     def retire_till(self, store: int, till: int, life: str = "") -> Closure:
         """State that nothing more is expected of a till's life."""
-        answer = self._call("retire_till", store=store, till=till, life=life)
+        answer = self.call("retire_till", store=store, till=till, life=life)
         return Closure(store, till, datetime.date.fromisoformat(answer["last_day"]), life=answer["life"])
 
     def seal_keys(self, copies: Sequence[SealedKey]) -> None:
         """State sealed copies of the company's keys."""
-        self._call("seal_keys", copies=[{"purpose": one.purpose, "sealed": one.sealed.hex()} for one in copies])
+        self.call("seal_keys", copies=[{"purpose": one.purpose, "sealed": one.sealed.hex()} for one in copies])
 
-    def _call(self, do: str, **fields: object) -> Message:
+    def call(self, do: str, **fields: object) -> Message:
+        """Ask the office for one of its requests."""
         try:
             return self._client.call(do, **fields)
         except LocalRefused as no:

@@ -15,6 +15,8 @@ from typing import Final, TypeVar
 
 import trio
 
+from crdt_pos.admitting import TOPIC as JOIN
+from crdt_pos.admitting import Admitting
 from crdt_pos.clock import system_ms
 from crdt_pos.earlier_lives import EarlierLives
 from crdt_pos.errors import FolderError
@@ -75,7 +77,8 @@ class RunningReplica(ReplicaCore):
             self.returning = Returning(self, self.home, lambda: self.node, log)
         self.listening: Address | None = None
         me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
-        hooks = Hooks(self.derive, self.appended, self._acknowledged, self.asked, self._shared)
+        self.admitting = Admitting(self)
+        hooks = Hooks(self.derive, self.appended, self._acknowledged, self.asked, self._shared, self.admitting.rung)
         self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self.neighbourhood = Neighbourhood(folder, self.node, self.trust)
@@ -217,6 +220,8 @@ class RunningReplica(ReplicaCore):
     async def asked(self, peer: Certificate, topic: str, content: bytes) -> bytes | None:
         if topic == PRESENCE:
             return self.neighbourhood.hear(peer, content)
+        if topic == JOIN:
+            return await self.admitting.asked(peer, content)
         return await super().asked(peer, topic, content)
 
     def may_read(self, scopes: frozenset[Scope]) -> None:

@@ -125,6 +125,8 @@ class TicketBook:
     """An office's tickets on its log, which nobody else writes meanwhile. All methods raise ``LogFull``."""
 
     def __init__(self, office: Folder, log: Log, now_ms: int, registrar: Callable[[], Registrar] | None = None) -> None:
+        self.enrolled = False
+        """Whether an answer has written in the roster."""
         self._office = office
         self._log = log
         self._now_ms = now_ms
@@ -204,10 +206,12 @@ class TicketBook:
             return Answer(Outcome.WAITING)
         used = self._noted(replace(mine, state=State.USED), Outcome.ADMITTED, via)
         try:
-            return self._admitted(self._enrolled(used))
+            chain = self._enrolled(used)
         except EnrolmentRefused as no:
             self._refuse(issued, Outcome.REFUSED, via, public)
             return Answer(Outcome.REFUSED, str(no))
+        self.enrolled = True
+        return self._admitted(chain)
 
     def _refused(self, issued: Issued, public: PublicKey) -> Outcome | None:
         if issued.state is State.WITHDRAWN:
