@@ -251,9 +251,19 @@ class Cashiers:
         return bool(missing)
 
     def lacks(self, reader: Reader) -> bool:
-        """Whether there is anybody to ``share`` with."""
+        """Whether it is this replica's turn to ``share``: of those that hold a secret one begins, the same for all.
+
+        Where that one is away, the next sign-on at another shares it.
+        """
         staff = self._staff(reader)
-        return any(self._copies(staff, secret) for secret in self._secrets(staff).values())
+        for secret_id, secret in self._secrets(staff).items():
+            missing = self._copies(staff, secret)
+            holders = [
+                one.author for one in self._directory().of_store(self._store) if (secret_id, one.author) in staff.copies
+            ]
+            if missing and self._author == min(holders, key=lambda one: sha256(secret_id + one).digest(), default=None):
+                return True
+        return False
 
     # ---- within ---------------------------------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "sell": "Sell at a running till: a keyboard till in the terminal.",
             "books": "Takings, tax, tenders, goods and points, on any replica's folder.",
             "variances": "What was sold at another price than was due, before a till had heard of the new one.",
+            "cashier": "Say who works in a store, and give cashiers their PINs.",
             "product": "Make a product at a till; say which products one code means, and settle where they differ.",
         },
     ),

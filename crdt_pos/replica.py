@@ -26,6 +26,7 @@ from crdt_pos.local import Command, Message, serve
 from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
 from crdt_pos.neighbourhood import Neighbourhood
 from crdt_pos.office_commands import OfficeCommands
+from crdt_pos.people import People
 from crdt_pos.replica_core import Linked, ReplicaCore
 from crdt_pos.restored import has_written
 from crdt_pos.rights import RightsQuestion
@@ -93,7 +94,8 @@ class RunningReplica(ReplicaCore):
             self._commands = tilled.commands()
         else:
             self._commands = OfficeCommands(self).commands()
-        self._commands = {**self._commands, "connections": self._connections}
+        self.people = People(self)
+        self._commands = {**self._commands, **self.people.commands(), "connections": self._connections}
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -111,6 +113,7 @@ class RunningReplica(ReplicaCore):
                 for address in settings.peers:
                     self.node.want(address)
                 nursery.start_soon(self._prove_forks)
+                nursery.start_soon(self.people.run)
                 if self.returning is not None:
                     nursery.start_soon(self.returning.run)
                 if self.earlier_lives is not None:
@@ -175,6 +178,7 @@ class RunningReplica(ReplicaCore):
 
     def appended(self, batch: Batch) -> None:
         super().appended(batch)
+        self.people.appended(batch)
         if self.earlier_lives is not None:
             self.earlier_lives.appended(batch)
 

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from crdt_pos import catalogue_views, forks, journal, own_heads, proxy, variances
 from crdt_pos.accused import Asking
 from crdt_pos.balance import Balance
+from crdt_pos.cashiers import Cashiers
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.clock import store_clock
 from crdt_pos.directory import is_roster, numbered_as
@@ -79,9 +80,12 @@ class ReplicaCore(ABC):
         self.asking = Asking()
         """Whom proofs accuse that cannot be judged here, for want of a certificate."""
         self.lending = Lending(self)
+        store = self.certificate.store
+        self.cashiers = None if store is None else self.cashiers_of(store)
         self.till: Till | None = None
         if self.certificate.role is Role.TILL:
-            self.till = Till(log, self.identity(), self.now, products=self.products, terms=self.terms)
+            acting = None if self.cashiers is None else self.cashiers.acting
+            self.till = Till(log, self.identity(), self.now, products=self.products, terms=self.terms, acting=acting)
         self.home: Homecoming | None = None
         if self.till is not None:
             with log.read() as reader:
@@ -150,6 +154,13 @@ class ReplicaCore(ABC):
             certificate.till,
             certificate.incarnation,
             certificate.company,
+        )
+
+    def cashiers_of(self, store: int) -> Cashiers:
+        """The cashiers of a store, as this replica decides about them."""
+        me = self.certificate
+        return Cashiers(
+            self.log, self.folder.key, me.author, me.role, store, lambda: self.trust.directory, self.system_ms
         )
 
     # --- what follows from received entries --------------------------------------------------------------------------
