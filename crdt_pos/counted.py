@@ -78,7 +78,10 @@ def counted(reader: Reader, document: Document, *, as_published: bool = False) -
             continue
     of_subject: dict[Author, list[Summary]] = {}
     for summary in state.published():
-        of_subject.setdefault(summary.subject, []).append(summary)
+        # Of a revoked till, a proxy tells no more than still counts of its journal.
+        journal = _journal(document, summary.subject)
+        if summary.publisher == summary.subject or reader.covers(journal, summary.covers.seq, summary.covers.hash):
+            of_subject.setdefault(summary.subject, []).append(summary)
     distrusted = liars(reader)
     found: list[Counted] = []
     for _, said in sorted(of_subject.items()):

@@ -51,7 +51,7 @@ def load_directory(reader: Reader, root: Root, chains: Iterable[tuple[bytes, ...
                 for body in bodies
                 if isinstance(body, dict) and ELEMENT in body
             ]
-    directory = Directory.build(root, present, stated)
+    directory = Directory.build(root, present, stated, reader.revoked())
     for chain in chains:
         directory = directory.knowing(chain)
     return directory

@@ -23,6 +23,7 @@ from merge_rules.lattice import Author
 
 _NUMBER_PREFIX: Final = b"till/number/"
 _UNDONE_PREFIX: Final = b"till/undone/"
+_UNDONE_HASH_BYTES: Final = 8
 _WHOLE: Final = 0
 
 NumberedAs = Callable[[Author], tuple[int, int, str] | None]
@@ -121,7 +122,7 @@ def index(receipt: Receipt, entry_hash: Hash) -> Iterator[View]:
             if line.undoes_line:
                 lines[line.undoes_line] = lines.get(line.undoes_line, 0) + max(-line.quantity, 0)
         whole = receipt.type is ReceiptType.VOID
-        key = _UNDONE_PREFIX + undone.encode() + b"/" + entry_hash[:8]
+        key = _UNDONE_PREFIX + undone.encode() + b"/" + entry_hash[:_UNDONE_HASH_BYTES]
         yield key, canonical.encode([number, {_WHOLE: 1} if whole else lines])
 
 
@@ -154,8 +155,18 @@ def derive(reader: Reader, arrivals: Sequence[Arrival], numbered_as: NumberedAs)
 
 
 def _undone_by(reader: Reader, number: str) -> Iterator[tuple[str, dict[int, int]]]:
-    for _, kept in reader.views(_UNDONE_PREFIX + number.encode() + b"/"):
-        yield _undoing(kept)
+    for key, kept in reader.views(_UNDONE_PREFIX + number.encode() + b"/"):
+        by, lines = _undoing(kept)
+        if not _is_quarantined(reader, by, key[-_UNDONE_HASH_BYTES:]):
+            yield by, lines
+
+
+def _is_quarantined(reader: Reader, by: str, beginning: bytes) -> bool:
+    """Whether an act that undoes was signed by a replica that is revoked, after what still counts of it."""
+    if not reader.revoked():
+        return False
+    kept = reader.view(_NUMBER_PREFIX + by.encode())
+    return bool(kept and kept.startswith(beginning) and reader.hides(Hash(kept)))
 
 
 def _undoing(kept: bytes) -> tuple[str, dict[int, int]]:

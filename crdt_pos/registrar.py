@@ -22,6 +22,7 @@ from crdt_pos.schema import DAY, SCHEMA
 from gossip.document import Document
 from gossip.log import Arrival, Log, Reader, View
 from gossip.own_feed import OwnFeed
+from merge_rules.lattice import Author
 from peers import certificates
 from peers.certificates import Certificate
 from peers.errors import CertificateError, InvalidElement, RosterError
@@ -65,6 +66,16 @@ class Registrar:
     def log(self) -> Log:
         """The office's log."""
         return self._log
+
+    @property
+    def author(self) -> Author:
+        """The office itself."""
+        return self._office.certificate.author
+
+    @property
+    def directory(self) -> Directory:
+        """What the roster says here."""
+        return self._directory
 
     def reading(self) -> AbstractContextManager[Reader]:
         """A snapshot of the office's log."""
@@ -190,6 +201,12 @@ class Registrar:
         with self._log.read() as reader:
             stated = self._stating(reader, COMPANY_ROSTER, records)
         self._append([stated])
+
+    def state_in(self, documents: Iterable[tuple[Document, Iterable[Record]]]) -> None:
+        """State these in roster documents as they are, all in one transaction."""
+        with self._log.read() as reader:
+            stated = [self._stating(reader, document, records) for document, records in documents]
+        self._append(stated)
 
     def _enrol_in_place(self, issued: Certificate, document: Document, also: Also) -> tuple[bytes, ...]:
         """State a life that owes nobody a day, in place of those before."""

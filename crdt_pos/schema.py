@@ -66,8 +66,20 @@ _SHARD, _ACCOUNT = (KeyType.SHARD,), (KeyType.TEXT, KeyType.ACCOUNT)
 
 _ROWS: Final = (
     # name, feed, scope, rule, authors, keys, dated, retention after it is safe elsewhere
-    Kind(ROSTER, _WHOLE, ScopeClass.COMPANY, RosterSet, Permission(_OFFICE, _ANY_STORE), (), _UNDATED, None),
-    Kind(ROSTER_STORE, _WHOLE, ScopeClass.STORE, RosterSet, Permission(_OFFICE, _ANY_STORE), _STORE, _UNDATED, None),
+    Kind(
+        ROSTER, _WHOLE, ScopeClass.COMPANY, RosterSet, Permission(_OFFICE, _ANY_STORE), (), _UNDATED, None, cuts=cuts_of
+    ),
+    Kind(
+        ROSTER_STORE,
+        _WHOLE,
+        ScopeClass.STORE,
+        RosterSet,
+        Permission(_OFFICE, _ANY_STORE),
+        _STORE,
+        _UNDATED,
+        None,
+        cuts=cuts_of,
+    ),
     Kind(CATALOGUE, _WHOLE, ScopeClass.COMPANY, DocumentYjs, Permission(_MANAGED, _ANY_STORE), _SHARD, _UNDATED, None),
     Kind(CLAIMS, _WHOLE, ScopeClass.COMPANY, Claims, Permission(_MANAGED, _OWN_STORE), _STORE, _UNDATED, None),
     Kind(STAFF, _LATEST, ScopeClass.STORE, STAFF_RULE, Permission(_MANAGED, _OWN_STORE), _STORE, _UNDATED, None),

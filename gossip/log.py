@@ -194,6 +194,14 @@ class Reader(Protocol):
         """The authors that are cut off."""
         ...
 
+    def hides(self, entry_hash: Hash) -> bool:
+        """Whether an entry is held and does not count."""
+        ...
+
+    def cut_off_digest(self) -> bytes:
+        """Changes whenever something else may be cut off or readmitted; empty if nothing is."""
+        ...
+
 
 def entries_of(reader: Reader, document: Document) -> Iterator[Stored]:
     """Every entry of a document that is held: author by author, each author's by ascending (seq, hash)."""

@@ -167,6 +167,10 @@ class CountedReader(LogReader):
     def revoked(self) -> frozenset[Author]:
         return frozenset(self._cut)
 
+    def hides(self, entry_hash: Hash) -> bool:
+        stored = super().find(entry_hash) if self._cut else None
+        return stored is not None and not self.counts(stored.entry)
+
     def quarantined(self) -> Iterator[tuple[Stored, str]]:
         yield from super().quarantined()
         if not self._cut:

@@ -6,6 +6,7 @@ The same for every implementation; ``log_rows`` says which rows there are. Sans-
 from __future__ import annotations
 
 import functools
+import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -130,6 +131,14 @@ class LogReader:
 
     def revoked(self) -> frozenset[Author]:
         return frozenset()
+
+    def hides(self, entry_hash: Hash) -> bool:
+        del entry_hash
+        return False
+
+    def cut_off_digest(self) -> bytes:
+        keys = [key for key, _ in self._table.scan(rows.CUT, after_prefix(rows.CUT))]
+        return hashlib.sha256(b"".join(keys)).digest() if keys else b""
 
     # Documents
 

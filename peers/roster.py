@@ -134,6 +134,8 @@ class Revocation:
     heir: Author | None = None
     """Who receives the rights of its final entry; ``None``: whom its certificate names."""
     note: str = ""
+    reaches: tuple[bytes, ...] = ()
+    """How far those of its ``whole`` feeds count that the office does not hold: document, number and hash of an entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,10 @@ class Readmission:
 
     author: Author
     hashes: tuple[bytes, ...]
-    """32 bytes each, ascending."""
+    """32 bytes each, ascending. In a ``whole`` feed everything before counts with it."""
     note: str = ""
+    counting: tuple[bytes, ...] = ()
+    """Those of ``latest`` feeds, complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +341,12 @@ class Directory:
     """How many other stores keep each store's sealed journals."""
 
     @classmethod
-    def build(cls, root: Root, present: Iterable[object], stated: Iterable[object] = ()) -> Directory:
+    def build(
+        cls, root: Root, present: Iterable[object], stated: Iterable[object] = (), revoked: Iterable[Author] = ()
+    ) -> Directory:
         """From the elements of roster documents: those ``present`` now, and all that were ever ``stated``.
+
+        ``revoked`` are authors that are cut off, whatever is present: a cut-off holds even if taken back.
 
         Elements that prove or say nothing here are passed over: they were checked when they came, and harm nobody.
         """
@@ -359,6 +367,8 @@ class Directory:
         for record in records:
             if isinstance(record, Revocation):
                 revocations[record.author] += (record,)
+        for author in revoked:
+            revocations[author] += ()
         return cls(
             root,
             chains,
@@ -391,7 +401,11 @@ class Directory:
 
     def takes_part(self, author: Author) -> bool:
         """Whether sessions with this author are allowed. One that the roster here does not know yet proves itself."""
-        return author not in self.withdrawn and author not in self.revocations
+        if author in self.withdrawn or author in self.revocations:
+            return False
+        # What a revoked office enrolled before counts; what it goes on to issue does not.
+        chain = self.chains.get(author, ())
+        return author in self.enrolled or not any(one.author in self.revocations for one in chain[1:])
 
     def store(self, number: int, date: datetime.date) -> StoreRecord | None:
         """The record of a store that is valid on a date; ``None`` if there is none."""
