@@ -302,7 +302,9 @@ class Node:
         await self._run_link(stream, dialled=False)
 
     def _refused(self, address: Address, reason: str) -> None:
-        _log.warning("refused a connection from %s: %s", address, reason)
+        _log.warning(
+            "refused a connection from %s: %s", address, reason, extra={"address": str(address), "reason": reason}
+        )
 
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
         could = admission.offered(self._me, stream.peer, self._trust)
@@ -326,19 +328,22 @@ class Node:
                 self._changed.set()
                 self._changed = trio.Event()
                 ended = link.facts.ended
-                _log.info("session with %s ended: %s", link.peer.name, ended.reason.name if ended else "cancelled")
+                reason = ended.reason.name if ended else "cancelled"
+                told = {"peer": link.peer.name, "reason": reason, "why": ended.why if ended else ""}
+                _log.info("session with %s ended: %s", link.peer.name, reason, extra=told)
             elif link.facts.ended is not None and link.facts.ended.reason not in (Reason.LOST, Reason.DUPLICATE):
                 ended = link.facts.ended
-                _log.warning(
-                    "no session with %s at %s: %s", link.peer.name, stream.address, ended.why or ended.reason.name
-                )
+                reason = ended.why or ended.reason.name
+                told = {"peer": link.peer.name, "address": str(stream.address), "reason": ended.reason.name}
+                _log.warning("no session with %s at %s: %s", link.peer.name, stream.address, reason, extra=told)
         return link
 
     def decide(self, link: Link, said: PeerSaidHello) -> list[Event]:
         """Admit or refuse a peer that has said HELLO."""
         events = admission.decide(link, said, self.links, self._me, self._trust, _ticks_ms())
         if self.links.get(link.peer.author) is link:
-            _log.info("session with %s at %s", link.peer.name, link.stream.address)
+            told = {"peer": link.peer.name, "address": str(link.stream.address), "dialled": link.dialled}
+            _log.info("session with %s at %s", link.peer.name, link.stream.address, extra=told)
         return events
 
     def hear(self, link: Link, event: Event) -> None:

@@ -1,9 +1,10 @@
-"""``crdt-pos office run`` and ``crdt-pos till run``: a replica as a long-running process."""
+"""``office run``, ``till run`` and ``relay run``: a replica as a long-running process, for systemd or by hand."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import resource
 import signal
 from collections.abc import Callable, Sequence
@@ -14,8 +15,11 @@ import click
 import trio
 
 from crdt_pos.cli import Refused
+from crdt_pos.columns import plural
 from crdt_pos.folder import Folder, open_folder
+from crdt_pos.log_lines import REPLICA, LineFormatter, Style
 from crdt_pos.restored import mark_restored
+from crdt_pos.supervisor import Supervisor, is_journal
 from peers.permissions import Role
 
 if TYPE_CHECKING:
@@ -30,36 +34,58 @@ _AT = click.option(
     help="The replica's folder. Given several times, one process runs them all.",
 )
 _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Say more: every session that comes and goes.")
+_LOG = click.option(
+    "--log",
+    "style",
+    type=click.Choice([str(style) for style in Style]),
+    default=str(Style.TEXT),
+    show_default=True,
+    help="How events are written to the standard error output, one line each: name=value pairs, or JSON.",
+)
 
 
 @click.command("run")
 @_AT
 @_VERBOSE
-def run_office(folders: tuple[Path, ...], verbose: bool) -> None:
+@_LOG
+def run_office(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
     """Run a head office until it is told to stop (Ctrl-C or SIGTERM).
 
     It takes in what the tills say, and gives them the catalogue, prices and members' balances. See the books at any time
     from another terminal: crdt-pos books --at DIR
     """
-    run_replicas(folders, Role.OFFICE, verbose=verbose)
+    run_replicas(folders, Role.OFFICE, verbose=verbose, style=Style(style))
 
 
 @click.command("run")
 @_AT
 @_VERBOSE
+@_LOG
+def run_relay(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
+    """Run a relay until it is told to stop (Ctrl-C or SIGTERM).
+
+    It passes on what those who dial it share: the roster, the catalogue, and sealed journals, which it cannot open.
+    """
+    run_replicas(folders, Role.RELAY, verbose=verbose, style=Style(style))
+
+
+@click.command("run")
+@_AT
+@_VERBOSE
+@_LOG
 @click.option(
     "--restored",
     is_flag=True,
     help="Once, after this till's disk was replaced by an older image or copy of it, and no other copy runs: it takes back "
     "what the others hold before it sells, and leaves out receipt numbers that may have been given.",
 )
-def run_till(folders: tuple[Path, ...], verbose: bool, restored: bool) -> None:
+def run_till(folders: tuple[Path, ...], verbose: bool, style: str, restored: bool) -> None:
     """Run a till until it is told to stop (Ctrl-C or SIGTERM).
 
     It finds the other tills of its store by itself, and calls the addresses in its replica.toml. Whether any answers or not:
     it sells. Open its screen in another terminal: crdt-pos sell --at DIR
     """
-    run_replicas(folders, Role.TILL, verbose=verbose, restored=restored)
+    run_replicas(folders, Role.TILL, verbose=verbose, style=Style(style), restored=restored)
 
 
 def run_replicas(
@@ -67,6 +93,7 @@ def run_replicas(
     role: Role,
     *,
     verbose: bool,
+    style: Style = Style.TEXT,
     restored: bool = False,
     made: Callable[[Folder], RunningReplica] | None = None,
 ) -> None:
@@ -74,11 +101,9 @@ def run_replicas(
 
     ``restored``: they are older than what was written in their names.
     """
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter(style, to_journal=is_journal(os.environ, 2)))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
     with contextlib.ExitStack() as held:
         opened: list[Folder] = []
         for path in paths:
@@ -91,7 +116,7 @@ def run_replicas(
                 mark_restored(folder)
             opened.append(folder)
         _allow_files()
-        trio.run(_serve, opened, made, strict_exception_groups=True)
+        trio.run(_serve, opened, made, Supervisor(os.environ), strict_exception_groups=True)
 
 
 def _allow_files() -> None:
@@ -100,7 +125,9 @@ def _allow_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _serve(folders: list[Folder], made: Callable[[Folder], RunningReplica] | None) -> None:
+async def _serve(
+    folders: list[Folder], made: Callable[[Folder], RunningReplica] | None, supervisor: Supervisor
+) -> None:
     from crdt_pos.replica import RunningReplica
 
     with contextlib.ExitStack() as logs, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -110,9 +137,14 @@ async def _serve(folders: list[Folder], made: Callable[[Folder], RunningReplica]
             logs.callback(replicas[-1].close)
         async with trio.open_nursery() as nursery:
             for replica in replicas:
+                REPLICA.set(replica.certificate.name)  # inherited by all that it starts
                 address = await nursery.start(replica.run)
                 click.echo(f"{replica.certificate.name} is ready at {address}")
+            supervisor.ready(_status(replicas))
+            if supervisor.beat_s is not None:
+                nursery.start_soon(_show_life, replicas, supervisor, supervisor.beat_s)
             async for _ in signals:
+                supervisor.stopping()
                 for replica in replicas:
                     replica.stop_sessions()
                 with trio.move_on_after(1.0):
@@ -120,3 +152,20 @@ async def _serve(folders: list[Folder], made: Callable[[Folder], RunningReplica]
                         await trio.sleep(0.01)
                 nursery.cancel_scope.cancel()
                 return
+
+
+async def _show_life(replicas: Sequence[RunningReplica], supervisor: Supervisor, beat_s: float) -> None:
+    """Say so as long as each replica gets its turn at its log: a disk or a writer that hangs is silence."""
+    while True:
+        for replica in replicas:
+            await replica.node.write(lambda: None)
+        supervisor.alive(_status(replicas))
+        await trio.sleep(beat_s)
+
+
+def _status(replicas: Sequence[RunningReplica]) -> str:
+    return "; ".join(
+        f"{replica.certificate.name}: {plural(len(replica.node.links), 'session')}"
+        + (f", {trouble}" if (trouble := replica.status().trouble) else "")
+        for replica in replicas
+    )

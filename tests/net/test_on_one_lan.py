@@ -109,7 +109,7 @@ def test_two_stores_and_another_retailer_on_one_lan_ignore_each_other_and_fill_n
     assert len(lines) < 5, lines
     said = (lan.town.tills[13, 1].path / "run.log").read_text()
     assert len(said.splitlines()) < 5, said
-    assert "WARNING" not in (lan.town.tills[12, 2].path / "run.log").read_text()
+    assert "level=warning" not in (lan.town.tills[12, 2].path / "run.log").read_text()
 
 
 def test_a_till_that_comes_back_at_another_port_is_found_again_though_it_never_said_goodbye(lan: Lan) -> None:
