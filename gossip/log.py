@@ -15,7 +15,7 @@ Laws (one suite for both implementations, ``tests/log``):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -107,6 +107,33 @@ View = tuple[bytes, bytes | None]
 """A key of the views and its new value; ``None`` deletes. Keys are at most 400 bytes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A stretch of the log that was looked at row by row."""
+
+    rows: int
+    entries: tuple[Stored, ...]
+    """Taken apart again from the disk's bytes, and found under their hashes; their signatures are not looked at."""
+    damaged: bool
+    """Whether any row of it is."""
+    next: bytes
+    """Where to go on; empty at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What was damaged, and has been put right or put aside."""
+
+    rows: int = 0
+    """Damaged rows that were removed."""
+    lost: tuple[tuple[FeedId, Head], ...] = ()
+    """Entries whose bytes are gone: to be fetched from peers."""
+    derived: bool = False
+    """Whether heads, hash index and sums were derived again from the entries."""
+    views: tuple[bytes, ...] = ()
+    """Views that are gone: to be derived again by whoever made them."""
+
+
 class Reader(Protocol):
     """A snapshot of the log. Short-lived: an open snapshot keeps the disk from reusing pages."""
 
@@ -123,7 +150,11 @@ class Reader(Protocol):
         ...
 
     def entries(self, feed: FeedId, after_seq: int = 0) -> Iterator[Stored]:
-        """The entries of a feed that are held, by ascending (seq, hash). In ``latest`` feeds of others only the heads are."""
+        """The entries of a feed that are held, by ascending (seq, hash). In ``latest`` feeds of others only the heads are.
+
+        Those that are ``lost`` are left out of a ``whole`` feed. Raises ``EntryLost`` where a ``latest`` one is, which only
+        can be our own: without it nothing may be signed.
+        """
         ...
 
     def find(self, entry_hash: Hash) -> Stored | None:
@@ -178,6 +209,14 @@ class Reader(Protocol):
         """Derived values whose key has ``prefix`` and is at least ``start``, ascending."""
         ...
 
+    def lost(self) -> Iterator[tuple[FeedId, Head]]:
+        """Entries whose bytes were damaged on this disk, and which no peer has brought back yet."""
+        ...
+
+    def is_lost(self, entry_hash: Hash) -> bool:
+        """Whether that is so of the entry with this hash."""
+        ...
+
     def quarantined(self) -> Iterator[tuple[Stored, str]]:
         """Entries kept apart, with the reason; where only what counts is read, also those that do not."""
         ...
@@ -227,6 +266,19 @@ class Log(Protocol):
         """Append a batch in one transaction and sync it. ``cursors`` stay where they are if an entry of it is a ``GAP``.
 
         Raises ``LogError``; then nothing of the batch is there.
+        """
+        ...
+
+    def look(self, after: bytes, rows_max: int) -> Looked:
+        """Look at the next rows after ``after`` (``b""``: from the beginning), in a snapshot of its own."""
+        ...
+
+    def mend(self, me: Author, spoilt: Collection[int] = (), *, derive: bool = False) -> Mended:
+        """Remove every damaged row, and the entries with the arrival numbers ``spoilt``; in one synced transaction.
+
+        What follows from entries is derived again, with ``derive`` even if it seems whole. An entry that is gone keeps its
+        place in its ``whole`` feed, or, if it is the newest of ``me`` in a ``latest`` one; it is ``lost`` until appended again.
+        Of others' ``latest`` feeds the entry is not known any more. Raises ``LogError``.
         """
         ...
 

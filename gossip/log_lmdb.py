@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -27,14 +27,15 @@ import lmdb
 
 from gossip import log_rows as rows
 from gossip.errors import LogCorrupt, LogError, LogForeign, LogFull
-from gossip.log import Appended, Arrival, Reader, View
+from gossip.log import Appended, Arrival, Looked, Mended, Reader, View
 from gossip.log_counted import CountedReader, RecentCutOffs
+from gossip.log_mending import LogMender, look
 from gossip.log_pages import DamagedPage, check_pages
-from gossip.log_counted import CountedReader, RecentCutOffs
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_table import KEY_BYTES_MAX
 from gossip.log_writer import LogWriter, RecentBodies
 from gossip.schema import Schema
+from merge_rules.lattice import Author
 
 MAP_BYTES: Final = 64 << 30 if sys.maxsize > 2**32 else 1 << 30
 READERS_MAX: Final = 512
@@ -246,6 +247,22 @@ class LmdbLog:
         writer.committed()
         return appended
 
+    def look(self, after: bytes, rows_max: int) -> Looked:
+        with _translated(self._folder), self._usable().begin() as transaction:
+            table = LmdbTable(transaction)
+            return look(table, LogReader(table, RecentEntries(0)), after, rows_max)
+
+    def mend(self, me: Author, spoilt: Collection[int] = (), *, derive: bool = False) -> Mended:
+        # Nothing that is remembered is believed meanwhile, nor afterwards.
+        self._entries = RecentEntries()
+        with self._writing() as table:
+            dropped = table.drop_damaged()
+            lasting = {key for key in dropped if key[:1] == rows.META} - {rows.META_ARRIVAL}
+            if lasting:
+                raise LogCorrupt(f"the log in {self._folder} has lost what says which log it is")
+            mender = LogMender(table, self._schema, RecentEntries(0), self._bodies)
+            return mender.mend(dropped, me, spoilt, derive=derive)
+
     @contextmanager
     def read(self) -> Generator[Reader]:
         environment = self._usable()
@@ -299,8 +316,7 @@ class LmdbLog:
                 raise LogForeign(f"the log in {self._folder} was written by another version of this program")
             table = LmdbTable(transaction)
             version, owner, database, written_at = (
-                table.get(key)
-                for key in (rows.META_FORMAT, rows.META_COMPANY, rows.META_DATABASE, rows.META_FILE)
+                table.get(key) for key in (rows.META_FORMAT, rows.META_COMPANY, rows.META_DATABASE, rows.META_FILE)
             )
         if version is None or owner is None or database is None or written_at is None:
             raise LogCorrupt(f"what lies in {self._folder} is not a log")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from gossip.errors import LogError
-from gossip.log import Appended, Arrival, Reader, View
+from gossip.log import Appended, Arrival, Looked, Mended, Reader, View
 from gossip.log_counted import CountedReader, RecentCutOffs
+from gossip.log_mending import LogMender, look
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_table import KEY_BYTES_MAX
 from gossip.log_writer import LogWriter, RecentBodies
 from gossip.schema import Schema
+from merge_rules.lattice import Author
 
 DATABASE_BYTES: Final = 16
 
@@ -127,6 +129,21 @@ class MemoryLog:
             if table is not self._table:
                 self._table, self._readers = table, 0
         return appended
+
+    def look(self, after: bytes, rows_max: int) -> Looked:
+        with self.read() as reader:
+            assert isinstance(reader, LogReader)
+            return look(self._table, reader, after, rows_max)
+
+    def mend(self, me: Author, spoilt: Collection[int] = (), *, derive: bool = False) -> Mended:
+        self._refuse_if_closed()
+        with self._lock:
+            table = self._table.copy()
+            mender = LogMender(table, self._schema, RecentEntries(0), self._bodies)
+            mended = mender.mend(table.drop_damaged(), me, spoilt, derive=derive)
+            table.commit()
+            self._table, self._readers, self._entries = table, 0, RecentEntries()
+        return mended
 
     @contextmanager
     def read(self) -> Generator[Reader]:

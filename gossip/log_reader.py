@@ -15,7 +15,7 @@ from typing import Final
 from gossip import log_rows as rows
 from gossip.document import Document, Key, Scope, ScopeClass, fixed_scope, from_order_key, month_of, order_key
 from gossip.entry import Entry, FeedId, Hash, Head, decode
-from gossip.errors import BadEntry, LogCorrupt
+from gossip.errors import BadEntry, EntryLost, LogCorrupt
 from gossip.log import Fingerprint, Stored, feed_key, fingerprint_of
 from gossip.log_recent import Recent
 from gossip.log_table import TableReader, after_prefix
@@ -58,12 +58,10 @@ class LogReader:
 
     def head_entries(self, document: Document) -> Iterator[Stored]:
         for _, tips in self.feed_rows(order_key(document)):
-            for tip in tips:
-                yield self._stored_tip(tip)
+            yield from self._stored_tips(tips)
 
     def entries(self, feed: FeedId, after_seq: int = 0) -> Iterator[Stored]:
-        for tip in self.held(feed_key(feed), after_seq):
-            yield self._stored_tip(tip)
+        return self._stored_tips(self.held(feed_key(feed), after_seq))
 
     def held(self, feed: bytes, after_seq: int = 0) -> Iterator[rows.Tip]:
         """Everything held of a feed, heads or not, by (seq, hash)."""
@@ -83,11 +81,28 @@ class LogReader:
             raise LogCorrupt(f"entry {arrival} of the log is missing")
         return self._stored(arrival, value)
 
+    def _stored_tips(self, tips: Iterable[rows.Tip]) -> Iterator[Stored]:
+        for tip in tips:
+            if tip.arrival or not rows.is_whole(tip.form):
+                yield self._stored_tip(tip)
+
     def _stored_tip(self, tip: rows.Tip) -> Stored:
+        if not tip.arrival:
+            raise EntryLost(
+                "what this replica signed last of something was damaged on its disk: it waits until a peer brings it back"
+            )
         stored = self.stored(tip.arrival)
         if stored.entry.hash != tip.hash:
             raise LogCorrupt(f"entry {tip.arrival} of the log is damaged: its hash is another")
         return stored
+
+    def lost(self) -> Iterator[tuple[FeedId, Head]]:
+        for key, value in self._table.scan(rows.LOST, after_prefix(rows.LOST)):
+            feed, tip = rows.from_lost(key, value)
+            yield self.feed_at(feed), Head(tip.seq, tip.hash)
+
+    def is_lost(self, entry_hash: Hash) -> bool:
+        return self._table.get(rows.LOST + entry_hash) is not None
 
     def entry(self, arrival: int) -> Entry:
         """The same without how it came; cheaper."""

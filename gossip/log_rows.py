@@ -129,6 +129,11 @@ def from_past(key: bytes, value: bytes) -> Tip:
     return Tip(int.from_bytes(key[-HASH_BYTES - 6 : -HASH_BYTES], "big"), Hash(key[-HASH_BYTES:]), form, arrival)
 
 
+def feed_of_past(key: bytes) -> bytes:
+    """The feed key of a past entry."""
+    return key[1 : -HASH_BYTES - 6]
+
+
 def tips_value(tips: list[Tip]) -> bytes:
     return b"".join([_HEAD.pack(tip.form, tip.seq.to_bytes(6, "big"), tip.hash, tip.arrival) for tip in tips])
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gossip import log_rows as rows
-from gossip.document import FeedType, Key, Scope, ScopeClass, order_key
+from gossip.document import Document, FeedType, Key, Scope, ScopeClass, order_key
 from gossip.entry import Entry, Hash
 from gossip.errors import LogCorrupt
 from gossip.log import Appended, Arrival, Outcome, View, fingerprint_of
@@ -52,6 +52,7 @@ class LogWriter(LogReader):
         self._scopes: dict[tuple[bytes, ScopeClass], list[bytes]] = {}
         self._arrival = self.last_arrival()
         self._any_quarantined = next(self.quarantined(), None) is not None
+        self._any_lost = next(self.lost(), None) is not None
 
     def append(
         self, arrivals: Sequence[Arrival], views: Iterable[View], cursors: Iterable[tuple[bytes, int]], received_ms: int
@@ -86,6 +87,8 @@ class LogWriter(LogReader):
             return self._quarantine(entry, record, arrival.quarantine)
         document = order_key(entry.document)
         feed = document + entry.author
+        if self._any_lost and self.is_lost(entry.hash):
+            return self._bring_back(entry, record, feed)
         tips = self.tips(feed)
         if tips:
             outcome, replaced, rival = self._place(entry, feed, tips)
@@ -102,7 +105,7 @@ class LogWriter(LogReader):
             self._retire(feed, old)
         after = [tip] if len(replaced) == len(tips) else sorted([tip, *(old for old in tips if old not in replaced)])
         self._writer.put(rows.FEED + feed, rows.tips_value(after))
-        self._account_for(entry, document, feed, tips, after)
+        self._account(entry.document, document, feed, tips, after)
         if self._any_quarantined:
             self._writer.delete(rows.QUARANTINE + entry.hash)
         for account in accounts:
@@ -112,6 +115,24 @@ class LogWriter(LogReader):
             for cut in kind.cuts(entry.body):
                 self._writer.put(rows.CUT + cut.author + entry.hash, b"")
         return Appended(outcome, number, rival)
+
+    def _bring_back(self, entry: Entry, record: Record, feed: bytes) -> Appended:
+        """An entry that was lost takes its place again."""
+        number = self._keep(entry, record)
+        tips = self.tips(feed)
+        tip = Tip(entry.seq, entry.hash, rows.form_of(entry), number)
+        followed = [one for one in tips if one.hash == entry.previous]
+        for one in followed:
+            self._writer.put(rows.past_key(feed, one.seq, one.hash), rows.past_value(one))
+        after = [tip if one.hash == entry.hash else one for one in tips if one not in followed]
+        if tip not in after:
+            self._writer.put(rows.past_key(feed, entry.seq, entry.hash), rows.past_value(tip))
+        self._writer.put(rows.FEED + feed, rows.tips_value(after))
+        self._account(entry.document, order_key(entry.document), feed, tips, after)
+        self._writer.delete(rows.LOST + entry.hash)
+        for account in self._new_accounts(entry, []):
+            self._add_patron(account, entry.document.keys[0])
+        return Appended(Outcome.NEW, number)
 
     def _keep(self, entry: Entry, record: Record) -> int:
         self._arrival += 1
@@ -145,6 +166,10 @@ class LogWriter(LogReader):
         for tip in tips:
             if tip.form != form or tip.seq == entry.seq:
                 rivals.append(tip)
+            elif not tip.arrival:  # lost: an honest author's higher number contains the lower
+                if tip.seq > entry.seq:
+                    return Outcome.KNOWN, [], None
+                replaced.append(tip)
             elif tip.seq > entry.seq:
                 if self._precedes(entry, self.entry(tip.arrival)):
                     return Outcome.KNOWN, [], None
@@ -199,6 +224,9 @@ class LogWriter(LogReader):
 
     def _retire(self, feed: bytes, old: Tip) -> None:
         """Keep a replaced head where all of a feed is kept, and where it is ours; else let it go."""
+        if not old.arrival and not rows.is_whole(old.form):
+            self._writer.delete(rows.LOST + old.hash)
+            return
         if not rows.is_whole(old.form):
             key = rows.entry_key(old.arrival)
             if rows.was_received(self._table.get(key)):
@@ -215,30 +243,28 @@ class LogWriter(LogReader):
 
     # Sums
 
-    def _account_for(self, entry: Entry, document: bytes, feed: bytes, before: list[Tip], after: list[Tip]) -> None:
+    def _account(self, name: Document, document: bytes, feed: bytes, before: list[Tip], after: list[Tip]) -> None:
         """Change the sums of every scope in which a feed's heads travel."""
-        form = rows.form_of(entry)
-        if all(tip.form == form for tip in before):
-            change = _sum(feed, after), 1
-            if before:
-                change = change[0] - _sum(feed, before), 0
-            for scope in self._scope_ids(entry, document):
+        forms = {tip.form for tip in (*before, *after)}
+        if len(forms) == 1:
+            change = _sum(feed, after) - _sum(feed, before), bool(after) - bool(before)
+            for scope in self._scope_ids(name, rows.scope_class_of(forms.pop()), document):
                 self._add(scope, document, *change)
         else:
-            for scope_class in {rows.scope_class_of(tip.form) for tip in after}:
-                for name in self.scopes_of(entry.document, scope_class):
-                    old = self.tips_in(name, entry.document, before)
-                    new = self.tips_in(name, entry.document, after)
+            for scope_class in {rows.scope_class_of(form) for form in forms}:
+                for joined in self.scopes_of(name, scope_class):
+                    old = self.tips_in(joined, name, before)
+                    new = self.tips_in(joined, name, after)
                     change = _sum(feed, new) - _sum(feed, old), bool(new) - bool(old)
-                    self._add(rows.scope_id(name), document, *change)
-        if entry.scope is ScopeClass.PATRONS:
-            self._writer.put(rows.ACCOUNT + rows.account_key(entry.document.keys[-1]) + document, b"")
+                    self._add(rows.scope_id(joined), document, *change)
+        if any(rows.scope_class_of(tip.form) is ScopeClass.PATRONS for tip in after):
+            self._writer.put(rows.ACCOUNT + rows.account_key(name.keys[-1]) + document, b"")
 
-    def _scope_ids(self, entry: Entry, document: bytes) -> list[bytes]:
-        key = document, entry.scope
+    def _scope_ids(self, name: Document, scope_class: ScopeClass, document: bytes) -> list[bytes]:
+        key = document, scope_class
         ids = self._scopes.get(key)
         if ids is None:
-            ids = [rows.scope_id(scope) for scope in self.scopes_of(entry.document, entry.scope)]
+            ids = [rows.scope_id(scope) for scope in self.scopes_of(name, scope_class)]
             self._scopes[key] = ids
         return ids
 
@@ -278,7 +304,8 @@ class LogWriter(LogReader):
             return []
         named = set(kind.patrons(entry.body))
         for tip in tips:
-            named -= set(kind.patrons(self.entry(tip.arrival).body))
+            if tip.arrival:
+                named -= set(kind.patrons(self.entry(tip.arrival).body))
         return sorted(named, key=rows.account_key)
 
     def _add_patron(self, account: Key, store: Key) -> None:
@@ -297,7 +324,7 @@ class LogWriter(LogReader):
     def _arrive_again(self, scope: Scope, document: bytes, feed: bytes, tips: list[Tip]) -> None:
         """Let a feed join a scope: give its entries new numbers, so that peers that are past the old ones find them."""
         travelling = [tip for tip in self.held(feed) if rows.scope_class_of(tip.form) is ScopeClass.PATRONS]
-        numbers = {tip.hash: self._renumber(tip) for tip in travelling}
+        numbers = {tip.hash: self._renumber(tip) if tip.arrival else 0 for tip in travelling}
         moved = [tip._replace(arrival=numbers.get(tip.hash, tip.arrival)) for tip in tips]
         heads = {tip.hash for tip in moved}
         for tip in travelling:
@@ -328,4 +355,5 @@ class LogWriter(LogReader):
 
 
 def _sum(feed: bytes, tips: list[Tip]) -> int:
+    """Nothing for no heads."""
     return fingerprint_of(feed, [tip.hash for tip in tips]).value
