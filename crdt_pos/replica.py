@@ -44,12 +44,16 @@ from gossip.node import Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
 from gossip.session import Me
 from gossip.tls import Address
+from merge_rules import canonical
 from merge_rules.lattice import Author
 from peers.certificates import Certificate
 from peers.permissions import Role
 from peers.presence import TOPIC as PRESENCE
 
 CHECKPOINT_S: Final = 60.0
+ADDRESSES_TOPIC: Final = "addresses"
+"""Whoever brings back what was lost asks around: where others were met."""
+ADDRESSES_MAX: Final = 64
 
 T = TypeVar("T")
 _log = logging.getLogger("crdt_pos.replica")
@@ -224,6 +228,8 @@ class RunningReplica(ReplicaCore):
     async def asked(self, peer: Certificate, topic: str, content: bytes) -> bytes | None:
         if topic == PRESENCE:
             return self.neighbourhood.hear(peer, content)
+        if topic == ADDRESSES_TOPIC:
+            return canonical.encode([str(address) for address in self.node.reached()[:ADDRESSES_MAX]])
         if topic == JOIN:
             return await self.admitting.asked(peer, content)
         return await super().asked(peer, topic, content)

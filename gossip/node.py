@@ -166,6 +166,10 @@ class Node:
         wanted = self._dialling.wanted.get(address)
         return None if wanted is None else wanted.author
 
+    def reached(self) -> list[Address]:
+        """The wanted addresses at which somebody was met, or is said to be."""
+        return [wanted.address for wanted in self._dialling.wanted.values() if wanted.author is not None]
+
     def came(self) -> dict[str, int]:
         """Entries that came over the network since the start, by kind; one that came twice counts twice."""
         return dict(sum((link.session.came for link in self._live), self._came))
