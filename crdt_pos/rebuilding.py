@@ -23,16 +23,19 @@ from crdt_pos.enrolment import open_log
 from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.forks import prove, unstated
+from crdt_pos.gaps import LifeFound, lives_found
+from crdt_pos.opening import PutBack, open_vaults, put_back, sealed_in
 from crdt_pos.registrar import Registrar
 from crdt_pos.replica import RunningReplica
 from crdt_pos.succession import all_told, check_letter, next_letter, predecessors, told_of
+from gossip.document import ScopeClass
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Log, Reader
 from gossip.tls import Address
 from merge_rules.lattice import Author
 from peers import certificates, incarnation
 from peers.certificates import Certificate, Root
-from peers.keys import SecretKey
+from peers.keys import SealingKey, SecretKey
 from peers.roster import Directory
 
 WAIT_S: Final = 60.0
@@ -41,6 +44,8 @@ SETTLE_S: Final = 5.0
 """Once every store was heard: how long others that were named are waited for."""
 LOOK_S: Final = 0.1
 EVERY_ENTRY: Final = 1 << 62
+OFFICE_SCOPES: Final = frozenset({ScopeClass.STORE, ScopeClass.PATRONS})
+"""A head office reads no journals: they stay in the vaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Wanted:
     lost: tuple[str, ...] = ()
     """The offices that are gone."""
     wait_s: float = WAIT_S
+    recovery_key: SealingKey | None = None
+    """Opens what stores of which nobody is left had sealed for their guardians."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,10 @@ class Rebuilt:
     missing: tuple[int, ...]
     taken: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     """Whom it was taken from → kind → entries."""
+    lives: list[LifeFound] = field(default_factory=list[LifeFound])
+    """Of the tills of stores of which nobody was heard: what their vaults hold."""
+    put: PutBack = field(default_factory=PutBack)
+    """What came out of these vaults."""
 
 
 def rebuild(wanted: Wanted, now_ms: Callable[[], int], progress: Callable[[Progress], None]) -> Rebuilt:
@@ -97,8 +108,10 @@ def rebuild(wanted: Wanted, now_ms: Callable[[], int], progress: Callable[[Progr
     try:
         passing = _passing(wanted, passing_at / "office")
         heard = trio.run(_listen, passing, wanted, progress, strict_exception_groups=True)
+        lives, put = _opened(passing, wanted.recovery_key, heard)
         with open_log(passing) as log:
             office, rebuilt = _decide(wanted, log, heard, now_ms())
+        rebuilt.lives, rebuilt.put = lives, put
         rebuilt.office = folders.create_folder(
             wanted.path, wanted.settings, office.key, office.chain, wanted.root, log=passing.log_path
         )
@@ -177,6 +190,22 @@ async def _listen(passing: Folder, wanted: Wanted, progress: Callable[[Progress]
     finally:
         replica.close()
     return heard
+
+
+def _opened(passing: Folder, key: SealingKey | None, heard: _Heard) -> tuple[list[LifeFound], PutBack]:
+    """Open the vaults of stores of which nobody was heard, and take in what a head office may read of it."""
+    if key is None:
+        return [], PutBack()
+    replica = _Passing(passing)
+    try:
+        silent = heard.missing(replica.trust.directory)
+        with replica.log.read() as reader:
+            vaults = open_vaults(reader, key, silent)
+        put = put_back(replica, sealed_in(vaults), OFFICE_SCOPES)
+        with replica.log.read() as reader:
+            return lives_found(reader, replica.trust.directory, vaults, silent), put
+    finally:
+        replica.close()
 
 
 def _count(log: Log) -> int:
