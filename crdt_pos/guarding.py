@@ -70,7 +70,7 @@ class Guarding:
     async def _seal(self) -> None:
         while True:
             change = self._node.change
-            if self._core.may_act() and await self._core.look(self._due):
+            if self._core.may_act() and await self._core.look(partial(self._due, trio.current_time())):
                 with contextlib.suppress(LogFull):
                     if await self._core.write(self._sealed):
                         self._sealed_s = trio.current_time()
@@ -79,11 +79,11 @@ class Guarding:
                     await change.wait()
             await trio.sleep(PAUSE_S)
 
-    def _due(self, reader: Reader) -> bool:
+    def _due(self, now_s: float, reader: Reader) -> bool:
         state = TillState.read(reader)
         told = (state.closed_day, state.published if self._publishes else 0)
         news, self._told = told != self._told, told
-        return news or self._vault.more or trio.current_time() >= self._sealed_s + self._every_s
+        return news or self._vault.more or now_s >= self._sealed_s + self._every_s
 
     def _sealed(self) -> int:
         now_ms = self._core.system_ms()
