@@ -42,6 +42,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "office": "Create a head office, and run it.",
             "store": "Say which stores there are, and on what terms they sell.",
             "till": "Enrol a till in a store, and run it.",
+            "recover": "Bring back a till, a store or a head office that was lost.",
         },
     ),
     (

@@ -128,7 +128,7 @@ class Cabled:
         dialled = [name for name in (*sources,) or self.tills() if name in self.running()]
         addresses = [str(self._cable(REBUILDER, name)) for name in dialled]
         at = self.town.at / f"office-{self._next()}"
-        command = [*child_command(), "office", "rebuild", "--kit", str(self.safe / KIT)]
+        command = [*child_command(), "recover", "office", "--kit", str(self.safe / KIT)]
         command += ["--root", str(self.safe / ROOT), "--at", str(at), "--listen", f"{LOOPBACK}:0", "--no-multicast"]
         command += ["--lost", lost, *(word for address in addresses for word in ("--from", address))]
         done = subprocess.run([*command, "--json", *words], capture_output=True, text=True, timeout=120.0)

@@ -9,7 +9,6 @@ import click
 from crdt_pos.clock import system_ms
 from crdt_pos.commands.key_options import KeySource, key_options
 from crdt_pos.commands.products import products
-from crdt_pos.commands.rebuild import rebuild_office
 from crdt_pos.commands.replica_options import office_option, replica_options
 from crdt_pos.commands.run import run_office
 from crdt_pos.enrolment import add_office
@@ -36,6 +35,5 @@ def add(office: Path, keys: KeySource, path: Path, settings: Settings) -> None:
     click.echo(f"Next: crdt-pos office run --at {path}")
 
 
-office.add_command(rebuild_office)
 office.add_command(run_office)
 office.add_command(products)

@@ -84,7 +84,7 @@ def test_a_letter_that_was_used_and_an_office_that_is_only_silent_are_left_alone
     safe = ["--kit", town.safe / KIT, "--root", town.safe / "root.pem"]
     tills = [word for till in ("12-1", "13-1") for word in ("--from", f"127.0.0.1:{town.port(till)}")]
     refused = refusal(
-        "office", "rebuild", *safe, *tills, *words, "--listen", "127.0.0.1:0", "--no-multicast", "--at", at
+        "recover", "office", *safe, *tills, *words, "--listen", "127.0.0.1:0", "--no-multicast", "--at", at
     )
     assert refused == said
     assert sorted(path.name for path in at.parent.iterdir() if path.name.startswith((".", "office-x"))) == []
@@ -94,7 +94,7 @@ def test_the_root_key_of_another_company_rebuilds_nothing(town: Cabled, tmp_path
     assert run("company", "create", "Others", "--at", tmp_path / "others", "--cost", "interactive").returncode == 0
     other = tmp_path / "others-kit.txt"
     at = tmp_path / "office-x"
-    wrong = refusal("office", "rebuild", "--kit", other, "--root", town.safe / "root.pem", "--at", at)
+    wrong = refusal("recover", "office", "--kit", other, "--root", town.safe / "root.pem", "--at", at)
     assert wrong == "These words are not the root key of Corner Shops."
     assert not at.exists()
 

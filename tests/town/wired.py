@@ -141,7 +141,7 @@ class Wired:
         """Give the company another head office, whose folder is gone, from the stores alone. Nothing runs afterwards."""
         self.lives += 1
         path = self.town.at / f"office-{self.lives + 1}"
-        words = ["office", "rebuild", "--kit", self.safe / KIT, "--root", self.safe / ROOT]
+        words = ["recover", "office", "--kit", self.safe / KIT, "--root", self.safe / ROOT]
         words += ["--lost", self.folders[OFFICE].certificate.name, "--listen", f":{OFFICE_PORT}", "--at", path]
         command = [*self.wires.at(OFFICE), *child_command(), *map(str, words)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
