@@ -1,4 +1,4 @@
-"""``crdt-pos office rebuild``: the head office is gone, the stores are not."""
+"""``crdt-pos recover office``: the head office is gone, the stores are not."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
-from rich.status import Status
 
 from crdt_pos.clock import system_ms
 from crdt_pos.columns import Column, listing, number, plural, table
 from crdt_pos.commands.key_options import KeySource, key_options
+from crdt_pos.commands.recovered import Waiting, life_json, life_lines
 from crdt_pos.commands.replica_options import FOLDER, replica_options
 from crdt_pos.errors import FolderError
 from crdt_pos.folder import OFFICE_PORT, Settings, load_root, parse_address, refuse_used
@@ -26,15 +25,14 @@ from peers.roster import SealedKey
 if TYPE_CHECKING:
     from crdt_pos.rebuilding import Progress, Rebuilt
 
-PROGRESS_AFTER_S: Final = 2.0
 WAIT_S: Final = 60
 SHOWN: Final = ("roster", "catalogue", "day", "balance")
 """Kinds with a column of their own; store rosters count as roster."""
 
 
 @click.command(
-    "rebuild",
-    epilog="Example: crdt-pos office rebuild --kit kit.txt --root till-12-1/root.pem "
+    "office",
+    epilog="Example: crdt-pos recover office --kit kit.txt --root till-12-1/root.pem "
     "--from 10.0.12.1:7431 --from 10.0.13.1:7431 --lost office-a --at office-b",
 )
 @key_options
@@ -67,7 +65,7 @@ SHOWN: Final = ("roster", "catalogue", "day", "balance")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was taken back from whom as JSON.")
 @replica_options(f":{OFFICE_PORT}")
-def rebuild_office(
+def recover_office(
     keys: KeySource,
     root: Path,
     sources: tuple[str, ...],
@@ -78,28 +76,27 @@ def rebuild_office(
     path: Path,
     settings: Settings,
 ) -> None:
-    """Rebuild a head office whose folder is gone from the stores alone, as another life with a letter of its own.
+    """Bring back a head office whose folder is gone from the stores alone, as another life with a letter of its own.
 
-    Everything that the tills hold comes back: roster, catalogue, prices, claims, days, balances, variances. The lost office
-    takes part no more. Let it listen where the old one did (--listen), since that is where the tills dial.
+    Everything that the tills hold comes back: roster, catalogue, prices, claims, days, balances, variances; of stores that are
+    gone, too, what they had sealed for the stores that guard them. The lost office takes part no more. Let it listen where the
+    old one did (--listen), since that is where the tills dial.
 
     \b
     --json prints: office, path, lost, heard, missing (stores), entries,
-      taken: from whom, how many entries of each kind
+      taken: from whom, how many entries of each kind,
+      lives: of stores of which nobody was heard, what their vaults hold and what is missing
     """
     from crdt_pos import rebuilding
 
     refuse_used(path)
     company = load_root(root)
     addresses = tuple(parse_address(source) for source in sources)
-    key = keys.root_key(company, _sealed_beside(root))
-    wanted = rebuilding.Wanted(company, key, path, settings, addresses, letter, lost, float(wait))
+    both = keys.both(company, _sealed_beside(root))
+    wanted = rebuilding.Wanted(company, both.root, path, settings, addresses, letter, lost, float(wait), both.recovery)
     began = time.monotonic()
-    shown = _Shown(began, hidden=as_json)
-    try:
-        rebuilt = rebuilding.rebuild(wanted, system_ms, shown.show)
-    finally:
-        shown.stop()
+    with Waiting(hidden=as_json) as waiting:
+        rebuilt = rebuilding.rebuild(wanted, system_ms, lambda progress: waiting.say(_said(progress)))
     if as_json:
         click.echo(json.dumps(_plain(rebuilt), indent=2))
     else:
@@ -116,29 +113,10 @@ def _sealed_beside(root: Path) -> tuple[SealedKey, ...]:
         return ()
 
 
-class _Shown:
-    """One line for who waits longer than two seconds."""
-
-    def __init__(self, began: float, *, hidden: bool) -> None:
-        self._began = began
-        self._hidden = hidden
-        self._status: Status | None = None
-
-    def show(self, progress: Progress) -> None:
-        if self._hidden or time.monotonic() - self._began < PROGRESS_AFTER_S:
-            return
-        stores = f"{progress.stores - len(progress.missing)} of {plural(progress.stores, 'store')} heard"
-        said = f"{plural(progress.entries, 'entry', 'entries')} taken back; {stores}"
-        if progress.missing:
-            said += f", waiting for {listing([str(store) for store in progress.missing])}"
-        if self._status is None:
-            self._status = Console(stderr=True).status(said)
-            self._status.start()
-        self._status.update(said)
-
-    def stop(self) -> None:
-        if self._status is not None:
-            self._status.stop()
+def _said(progress: Progress) -> str:
+    stores = f"{progress.stores - len(progress.missing)} of {plural(progress.stores, 'store')} heard"
+    said = f"{plural(progress.entries, 'entry', 'entries')} taken back; {stores}"
+    return said + f", waiting for {listing([str(store) for store in progress.missing])}" if progress.missing else said
 
 
 def _entries(rebuilt: Rebuilt) -> int:
@@ -154,6 +132,7 @@ def _plain(rebuilt: Rebuilt) -> dict[str, object]:
         "missing": list(rebuilt.missing),
         "entries": _entries(rebuilt),
         "taken": rebuilt.taken,
+        "lives": [life_json(life) for life in rebuilt.lives],
     }
 
 
@@ -171,6 +150,9 @@ def _lines(rebuilt: Rebuilt, seconds: float) -> Iterator[str]:
     if rebuilt.missing:
         stores = listing([f"store {store}" for store in rebuilt.missing])
         yield click.style(f"Not heard: {stores}. They give what they have when they meet it.", fg="yellow")
+    if rebuilt.lives:
+        yield from life_lines(rebuilt.lives, width)
+        yield ""
     yield f"Next: crdt-pos office run --at {office.path}"
 
 
