@@ -46,11 +46,18 @@ def derive(reader: Reader, arrivals: Sequence[Arrival]) -> list[View]:
     index = words.Changes(reader)
     views: dict[bytes, bytes | None] = {}
     for shard, changed in _changes(reader, arrivals):
-        if shard == catalogue.COMPANY_SHARD:
-            views.update(_tax_views(changed))
-        else:
-            views.update(_product_views(reader, shard, changed, index))
+        views.update(_views(reader, shard, changed, index))
     return [*views.items(), *index.views(), *claims_views.derive(reader, arrivals)]
+
+
+def project(reader: Reader, shard: int, values: Keys) -> list[View]:
+    """The views of a shard in which these keys have these values, whatever was projected before."""
+    index = words.Changes(reader)
+    return [*_views(reader, shard, values, index), *index.views()]
+
+
+def _views(reader: Reader, shard: int, changed: Keys, index: words.Changes) -> Iterator[View]:
+    return _tax_views(changed) if shard == catalogue.COMPANY_SHARD else _product_views(reader, shard, changed, index)
 
 
 def append(log: Log, key: SecretKey, author: Author, changes: Iterable[Change], now_ms: int) -> int:

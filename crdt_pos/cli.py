@@ -42,6 +42,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "office": "Create a head office, and run it.",
             "store": "Say which stores there are, and on what terms they sell.",
             "till": "Enrol a till in a store, and run it.",
+            "revoke": "Keep a replica out that is lost, stolen, copied or lying.",
             "recover": "Bring back a till, a store or a head office that was lost.",
         },
     ),
@@ -59,6 +60,8 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
         "Looking inside",
         {
             "inspect": "What is in a replica's folder, document by document; it changes nothing.",
+            "quarantine": "What is held and does not count: what a revoked replica signed after.",
+            "readmit": "Let what is in quarantine count again.",
             "verify": "Check every signature, chain and sum again.",
         },
     ),

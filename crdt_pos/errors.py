@@ -3,6 +3,7 @@
 TillError
 ├── NotOpen, StillOpen, AskForDate                                   the business date
 ├── TakingBack                                                       the disk was set back
+├── OutOfService                                                     revoked, or retired
 ├── EmptyReceipt, UnknownProduct, NoPrice, BadQuantity, PaysOut, AmountTooLarge, ReasonMissing
 ├── UnknownTender, TooLittleTendered, TooMuchTendered                payment
 ├── NotEnoughRights, MemberMissing                                   points and balances
@@ -32,6 +33,10 @@ class TillError(Exception):
 
 class TakingBack(TillError):
     """This till's disk was set back. It takes back what it wrote from the others, and sells again when that is here."""
+
+
+class OutOfService(TillError):
+    """This till takes part no more, and signs nothing."""
 
 
 class NotOpen(TillError):

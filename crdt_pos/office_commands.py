@@ -15,6 +15,7 @@ from crdt_pos.products import Price
 from crdt_pos.receipt import PRODUCT_MAX
 from crdt_pos.registrar import NUMBER_MAX, Registrar
 from crdt_pos.registrar_link import chain_asked, public_key_asked, sealed_key_asked, store_asked
+from crdt_pos.revoking_desk import RevokingCommands
 from crdt_pos.ticket_desk import TicketCommands
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class OfficeCommands:
             "catalogue": self._catalogue,
             **ClaimCommands(self._replica).answers(),
             **TicketCommands(self._replica).answers(),
+            **RevokingCommands(self._replica).answers(),
             "add_store": self._add_store,
             "enrol_till": self._enrol_till,
             "retire_till": self._retire_till,

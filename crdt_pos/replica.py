@@ -19,7 +19,7 @@ from crdt_pos.admitting import TOPIC as JOIN
 from crdt_pos.admitting import Admitting
 from crdt_pos.clock import system_ms
 from crdt_pos.earlier_lives import EarlierLives
-from crdt_pos.errors import FolderError
+from crdt_pos.errors import FolderError, OutOfService
 from crdt_pos.folder import Folder
 from crdt_pos.guarding import Guarding
 from crdt_pos.local import Command, Message, serve
@@ -36,6 +36,7 @@ from crdt_pos.till import Till
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import LogFull
+from gossip.events import Ended
 from gossip.intake import Batch
 from gossip.link import Link
 from gossip.log import Reader
@@ -84,6 +85,9 @@ class RunningReplica(ReplicaCore):
         me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
         self.admitting = Admitting(self)
         hooks = Hooks(self.derive, self.appended, self._acknowledged, self.asked, self._shared, self.admitting.rung)
+        hooks.ended = self._ended
+        self._refused_by: dict[str, str] = {}
+        """Who ended a session since this replica is revoked, and what it said."""
         self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self.neighbourhood = Neighbourhood(folder, self.node, self.trust)
@@ -177,6 +181,7 @@ class RunningReplica(ReplicaCore):
             self.returning.met()
 
     def _shared(self, link: Link) -> None:
+        self._refused_by.pop(link.peer.name, None)
         if self.returning is not None:
             self.returning.shared(link)
 
@@ -243,7 +248,9 @@ class RunningReplica(ReplicaCore):
     # --- for the local socket ----------------------------------------------------------------------------------------
 
     async def act(self, act: Callable[[], T]) -> T:
-        """Run an act that may append, off the event loop, one at a time. Raises ``TakingBack``."""
+        """Run an act that may append, off the event loop, one at a time. Raises ``TakingBack``, ``OutOfService``."""
+        if why := self.revoked():
+            raise OutOfService(why)
         if self.returning is None:
             return await self.node.write(act)
         await self.returning.may_act()
@@ -253,6 +260,7 @@ class RunningReplica(ReplicaCore):
         """Run an act that may write in the roster, and let the sessions follow from it."""
         result = await self.node.write(act)
         self.roster_changed()
+        self.prove_soon([])
         return result
 
     async def look(self, read: Callable[[Reader], T]) -> T:
@@ -310,7 +318,21 @@ class RunningReplica(ReplicaCore):
         }
 
     def _in_trouble(self) -> str:
-        return self.node.trouble or (self.returning.trouble if self.returning else "") or self.neighbourhood.trouble
+        returning = self.returning.trouble if self.returning else ""
+        return self.revoked() or self.node.trouble or returning or self._refused() or self.neighbourhood.trouble
+
+    def _ended(self, peer: Certificate, ended: Ended) -> None:
+        """A session is over."""
+        if ended.by_peer and ended.reason is Reason.REVOKED:
+            self._refused_by[peer.name] = ended.why
+        elif ended.by_peer:
+            self._refused_by.pop(peer.name, None)
+
+    def _refused(self) -> str:
+        """That others keep this replica out: what they say, since what proves it may never come here."""
+        for name, why in sorted(self._refused_by.items()):
+            return f"{name} keeps this {self.certificate.role} out: {why or 'it was revoked'}. Ask head office."
+        return ""
 
     def stop_sessions(self) -> None:
         """Say goodbye to every peer."""

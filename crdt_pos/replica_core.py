@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from crdt_pos import catalogue_views, forks, journal, own_heads, proxy, variances
+from crdt_pos import catalogue_views, forks, journal, own_heads, projecting_again, proxy, variances
 from crdt_pos.accused import Asking
 from crdt_pos.balance import Balance
 from crdt_pos.cashiers import Cashiers
@@ -210,9 +210,14 @@ class ReplicaCore(ABC):
             for arrival, outcome in counting
             if outcome.outcome is Outcome.FORK and outcome.rival is not None
         ]
+        again = roster_grew and self._must_project()
         waiting = self.asking.again_ms(self.system_ms()) is not None
-        if pairs or (roster_grew and waiting) or any(arrival.entry.document.kind == FORKS for arrival in new):
+        if again or pairs or (roster_grew and waiting) or any(arrival.entry.document.kind == FORKS for arrival in new):
             self.prove_soon(pairs)
+
+    def _must_project(self) -> bool:
+        with self.log.read() as reader:
+            return projecting_again.due(reader)
 
     def came_back(self) -> None:
         """Own entries have come from a peer, and were not here."""
@@ -243,7 +248,14 @@ class ReplicaCore(ABC):
 
     def may_act(self) -> bool:
         """Whether this replica may sign anything now."""
-        return self.home is None or self.home.may_act(self.system_ms())
+        return not self.revoked() and (self.home is None or self.home.may_act(self.system_ms()))
+
+    def revoked(self) -> str:
+        """That this replica is revoked, in a sentence for whoever works at it; empty if it is not, as far as it knows."""
+        me = self.certificate
+        if me.author not in self.trust.directory.revocations:
+            return ""
+        return f"{self.trust.said_against(me)}: nothing that it signs counts any more. Ask head office."
 
     def roster_changed(self) -> None:
         """The roster here has grown: follow it."""
@@ -251,7 +263,7 @@ class ReplicaCore(ABC):
         for link in list(self.linked().values()):
             objection = self.trust.objection(link.peer)
             if objection is not None:
-                link.end(objection)
+                link.end(objection, self.trust.said_against(link.peer))
         self.may_read(self.trust.readable(self.certificate))
 
     def say_put_off(self) -> None:
@@ -265,8 +277,12 @@ class ReplicaCore(ABC):
     async def settle_forks(self, pairs: list[tuple[Entry, Hash]]) -> None:
         """Sign what is not proven yet, judge what has not been, and ask for those of the accused whose turn it is.
 
+        First, where the roster has cut somebody off, what follows from catalogue and claims is derived again.
+
         What takes long is read outside of the writers' turn: sales do not wait for it. Raises ``LogFull``.
         """
+        if await self.look(projecting_again.due):
+            await self.write(partial(projecting_again.project, self.log))
         new = await self.look(partial(forks.unstated, pairs=pairs)) if pairs else []
         if new:
             await self.write(partial(self._append_proofs, new))

@@ -57,6 +57,13 @@ class RosterTrust:
         """``REVOKED`` for one that the roster has withdrawn."""
         return None if self.directory.takes_part(peer.author) else Reason.REVOKED
 
+    def said_against(self, peer: Certificate) -> str:
+        """Why, by the roster."""
+        for one in self.directory.revocations.get(peer.author, ()):
+            note = f" ({one.note})" if one.note else ""
+            return f"{peer.name} {peer.incarnation} was revoked as {one.why.name.lower()}{note}"
+        return f"{peer.name} {peer.incarnation} takes part no more"
+
     def readable(self, peer: Certificate) -> frozenset[Scope]:
         """The scopes that ``peer`` may read."""
         stores = frozenset(self.directory.stores)

@@ -58,7 +58,7 @@ def decide(
         return session.refuse(Reason.SELF, "this is the same replica, or a copy of its disk")
     objection = trust.objection(peer)
     if objection is not None:
-        return session.refuse(objection)
+        return session.refuse(objection, trust.said_against(peer))
     other = links.get(peer.author)
     if other is not None and not other.session.ended:
         crossed = ticks_ms - other.began_ms < CROSSED_MS_MAX

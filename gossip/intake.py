@@ -41,6 +41,10 @@ class Trust(Protocol):
         """Why a replica with a valid certificate is not admitted all the same."""
         ...
 
+    def said_against(self, peer: Certificate) -> str:
+        """What such a replica is told: a sentence for whoever works at it."""
+        ...
+
     def readable(self, peer: Certificate) -> frozenset[Scope]:
         """The scopes that ``peer`` may read."""
         ...

@@ -22,7 +22,7 @@ from gossip.dialling import Choice, Dialling
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
 from gossip.errors import LogFull
-from gossip.events import Acknowledged, Asked, CursorMoved, EntriesReceived, Event, PeerSaidHello, Shared
+from gossip.events import Acknowledged, Asked, CursorMoved, Ended, EntriesReceived, Event, PeerSaidHello, Shared
 from gossip.in_flight import InFlight
 from gossip.ingest import Checked, check
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Commit, Derive, Derived, Trust, write_group
@@ -74,6 +74,8 @@ class Hooks:
     """Both sides have admitted each other: the peer can be asked."""
     rung: doorbell.Answer = _lets_nobody_in
     """Answers somebody who has no certificate yet."""
+    ended: Callable[[Certificate, Ended], None] = lambda _peer, _ended: None
+    """A session with this peer is over, or never came about."""
 
 
 @dataclass(slots=True)
@@ -326,6 +328,8 @@ class Node:
             await link.run()
         finally:
             del self._live[link]
+            if link.facts.ended is not None:
+                self._hooks.ended(link.peer, link.facts.ended)
             self._came += link.session.came
             if self.links.get(link.peer.author) is link:
                 del self.links[link.peer.author]

@@ -83,6 +83,9 @@ class _OnlyTheOffice:
     def objection(self, _peer: Certificate) -> Reason | None:
         return None
 
+    def said_against(self, _peer: Certificate) -> str:
+        return ""
+
     def readable(self, _peer: Certificate) -> frozenset[Scope]:
         return self._scopes
 
