@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import io
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import segno
@@ -16,6 +19,8 @@ from crdt_pos.reports import XReport, ZReport
 COLUMNS: Final = 42
 _RULE: Final = "─" * COLUMNS
 _QR_BORDER: Final = 2
+_PIXELS: Final = 6
+"""Of one module of a QR code, each way."""
 
 _TITLES: Final = {
     ReceiptType.SALE: "",
@@ -190,3 +195,13 @@ def qr_text(payload: str) -> str:
     return "\n".join(
         "".join(" ▄▀█"[2 * up + down] for up, down in zip(upper, lower, strict=True)) for upper, lower in pairs
     )
+
+
+def write_qr(payload: str, path: Path) -> None:
+    """The same as a PNG picture, readable by its owner only. Raises ``OSError``."""
+    picture = io.BytesIO()
+    segno.make(payload, error="m", micro=False).save(picture, kind="png", scale=_PIXELS, border=4)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(picture.getvalue())

@@ -98,8 +98,7 @@ class Registrar:
     def refuse_till(self, store: int, till: int, *, again: bool) -> list[Certificate]:
         """Raise for a store that is not in the roster, and unless ``again`` for a till that takes part already: its lives."""
         _check_number(till)
-        if store not in self._directory.stores:
-            raise EnrolmentRefused(f"There is no store {store} in the roster: add it with 'crdt-pos store add' first.")
+        self._refuse_store(store)
         return self._refuse_lives(certificates.till_name(store, till), self._lives(store, till), again=again)
 
     def enrol_till(
@@ -124,20 +123,34 @@ class Registrar:
         self._append(stated, also(chain))
         return chain
 
-    def refuse_relay(self, number: int, *, again: bool) -> None:
-        """Raise unless ``again`` for a relay that takes part already."""
+    def refuse_relay(self, number: int, *, again: bool) -> str:
+        """Raise unless ``again`` for a relay that takes part already: its name."""
         _check_number(number)
-        self._refuse_lives(_relay_name(number), self._named(_relay_name(number)), again=again)
+        return self._refuse_named(f"relay-{number}", again=again)
 
     def enrol_relay(
         self, number: int, public: PublicKey, *, again: bool = False, also: Also = _nothing
     ) -> tuple[bytes, ...]:
         """A relay's next life: the chain that proves it. Its lives before take part no more."""
-        self.refuse_relay(number, again=again)
-        issuer, name = self._office.certificate, _relay_name(number)
-        life = self._directory.next_incarnation(issuer.letter, name)
-        issued = certificates.issue_relay(self._office.root, issuer, self._office.key, public, number, life)
+        office, name = self._office, self.refuse_relay(number, again=again)
+        life = self._directory.next_incarnation(office.certificate.letter, name)
+        issued = certificates.issue_relay(office.root, office.certificate, office.key, public, number, life)
         return self._enrol_in_place(issued, COMPANY_ROSTER, also)
+
+    def refuse_manager(self, store: int, number: int, *, again: bool) -> str:
+        """Raise for a store that is not in the roster, and unless ``again`` for a manager that takes part: its name."""
+        _check_number(number)
+        self._refuse_store(store)
+        return self._refuse_named(certificates.manager_name(store, number), again=again)
+
+    def enrol_manager(
+        self, store: int, number: int, public: PublicKey, *, again: bool = False, also: Also = _nothing
+    ) -> tuple[bytes, ...]:
+        """The next life of a store's manager: the chain that proves it. Its lives before take part no more."""
+        office, name = self._office, self.refuse_manager(store, number, again=again)
+        life = self._directory.next_incarnation(office.certificate.letter, name)
+        issued = certificates.issue_manager(office.root, office.certificate, office.key, public, store, number, life)
+        return self._enrol_in_place(issued, store_roster(store), also)
 
     def next_letter(self) -> str:
         """The letter for a further head office."""
@@ -220,10 +233,18 @@ class Registrar:
         self._append([(document, [*added, *removed])], also(chain))
         return chain
 
+    def _refuse_named(self, name: str, *, again: bool) -> str:
+        self._refuse_lives(name, self._named(name), again=again)
+        return name
+
     def _named(self, name: str) -> list[Certificate]:
         directory = self._directory
         found = [chain[0] for author, chain in directory.chains.items() if directory.takes_part(author)]
         return sorted((one for one in found if one.name == name), key=lambda one: one.incarnation)
+
+    def _refuse_store(self, store: int) -> None:
+        if store not in self._directory.stores:
+            raise EnrolmentRefused(f"There is no store {store} in the roster: add it with 'crdt-pos store add' first.")
 
     @staticmethod
     def _refuse_lives(name: str, lives: list[Certificate], *, again: bool) -> list[Certificate]:
@@ -298,11 +319,7 @@ def _last_final(reader: Reader, directory: Directory, till: Certificate) -> date
 
 def _check_number(number: int) -> None:
     if not 1 <= number <= NUMBER_MAX:
-        raise EnrolmentRefused(f"A till or relay has a number from 1 to {NUMBER_MAX}.")
-
-
-def _relay_name(number: int) -> str:
-    return f"relay-{number}"
+        raise EnrolmentRefused(f"A till, relay or manager has a number from 1 to {NUMBER_MAX}.")
 
 
 def _check_store(record: StoreRecord) -> None:

@@ -35,10 +35,10 @@ from gossip.log import Log, Reader, View
 from gossip.tls import Address
 from merge_rules import canonical
 from peers import certificates
+from peers.certificates import Certificate
 from peers.keys import PublicKey
 from peers.permissions import Role
 
-EXPIRES_MS: Final = 24 * 3_600_000
 EXPIRES_MS_MAX: Final = 90 * 24 * 3_600_000
 TICKETS_MAX: Final = 1_000
 """In the book; those that ended longest ago make room."""
@@ -68,17 +68,19 @@ class Seat:
 
     role: Role
     store: int = 0
-    """Of a till."""
+    """Of a till or manager."""
     number: int = 0
-    """Of a till in its store, or of a relay."""
+    """Of a till or manager in its store, or of a relay."""
     again: bool = False
     """It is enrolled already, and its disk is lost."""
 
     @property
     def name(self) -> str:
-        """``12-3``, ``relay-1``; of a head office ``AN_OFFICE``, since its letter is not chosen yet."""
+        """``12-3``, ``12-m1``, ``relay-1``; of a head office ``AN_OFFICE``, since its letter is not chosen yet."""
         if self.role is Role.TILL:
             return certificates.till_name(self.store, self.number)
+        if self.role is Role.MANAGER:
+            return certificates.manager_name(self.store, self.number)
         return AN_OFFICE if self.role is Role.OFFICE else f"{self.role}-{self.number}"
 
 
@@ -114,6 +116,10 @@ class Issued:
         """Which ticket it is."""
         return ticket_id(self.secret)
 
+    def joined(self) -> Certificate | None:
+        """What joined with it."""
+        return certificates.parse(self.chain[0]) if self.chain else None
+
     def ended_ms(self, now_ms: int) -> int | None:
         """Since when it cannot be redeemed any more; ``None`` while it can."""
         if self.state in (State.USED, State.WITHDRAWN):
@@ -139,10 +145,10 @@ class TicketBook:
         registrar = self._registrar()
         if seat.role is Role.TILL:
             registrar.refuse_till(seat.store, seat.number, again=seat.again)
+        elif seat.role is Role.MANAGER:
+            registrar.refuse_manager(seat.store, seat.number, again=seat.again)
         elif seat.role is Role.RELAY:
             registrar.refuse_relay(seat.number, again=seat.again)
-        elif seat.role is not Role.OFFICE:
-            raise EnrolmentRefused(f"There are no tickets for a {seat.role}.")
         issued = Issued(seat, secret, self._now_ms, expires_ms)
         with self._log.read() as reader:
             views = [*self._room(tickets(reader)), _view(issued)]
@@ -228,6 +234,8 @@ class TicketBook:
 
         if seat.role is Role.TILL:
             return registrar.enrol_till(seat.store, seat.number, public, again=seat.again, also=also)
+        if seat.role is Role.MANAGER:
+            return registrar.enrol_manager(seat.store, seat.number, public, again=seat.again, also=also)
         return registrar.enrol_relay(seat.number, public, again=seat.again, also=also)
 
     def _admitted(self, chain: tuple[bytes, ...]) -> Answer:

@@ -69,7 +69,7 @@ class Discovery:
     lapses; both on a thread of their own, and they must return soon. Neither ever sees ``me.author`` or another company.
 
     ``interfaces`` are IPv4 addresses of this machine; none: all. Making one takes about two seconds (others are asked first
-    whether they have the name). Raises ``DiscoveryUnavailable``.
+    whether they have the name), unless it does not ``announce`` and only listens. Raises ``DiscoveryUnavailable``.
     """
 
     def __init__(
@@ -78,6 +78,8 @@ class Discovery:
         on_peer: Callable[[PeerAddress], None],
         on_gone: Callable[[Author], None] = lambda _author: None,
         interfaces: Sequence[str] = (),
+        *,
+        announce: bool = True,
     ) -> None:
         self._me = me
         self._on_peer = on_peer
@@ -102,7 +104,8 @@ class Discovery:
                 f"Multicast DNS cannot be used here ({error}): name the peers instead."
             ) from error
         try:
-            self._zeroconf.register_service(_announcement(me), allow_name_change=True)
+            if announce:
+                self._zeroconf.register_service(_announcement(me), allow_name_change=True)
             self._browser = zeroconf.ServiceBrowser(self._zeroconf, SERVICE, handlers=[self._changed])
         except (OSError, ValueError, zeroconf.Error, TimeoutError) as error:
             self._zeroconf.close()
