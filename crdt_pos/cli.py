@@ -38,12 +38,16 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
         "Start here",
         {
             "demo": "Sell a week of real baskets at many tills and check the books to the cent.",
-            "company": "Found a company: its root key and its first head office.",
+            "company": "Found a company, and look after its keys.",
             "office": "Create a head office, and run it.",
             "store": "Say which stores there are, and on what terms they sell.",
             "till": "Enrol a till in a store, and run it.",
-            "revoke": "Keep a replica out that is lost, stolen, copied or lying.",
+            "relay": "Add a relay, which keeps and passes on what it cannot read, and run it.",
+            "invite": "Make a one-time ticket, with which a new till, relay or head office joins.",
+            "join": "Join a company with a ticket, on the new machine.",
+            "admit": "Let somebody join by a file, or a head office that waits for the root key.",
             "recover": "Bring back a till, a store or a head office that was lost.",
+            "revoke": "Keep a replica out that is lost, stolen, copied or lying.",
         },
     ),
     (
@@ -59,6 +63,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
     (
         "Looking inside",
         {
+            "status": "How a running replica is: with whom, what is safe elsewhere, what is wrong.",
             "inspect": "What is in a replica's folder, document by document; it changes nothing.",
             "quarantine": "What is held and does not count: what a revoked replica signed after.",
             "readmit": "Let what is in quarantine count again.",
