@@ -9,7 +9,8 @@ Laws (one suite for both implementations, ``tests/log``):
 - what ``append`` has returned is there after a power cut; what it has not returned is there whole or not at all;
 - appending again changes nothing;
 - heads, fingerprints and the join of a feed do not depend on the order of arrival;
-- a replica's own head is never evicted.
+- a replica's own head is never evicted, but for those of a document that is shredded (``gossip.schema.Kind.shreds``): of that
+  nobody holds anything, whatever comes first.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Outcome(Enum):
     """Already here, or replaced by a newer one that is."""
     FORK = "fork"
     """New, and it contradicts an entry that is here: both are kept, and the pair is a proof."""
+    BACK = "back"
+    """It was lost to a damaged disk, and has its place again."""
     GAP = "gap"
     """Not appended: the entry before it in its ``whole`` feed is not here yet."""
 
@@ -219,6 +222,10 @@ class Reader(Protocol):
 
     def quarantined(self) -> Iterator[tuple[Stored, str]]:
         """Entries kept apart, with the reason; where only what counts is read, also those that do not."""
+        ...
+
+    def shredded(self, document: Document) -> bool:
+        """Whether a document is destroyed: nothing of it is here, and what comes of it is dropped."""
         ...
 
     def counts(self, entry: Entry) -> bool:

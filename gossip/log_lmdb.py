@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 import threading
 import zlib
@@ -44,6 +45,7 @@ DATABASE_BYTES: Final = 16
 _FILE: Final = "data.mdb"
 _LOCK: Final = "lock.mdb"
 _BEING_MADE: Final = "being-made"
+_ROWS_AT_ONCE: Final = 10_000
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DAMAGED: Final = (
     lmdb.CorruptedError,
@@ -141,11 +143,16 @@ class LmdbTable:
 class LmdbLog:
     """A ``gossip.log.Log`` in a folder. Made by ``open``; one per process and folder."""
 
-    def __init__(self, folder: Path, environment: lmdb.Environment, schema: Schema, *, read_only: bool) -> None:
+    def __init__(self, folder: Path, schema: Schema, *, read_only: bool, map_bytes: int, sync: bool) -> None:
         self._folder = folder
-        self._environment: lmdb.Environment | None = environment
+        self._environment: lmdb.Environment | None = None
         self._schema = schema
         self._read_only = read_only
+        self._map_bytes = map_bytes
+        self._sync = sync
+        self._door = threading.Lock()
+        """Held while a snapshot begins or ends, and while another file is put in the place of this one."""
+        self._snapshots = 0
         self._failure: str | None = None
         self._entries = RecentEntries()
         self._bodies = RecentBodies()
@@ -192,18 +199,9 @@ class LmdbLog:
     def _open(
         cls, folder: Path, schema: Schema, company: bytes, *, read_only: bool, map_bytes: int, sync: bool
     ) -> LmdbLog:
+        log = cls(folder, schema, read_only=read_only, map_bytes=map_bytes, sync=sync)
         with _opening(folder):
-            environment = lmdb.open(
-                str(folder),
-                map_size=map_bytes,
-                readonly=read_only,
-                create=False,
-                mode=0o600,
-                readahead=False,
-                max_readers=READERS_MAX,
-                sync=sync,
-            )
-        log = cls(folder, environment, schema, read_only=read_only)
+            log._environment = environment = log._environment_of(folder)
         try:
             with _opening(folder):
                 log._check(environment, company)
@@ -248,7 +246,7 @@ class LmdbLog:
         return appended
 
     def look(self, after: bytes, rows_max: int) -> Looked:
-        with _translated(self._folder), self._usable().begin() as transaction:
+        with self._snapshot() as transaction:
             table = LmdbTable(transaction)
             return look(table, LogReader(table, RecentEntries(0)), after, rows_max)
 
@@ -265,15 +263,93 @@ class LmdbLog:
 
     @contextmanager
     def read(self) -> Generator[Reader]:
-        environment = self._usable()
-        with _translated(self._folder), environment.begin() as transaction:
+        with self._snapshot() as transaction:
             yield CountedReader(LmdbTable(transaction), self._entries, self._schema, self._cut_offs)
 
     @contextmanager
     def read_all(self) -> Generator[Reader]:
-        environment = self._usable()
-        with _translated(self._folder), environment.begin() as transaction:
+        with self._snapshot() as transaction:
             yield LogReader(LmdbTable(transaction), self._entries)
+
+    @contextmanager
+    def _snapshot(self) -> Generator[lmdb.Transaction[bytes]]:
+        with self._door:
+            environment = self._usable()
+            self._snapshots += 1
+        try:
+            with _translated(self._folder), environment.begin() as transaction:
+                yield transaction
+        finally:
+            with self._door:
+                self._snapshots -= 1
+
+    # What was shredded
+
+    @property
+    def freed(self) -> bool:
+        """Whether the file may still hold bytes of documents that were shredded: LMDB reuses pages, and wipes none."""
+        with self._snapshot() as transaction:
+            return transaction.get(rows.META_FREED) is not None
+
+    def wipe(self) -> bool:
+        """Write what is held into a new file and put it in the place of this one; whether that was needed and done.
+
+        ``False`` also while a snapshot is open: then later. Called by whoever appends, and needs the room of a second file.
+        What the file system and the drive keep of the old file's blocks is theirs to wipe. Raises ``LogError``.
+        """
+        if self._read_only or self._copied or not self.freed:
+            return False
+        self._write_anew()
+        with self._door:
+            if self._snapshots:
+                return False
+            environment = self._usable()
+            self._environment = None
+            environment.close()
+            with _opening(self._folder):
+                (self._folder / _BEING_MADE / _FILE).rename(self._folder / _FILE)
+                # Whoever has the old file open goes on with the old lock.
+                (self._folder / _LOCK).unlink(missing_ok=True)
+                shutil.rmtree(self._folder / _BEING_MADE)
+                _sync_folder(self._folder)
+                self._environment = self._environment_of(self._folder)
+        return True
+
+    def _write_anew(self) -> None:
+        being_made = self._folder / _BEING_MADE
+        with _opening(self._folder):
+            shutil.rmtree(being_made, ignore_errors=True)
+            being_made.mkdir()
+            copy = self._environment_of(being_made, create=True)
+            try:
+                with self._snapshot() as transaction, transaction.cursor() as found:
+                    # Row by row: a page that is copied whole keeps what was removed from it.
+                    there = found.first()
+                    while there:
+                        with copy.begin(write=True) as writing:
+                            for _ in range(_ROWS_AT_ONCE):
+                                key, kept = found.item()
+                                if key != rows.META_FREED:
+                                    writing.put(key, kept)
+                                there = found.next()
+                                if not there:
+                                    break
+                with copy.begin(write=True) as writing:
+                    LmdbTable(writing).put(rows.META_FILE, _identity(being_made / _FILE))
+            finally:
+                copy.close()
+
+    def _environment_of(self, folder: Path, *, create: bool = False) -> lmdb.Environment:
+        return lmdb.open(
+            str(folder),
+            map_size=self._map_bytes,
+            readonly=self._read_only,
+            create=create,
+            mode=0o600,
+            readahead=False,
+            max_readers=READERS_MAX,
+            sync=self._sync,
+        )
 
     def close(self) -> None:
         if self._environment is not None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from gossip import log_rows as rows
-from gossip.document import FeedType, from_order_key
+from gossip.document import FeedType, from_order_key, order_key
 from gossip.entry import Entry, decode
 from gossip.errors import BadEntry, LogCorrupt
 from gossip.log import Looked, Mended, Outcome, Stored, feed_key
@@ -23,8 +23,8 @@ from gossip.log_writer import LogWriter
 from merge_rules.lattice import AUTHOR_BYTES, Author
 
 _SUMS: Final = (rows.DOCUMENT_SUM, rows.MONTH_SUM, rows.SCOPE_SUM)
-_INDEX: Final = (*_SUMS, rows.BY_HASH, rows.FEED, rows.PAST, rows.ACCOUNT, rows.PATRON)
-_KNOWN: Final = (*_INDEX, rows.META, rows.ENTRY, rows.CURSOR, rows.VIEW, rows.QUARANTINE, rows.LOST)
+_INDEX: Final = (*_SUMS, rows.BY_HASH, rows.FEED, rows.PAST, rows.ACCOUNT, rows.PATRON, rows.CUT)
+_KNOWN: Final = (*_INDEX, rows.META, rows.ENTRY, rows.CURSOR, rows.VIEW, rows.QUARANTINE, rows.LOST, rows.SHREDDED)
 _ROWS_AT_ONCE: Final = 1024
 
 
@@ -165,6 +165,9 @@ class LogMender(LogWriter):
             last = stored.arrival
             self._writer.put(rows.BY_HASH + stored.entry.hash, rows.number(last))
             self._place_again(stored)
+            self._note_cuts(stored.entry)
+            for shredded in self._shredded_by(stored.entry):
+                self._writer.put(rows.SHREDDED + order_key(shredded), b"")
             for account in self._new_accounts(stored.entry, []):
                 store = stored.entry.document.keys[0]
                 self._writer.put(

@@ -136,6 +136,9 @@ class LogReader:
             record, reason = rows.from_quarantine(value)
             yield Stored(decode(record.raw), 0, record.received_from, record.received_ms), reason
 
+    def shredded(self, document: Document) -> bool:
+        return self._table.get(rows.SHREDDED + order_key(document)) is not None
+
     def counts(self, entry: Entry) -> bool:
         del entry  # everything counts here
         return True

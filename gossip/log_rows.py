@@ -14,6 +14,7 @@
     v key                         a view
     q hash                        a quarantined entry: reason, entry as it came
     x author, hash                an entry that cuts off an author, or lets more of it count
+    t order key                   a shredded document: nothing of it is held, now or later
     l hash                        an entry whose bytes the disk has lost: form, number, feed key; heads and past entries of its
                                   feed name it, with 0 for its arrival number
 
@@ -51,12 +52,15 @@ VIEW: Final = b"v"
 QUARANTINE: Final = b"q"
 CUT: Final = b"x"
 LOST: Final = b"l"
+SHREDDED: Final = b"t"
 
 META_FORMAT: Final = b"mformat"
 META_COMPANY: Final = b"mcompany"
 META_DATABASE: Final = b"mdatabase"
 META_FILE: Final = b"mfile"
 META_ARRIVAL: Final = b"marrival"
+META_FREED: Final = b"mfreed"
+"""There, while the file may hold bytes of what was shredded."""
 
 MONTH_BYTES: Final = 2
 SCOPE_BYTES: Final = 16

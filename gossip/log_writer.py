@@ -53,6 +53,7 @@ class LogWriter(LogReader):
         self._arrival = self.last_arrival()
         self._any_quarantined = next(self.quarantined(), None) is not None
         self._any_lost = next(self.lost(), None) is not None
+        self._any_shredded = next(self._table.scan(rows.SHREDDED, after_prefix(rows.SHREDDED)), None) is not None
 
     def append(
         self, arrivals: Sequence[Arrival], views: Iterable[View], cursors: Iterable[tuple[bytes, int]], received_ms: int
@@ -83,9 +84,11 @@ class LogWriter(LogReader):
     def _append(self, arrival: Arrival, received_ms: int) -> Appended:
         entry = arrival.entry
         record = Record(entry.raw, arrival.received_from, received_ms)
+        document = order_key(entry.document)
+        if self._any_shredded and self._table.get(rows.SHREDDED + document) is not None:
+            return _KNOWN  # as if a newer entry of the feed were here
         if arrival.quarantine is not None:
             return self._quarantine(entry, record, arrival.quarantine)
-        document = order_key(entry.document)
         feed = document + entry.author
         if self._any_lost and self.is_lost(entry.hash):
             return self._bring_back(entry, record, feed)
@@ -110,10 +113,9 @@ class LogWriter(LogReader):
             self._writer.delete(rows.QUARANTINE + entry.hash)
         for account in accounts:
             self._add_patron(account, entry.document.keys[0])
-        kind = self._schema.get(entry.document.kind)
-        if kind is not None and kind.cuts is not None:
-            for cut in kind.cuts(entry.body):
-                self._writer.put(rows.CUT + cut.author + entry.hash, b"")
+        self._note_cuts(entry)
+        for shredded in self._shredded_by(entry):
+            self._shred(shredded)
         return Appended(outcome, number, rival)
 
     def _bring_back(self, entry: Entry, record: Record, feed: bytes) -> Appended:
@@ -132,7 +134,16 @@ class LogWriter(LogReader):
         self._writer.delete(rows.LOST + entry.hash)
         for account in self._new_accounts(entry, []):
             self._add_patron(account, entry.document.keys[0])
-        return Appended(Outcome.NEW, number)
+        self._note_cuts(entry)
+        for shredded in self._shredded_by(entry):
+            self._shred(shredded)
+        return Appended(Outcome.BACK, number)
+
+    def _note_cuts(self, entry: Entry) -> None:
+        kind = self._schema.get(entry.document.kind)
+        if kind is not None and kind.cuts is not None:
+            for cut in kind.cuts(entry.body):
+                self._writer.put(rows.CUT + cut.author + entry.hash, b"")
 
     def _keep(self, entry: Entry, record: Record) -> int:
         self._arrival += 1
@@ -148,6 +159,38 @@ class LogWriter(LogReader):
         self._writer.put(key, rows.quarantine_value(record, reason))
         self._any_quarantined = True
         return Appended(Outcome.NEW)
+
+    # What is destroyed
+
+    def _shredded_by(self, entry: Entry) -> Iterable[Document]:
+        kind = self._schema.get(entry.document.kind)
+        return kind.shreds(entry.body) if kind is not None and kind.shreds is not None else ()
+
+    def _shred(self, document: Document) -> None:
+        """Remove all that is held of a document, our own and replaced entries too, and note that nothing of it may come."""
+        name = order_key(document)
+        if self._table.get(rows.SHREDDED + name) is not None:
+            return
+        self._writer.put(rows.SHREDDED + name, b"")
+        self._writer.put(rows.META_FREED, b"")
+        self._any_shredded = True
+        for feed, tips in list(self.feed_rows(name)):
+            for tip in list(self.held(feed)):
+                self._writer.delete(rows.entry_key(tip.arrival))
+                self._writer.delete(rows.past_key(feed, tip.seq, tip.hash))
+                self._writer.delete(rows.BY_HASH + tip.hash)
+                self._writer.delete(rows.LOST + tip.hash)
+                self._fresh.pop(tip.arrival, None)
+            self._writer.delete(rows.FEED + feed)
+            classes = {rows.scope_class_of(tip.form) for tip in tips}
+            for scope in {scope for one in classes for scope in self.scopes_of(document, one)}:
+                travelling = self.tips_in(scope, document, tips)
+                self._add(rows.scope_id(scope), name, -_sum(feed, travelling), -bool(travelling))
+        if document.keys:
+            self._writer.delete(rows.ACCOUNT + rows.account_key(document.keys[-1]) + name)
+        for stored, _ in list(self.quarantined()):
+            if stored.entry.document == document:
+                self._writer.delete(rows.QUARANTINE + stored.entry.hash)
 
     # The order of a feed
 

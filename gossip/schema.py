@@ -81,6 +81,8 @@ class Kind:
     """For the kind that says which accounts belong to a store: the accounts that a body names."""
     cuts: Callable[[object], Iterable[CutOff]] | None = None
     """For kinds that cut authors off: the cut-offs that a body states."""
+    shreds: Callable[[object], Iterable[Document]] | None = None
+    """For kinds that destroy documents: the documents of which, by a body, nothing may be held any more, by nobody."""
 
     def names(self, document: Document) -> bool:
         """Whether ``document`` is a well-formed name of this kind."""
