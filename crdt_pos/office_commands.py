@@ -58,6 +58,7 @@ class OfficeCommands:
             **RevokingCommands(self._replica).answers(),
             "add_store": self._add_store,
             "enrol_till": self._enrol_till,
+            "enrol_relay": self._enrol_relay,
             "retire_till": self._retire_till,
             "letter": self._letter,
             "add_office": self._add_office,
@@ -103,6 +104,12 @@ class OfficeCommands:
         public, again = public_key_asked(asked), asked.flag("again")
         asked.end()
         chain = await self._decide(lambda registrar: registrar.enrol_till(store, till, public, again=again))
+        return {"chain": [der.hex() for der in chain]}
+
+    async def _enrol_relay(self, asked: Asked) -> Message:
+        number, public, again = asked.integer("relay", high=NUMBER_MAX), public_key_asked(asked), asked.flag("again")
+        asked.end()
+        chain = await self._decide(lambda registrar: registrar.enrol_relay(number, public, again=again))
         return {"chain": [der.hex() for der in chain]}
 
     async def _retire_till(self, asked: Asked) -> Message:
