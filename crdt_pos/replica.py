@@ -22,6 +22,7 @@ from crdt_pos.earlier_lives import EarlierLives
 from crdt_pos.errors import FolderError, OutOfService
 from crdt_pos.folder import Folder
 from crdt_pos.guarding import Guarding
+from crdt_pos.health import Health
 from crdt_pos.local import Command, Message, serve
 from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
 from crdt_pos.neighbourhood import Neighbourhood
@@ -101,9 +102,14 @@ class RunningReplica(ReplicaCore):
             tilled = TillCommands(self.till, self.identity(), self.products, self, self.now, self.terms)
             self._commands = tilled.commands()
         else:
-            self._commands = OfficeCommands(self).commands()
+            self._commands = OfficeCommands(self).commands() if self.certificate.role is Role.OFFICE else {}
         self.people = People(self)
-        self._commands = {**self._commands, **self.people.commands(), "connections": self._connections}
+        self._commands = {
+            **self._commands,
+            **self.people.commands(),
+            **Health(self).commands(),
+            "connections": self._connections,
+        }
 
     # --- running -----------------------------------------------------------------------------------------------------
 
