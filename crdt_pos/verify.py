@@ -178,7 +178,7 @@ class _Checks:
             self.found("bytes", stored.entry.document, stored.entry.author, stored.entry.seq, str(error))
             return
         self._scopes |= self._reader.scopes(entry)
-        if self._reader.find(entry.hash) is None:
+        if self._reader.find(entry.hash) is None and not self._reader.hides(entry.hash):
             self._found("bytes", entry, "it is not found under the hash of its bytes")
         certificate = self._directory.certificate(entry.author)
         if certificate is None:
