@@ -84,6 +84,11 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def empty(self) -> bool:
+        """Whether no message has begun and is not here yet."""
+        return not self._buffer
+
     def feed(self, received: bytes) -> Iterator[tuple[Message, int]]:
         """Add bytes and yield the messages that are complete, each with the bytes of its frame.
 

@@ -15,6 +15,14 @@ class Limits:
     """After so long without a word from the peer: PING."""
     silence_ms_max: int = 45_000
     """After so long: the end."""
+    crawl_bytes_min: int = 1 << 16
+    """Of a message that takes longer than ``silence_ms_max`` so much must come in that time: else it crawls on purpose."""
+    pings_max: int = 64
+    """PINGs that are answered within ``silence_ms_max``: an honest peer sends three."""
+    compared_max: int = 1 << 18
+    """Feeds looked at for the peer's comparisons within ``compare_ms_max``, besides eight times those that are shared. A look
+    takes about 10 µs, which the other sessions wait for."""
+    compare_ms_max: int = 60_000
     window_bytes_max: int = 1 << 20
     """† A batch may begin while fewer bytes than this are unacknowledged; apart for answers to WANT."""
     window_batches_max: int = 64

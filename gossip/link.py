@@ -30,7 +30,7 @@ from gossip.events import (
 from gossip.messages import Refused
 from gossip.reasons import Reason
 from gossip.session import Session
-from gossip.tls import TlsStream
+from gossip.tls import RECEIVE_BYTES_MAX, TlsStream
 from peers.certificates import Certificate
 
 TICK_S: Final = 1.0
@@ -38,6 +38,9 @@ GOODBYE_TIMEOUT_S: Final = 5.0
 SEND_BYTES_MAX: Final = 1 << 16
 SEND_TIMEOUT_S: Final = 45.0
 """A peer that takes less than ``SEND_BYTES_MAX`` in this time has stopped reading."""
+SLICE_S: Final = 0.005
+"""For about so long the others wait while one peer is listened to."""
+PIECE_BYTES_MIN: Final = 1 << 10
 UNSENT_BYTES_MAX: Final = 8 << 20
 """More replies than this wait only for a peer that asks without end and does not read: twice what the windows allow."""
 ENTRIES_AT_ONCE_MAX: Final = 2048
@@ -109,6 +112,8 @@ class Link:
         self._received: deque[EntriesReceived | CursorMoved] = deque()
         self._something_received = trio.Event()
         self._took_in = trio.Event()
+        self._piece_bytes = RECEIVE_BYTES_MAX
+        """How much of what has come is understood in about ``SLICE_S``."""
         self._answers: dict[int, tuple[trio.Event, list[bytes | None]]] = {}
 
     @property
@@ -226,7 +231,9 @@ class Link:
             except (PeerRefused, SessionCut) as error:
                 self.facts.trouble = str(error)
                 received = b""
-            self._dispatch(self.session.receive(received, self._ticks_ms()) if received else self.session.lost())
+            if not received:
+                self._dispatch(self.session.lost())
+            await self._hear(received)
             if self.session.unsent_bytes > UNSENT_BYTES_MAX:
                 self.end(Reason.TOO_MUCH, "you ask without end and do not read")
 
@@ -242,6 +249,20 @@ class Link:
                 await self._something_received.wait()
                 continue
             self.facts.entries_received += count
+    async def _hear(self, received: bytes) -> None:
+        """Understand what came, a slice of time after the other, so that other sessions have theirs in between."""
+        at = 0
+        while at < len(received) and not self.session.ended:
+            piece = received[at : at + self._piece_bytes]
+            at += len(piece)
+            began_s = trio.current_time()
+            self._dispatch(self.session.receive(piece, self._ticks_ms()))
+            taken_s = max(trio.current_time() - began_s, 1e-6)
+            fitting = int(len(piece) * SLICE_S / taken_s)
+            self._piece_bytes = min(max(fitting, PIECE_BYTES_MIN), 2 * self._piece_bytes, RECEIVE_BYTES_MAX)
+            if at < len(received):
+                await trio.lowlevel.checkpoint()
+
             if not await self._listener.take_in(self, items):
                 # The cursors of later batches say that this one is here: none of them may be kept without it.
                 break

@@ -29,6 +29,8 @@ BATCH_ITEMS_MAX: Final = 1024
 SCAN_MAX: Final = 512
 SCANS_MAX: Final = 4096
 """Arrivals looked at in one go: then the event loop has its turn, and the peer's cursor moves."""
+WISHES_AT_ONCE: Final = 512
+"""After an answer to a WANT of more feeds the event loop has its turn."""
 CLAIM_EVERY: Final = 1024
 """An empty batch moves the peer's cursor when so many arrivals were not for it."""
 JOBS_MAX: Final = 1 << 18
@@ -171,7 +173,10 @@ class Outbound:
         scanned = self._scanned + SCANS_MAX
         with self._log.read_all() as reader:
             while self._wishes and self._open(answers=True):
+                many = len(self._wishes[0].feeds) > WISHES_AT_ONCE
                 yield self._answer(reader)
+                if many:
+                    return
             while self._open(answers=False):
                 batches = self._next(reader)
                 if not batches:

@@ -43,6 +43,10 @@ CODED_FEEDS_MAX: Final = 1 << 13
 """Ranges with more feeds are cut, since coding one takes a look at every feed of it."""
 TURN_CODED_MAX: Final = 1 << 14
 """Feeds looked at in one turn to be coded."""
+TURN_PARTS_MAX: Final = 1 << 12
+"""Ranges looked at in one turn."""
+PART_LOOKS: Final = 4
+"""How many looks at a feed the fingerprint of a range is worth."""
 TURN_BYTES_MAX: Final = 1 << 16
 TURN_RUNS_MAX: Final = 1024
 PENDING_MAX: Final = 1 << 16
@@ -85,6 +89,8 @@ class Comparison:
     turns: int = 0
     equal: bool = True
     """Whether nothing that differs has been seen so far."""
+    looked: int = 0
+    """How many feeds were looked at for the peer, in all: what it has cost us."""
     _pending: list[tuple[int, bytes, Part]] = field(default_factory=list[tuple[int, bytes, Part]])
     _said_nothing: bool = False
 
@@ -120,9 +126,16 @@ class Comparison:
         runs: list[Run] = []
         sends: list[Send | SendAll] = []
         wants: list[Wanted] = []
-        size = looked = 0
+        size = looked = handled = 0
         # Depth first: what was found to differ last is settled first, so that few ranges are ever pending.
-        while self._pending and size < TURN_BYTES_MAX and len(runs) < TURN_RUNS_MAX and looked < TURN_CODED_MAX:
+        while (
+            self._pending
+            and size < TURN_BYTES_MAX
+            and len(runs) < TURN_RUNS_MAX
+            and looked < TURN_CODED_MAX
+            and handled < TURN_PARTS_MAX
+        ):
+            handled += 1
             number, low, part = self._pending.pop()
             ours = _Range(reader, self.scopes[number], low, part.high)
             parts = ours.answer(part.content, sends, wants)
@@ -130,6 +143,9 @@ class Comparison:
             if parts:
                 runs.append(Run(number, low, parts))
                 size += sum(map(_size, parts))
+        self.looked += looked + PART_LOOKS * handled
+        if self._pending and not runs and handled == TURN_PARTS_MAX:
+            raise ProtocolError(Reason.TOO_MUCH, f"{handled} ranges in which nothing differs")
         if runs or sends or wants:
             self.equal = False
         self._said_nothing = not runs

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gossip import frames
+from gossip.allowance import Allowance, Crawl
 from gossip.document import Scope
 from gossip.entry import FeedId
 from gossip.errors import ProtocolError
@@ -35,7 +36,7 @@ from gossip.held import Held
 from gossip.in_flight import InFlight
 from gossip.inbound import Inbound, cursor_key
 from gossip.limits import Limits
-from gossip.log import Log
+from gossip.log import Log, Reader
 from gossip.messages import (
     TEXT_BYTES_MAX,
     Admitted,
@@ -108,6 +109,9 @@ class Session:
         self._pings = 0
         self._asked_for_life = False
         self._hello: Hello | None = None
+        self._crawl = Crawl(self._limits, now_ms)
+        self._pinged = Allowance(self._limits.silence_ms_max, now_ms)
+        self._looked = Allowance(self._limits.compare_ms_max, now_ms)
         self._granted: frozenset[Scope] = frozenset()
         self._welcomed: frozenset[Scope] = frozenset()
         self._reached = 0
@@ -163,6 +167,7 @@ class Session:
         self._asked_for_life = False
         self.bytes_received += len(received)
         events: list[Event] = []
+        messages_before = self.messages_received
         try:
             for message, frame_bytes in self._frames.feed(received):
                 self.messages_received += 1
@@ -172,6 +177,8 @@ class Session:
         except ProtocolError as error:
             events += self.end(error.reason, error.why)
         return events
+        whole = self.messages_received > messages_before
+        self._crawl.came(len(received), now_ms, whole=whole, waiting=not self._frames.empty)
 
     def lost(self) -> list[Event]:
         """The connection is gone (end of stream, reset)."""
@@ -211,6 +218,8 @@ class Session:
         if quiet_ms > self._limits.silence_ms_max:
             return self.end(Reason.TIMEOUT, "nothing heard")
         if quiet_ms > self._limits.quiet_ms_max and not self._asked_for_life:
+        if self._crawl.too_long(now_ms):
+            return self.end(Reason.TIMEOUT, "a message that does not come to its end")
             self._asked_for_life = True
             self._pings += 1
             self._send(Ping(self._pings))
@@ -424,6 +433,7 @@ class Session:
         if message.number > self._pings:
             raise ProtocolError(Reason.MALFORMED, "PONG without PING")
         return []
+        self._pinged.spend(1, self._limits.pings_max, self._now_ms, "you ask for signs of life without end")
 
     # Comparison
 
@@ -446,15 +456,24 @@ class Session:
         self._asking_turn = False
         with self._log.read_all() as reader:
             turn = self._comparison.receive(reader, message)
+            self._pay(reader, self._comparison.looked)
         return self._take(turn)
 
     def _take(self, turn: Turn) -> list[Event]:
         assert self._outbound is not None
         assert self._inbound is not None
+        before = self._comparison.looked
         assert self._comparison is not None
         self._outbound.lacks(turn.sends)
+            self._pay(reader, self._comparison.looked - before)
         for want in turn.wants:
             self._inbound.want(want)
+    def _pay(self, reader: Reader, looks: int) -> None:
+        """Count what a comparison has cost us: the others wait for it."""
+        feeds = sum(reader.fingerprint(scope).feeds for scope in self.shared)
+        most = self._limits.compared_max + 8 * feeds
+        self._looked.spend(looks, most, self._now_ms, "you compare without end")
+
         if turn.ranges is not None:
             self._send(turn.ranges)
         if not turn.ended:

@@ -21,13 +21,14 @@ from typing import Final, TypeGuard, cast
 import trio
 
 from gossip.errors import CannotListen, PeerRefused, PeerUnreachable, SessionCut
+from gossip.unproven import Unproven
 from peers.certificates import Certificate, TlsContexts, peer_certificate
 from peers.errors import CertificateError
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0
 HANDSHAKES_MAX: Final = 256
-"""Accepted connections at once whose other end has proven nothing yet; further ones are closed as they come."""
+"""Accepted connections at once whose other end has proven nothing yet; for a further one another is closed: ``Unproven``."""
 CONNECTIONS_MAX: Final = 4096
 """Accepted connections at once, all told: two for every store of a large chain."""
 RECEIVE_BYTES_MAX: Final = 1 << 16
@@ -177,14 +178,15 @@ async def serve(
         listeners = await _listeners(address)
     except OSError as error:
         raise CannotListen(f"Cannot listen on {address}: {_why(error)}.") from error
-    opened = proving = 0
+    opened = 0
+    unproven = Unproven(handshakes_max)
 
     async def accepted(stream: trio.SocketStream) -> None:
         nonlocal opened
         came_from = _came_from(stream)
-        if opened >= connections_max or proving >= handshakes_max:
+        if opened >= connections_max:
             await trio.aclose_forcefully(stream)
-            on_refused(came_from, f"{opened} connections are open already, {proving} of them by nobody knows whom")
+            on_refused(came_from, f"{opened} connections are open already")
             return
         opened += 1
         try:
@@ -193,13 +195,17 @@ async def serve(
             opened -= 1
 
     async def _welcome(stream: trio.SocketStream, came_from: Address) -> None:
-        nonlocal proving
-        proving += 1
-        try:
-            tls = await _proven(stream, came_from)
-        finally:
-            proving -= 1
+        tls: TlsStream | None = None
+        with trio.CancelScope() as turn:
+            ticket = unproven.enter(came_from.host, turn.cancel)
+            try:
+                tls = await _proven(stream, came_from)
+            finally:
+                unproven.leave(came_from.host, ticket)
         if tls is None:
+            if turn.cancelled_caught:
+                await trio.aclose_forcefully(stream)
+                on_refused(came_from, f"more than {handshakes_max} connections have proven nothing, most of them from there")
             return
         try:
             await on_stream(tls)
