@@ -103,8 +103,8 @@ def is_lost(reader: Reader, entry: Entry) -> bool:
 
     Of a ``latest`` feed what was replaced need not be here any more, and peers may still hold it.
     """
-    if reader.find(entry.hash) is not None:
-        return False
+    if reader.find(entry.hash) is not None or reader.is_lost(entry.hash) or reader.shredded(entry.document):
+        return False  # one that is damaged here has its place, and what was destroyed is not missed
     if entry.feed is FeedType.WHOLE:
         return True
     later = [reader.find(head.hash) for head in reader.heads(entry.feed_id) if head.seq > entry.seq]

@@ -25,6 +25,7 @@ from crdt_pos.guarding import Guarding
 from crdt_pos.health import Health
 from crdt_pos.local import Command, Message, serve
 from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
+from crdt_pos.mending import Mending
 from crdt_pos.neighbourhood import Neighbourhood
 from crdt_pos.office_commands import OfficeCommands
 from crdt_pos.people import People
@@ -104,12 +105,14 @@ class RunningReplica(ReplicaCore):
         else:
             self._commands = OfficeCommands(self).commands() if self.certificate.role is Role.OFFICE else {}
         self.people = People(self)
-        self._commands = {
-            **self._commands,
+        self.mending = Mending(self)
+        own = {
             **self.people.commands(),
+            **self.mending.commands(),
             **Health(self).commands(),
             "connections": self._connections,
         }
+        self._commands = {**self._commands, **own}
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -128,6 +131,7 @@ class RunningReplica(ReplicaCore):
                     self.node.want(address)
                 nursery.start_soon(self._prove_forks)
                 nursery.start_soon(self.people.run)
+                nursery.start_soon(self.mending.run)
                 if self.returning is not None:
                     nursery.start_soon(self.returning.run)
                 if self.earlier_lives is not None:
@@ -320,12 +324,20 @@ class RunningReplica(ReplicaCore):
             "entries_came": self.node.came(),
             "commits_waiting_max": self.node.commits_waiting_max,
             "trouble": self._in_trouble(),
+            "scrub": self.mending.facts(),
             **self.neighbourhood.facts(),
         }
 
     def _in_trouble(self) -> str:
         returning = self.returning.trouble if self.returning else ""
-        return self.revoked() or self.node.trouble or returning or self._refused() or self.neighbourhood.trouble
+        return (
+            self.revoked()
+            or self.node.trouble
+            or returning
+            or self._refused()
+            or self.mending.trouble
+            or self.neighbourhood.trouble
+        )
 
     def _ended(self, peer: Certificate, ended: Ended) -> None:
         """A session is over."""

@@ -194,12 +194,18 @@ class ReplicaCore(ABC):
         ]
         if counting:
             self.safety.saved()
-        new = [arrival for arrival, outcome in counting if outcome.outcome in (Outcome.NEW, Outcome.FORK)]
+        grew = (Outcome.NEW, Outcome.FORK, Outcome.BACK)
+        new = [arrival for arrival, outcome in counting if outcome.outcome in grew]
         roster_grew = any(is_roster(arrival.entry.document) for arrival in new)
         if roster_grew:
             self.roster_changed()
             self.asking.hasten()
-        back = [arrival for arrival in new if arrival.entry.author == self.certificate.author]
+        taken_back = (Outcome.NEW, Outcome.FORK)  # what only was damaged here says nothing of a disk that was set back
+        back = [
+            arrival
+            for arrival, outcome in counting
+            if outcome.outcome in taken_back and arrival.entry.author == self.certificate.author
+        ]
         if back and self.home is not None:
             for arrival in back:
                 if arrival.received_from is not None:

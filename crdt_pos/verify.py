@@ -54,7 +54,7 @@ class Finding:
 
     check: str
     """``bytes``, ``signature``, ``certificate``, ``permission``, ``body``, ``chain``, ``equation``, ``number``, ``day``,
-    ``refund``, ``cashier``, ``fingerprint``."""
+    ``refund``, ``missing``, ``cashier``, ``fingerprint``."""
     document: str
     author: str
     seq: int
@@ -110,6 +110,7 @@ def verify(reader: Reader, directory: Directory, schema: Schema, progress: Progr
     except GossipError as error:
         checks.found("bytes", FORKS, None, 0, str(error))
     checks.refunds()
+    checks.missing()
     checks.fingerprints()
     checks.report.quarantined = sum(1 for _ in reader.quarantined())
     progress(total, total)
@@ -211,7 +212,8 @@ class _Checks:
         heads = self._reader.heads(feed)
         held = list(self._reader.entries(feed))
         reach = max((head.seq for head in heads), default=0)
-        missing = {head.hash for head in heads} - {stored.entry.hash for stored in held}
+        missing = {head.hash for head in heads if not self._reader.is_lost(head.hash)}
+        missing -= {stored.entry.hash for stored in held}
         if missing:
             self.found("chain", feed.document, feed.author, reach, "the newest entry is not the one that is noted")
         if held and held[0].entry.feed is FeedType.WHOLE:
@@ -231,10 +233,10 @@ class _Checks:
         for entry in entries:
             if entry.previous is None or (dropped and entry.seq == first):
                 continue
-            if hashes.get(entry.previous) != entry.seq - 1:
+            if hashes.get(entry.previous) != entry.seq - 1 and not self._reader.is_lost(entry.previous):
                 self._found("chain", entry, f"the entry before it, number {entry.seq - 1}, is not here or is another")
         reach = max((head.seq for head in heads), default=0)
-        if reach > max(hashes.values()):
+        if reach > max(hashes.values()) and not any(self._reader.is_lost(head.hash) for head in heads):
             self.found(
                 "chain", feed.document, feed.author, reach, f"the entries after {max(hashes.values())} are not here"
             )
@@ -378,6 +380,12 @@ class _Checks:
                     entry.seq if entry else 0,
                     f"line {one.line} of {one.receipt} was given back by {' and '.join(one.refunds)}: {much} too much",
                 )
+
+    def missing(self) -> None:
+        """What was damaged on this disk and has not come back."""
+        for feed, head in self._reader.lost():
+            said = "it was damaged on this disk, and no peer has brought it back yet"
+            self.found("missing", feed.document, feed.author, head.seq, said)
 
     # ---- fingerprints ---------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash
 from gossip.events import CursorMoved, EntriesReceived, Position
 from gossip.ingest import AuthorRecord, Checked, same_order
-from gossip.log import Appended, Arrival, Log, Outcome, Reader, View
+from gossip.log import NOT_HERE, Appended, Arrival, Log, Outcome, Reader, View
 from gossip.messages import Refused
 from gossip.reasons import Reason
 from gossip.session import Session
@@ -68,7 +68,7 @@ class Batch:
     @property
     def grew(self) -> bool:
         """Whether there is anything to pass on."""
-        return any(outcome.outcome in (Outcome.NEW, Outcome.FORK) for outcome in self.outcomes)
+        return any(outcome.outcome in (Outcome.NEW, Outcome.FORK, Outcome.BACK) for outcome in self.outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,9 @@ async def take_in(link: Receiver, items: Sequence[EntriesReceived | CursorMoved]
                 link.end(Reason.DONE, "the log cannot be written now")
                 return False
             for arrival, outcome in zip(commit.arrivals, outcomes, strict=True):
+                if outcome.outcome is Outcome.TOO_MANY:
+                    link.end(Reason.TOO_MUCH, f"you contradict yourself too often in {arrival.entry.document}")
+                    return False
                 if outcome.outcome is Outcome.GAP:
                     gaps.add(arrival.entry.feed_id)
     for item in items:
@@ -194,7 +197,7 @@ def write_group(log: Log, group: Sequence[Commit], derive: Derive, now_ms: int) 
     views = [*(view for commit in group for view in commit.views), *derived.views]
     cursors = [cursor for commit in group for cursor in commit.cursors]
     outcomes = log.append([*arrivals, *derived.arrivals], views, cursors, now_ms)[: len(arrivals)]
-    if any(outcome.outcome is Outcome.GAP for outcome in outcomes):
+    if any(outcome.outcome in NOT_HERE for outcome in outcomes):
         log.append((), (), _without_gaps(group, outcomes), now_ms)
     taken = 0
     for commit in group:
@@ -210,7 +213,7 @@ def _without_gaps(group: Sequence[Commit], outcomes: Sequence[Appended]) -> list
     for commit in group:
         own = outcomes[taken : taken + len(commit.arrivals)]
         taken += len(commit.arrivals)
-        if all(outcome.outcome is not Outcome.GAP for outcome in own):
+        if all(outcome.outcome not in NOT_HERE for outcome in own):
             found += commit.cursors
     return found
 

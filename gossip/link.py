@@ -7,7 +7,7 @@ entries in, in the order of their events. A peer that does not read, or does not
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -27,7 +27,7 @@ from gossip.events import (
     PeerSaidHello,
     Shared,
 )
-from gossip.messages import Refused
+from gossip.messages import Refused, Wanted
 from gossip.reasons import Reason
 from gossip.session import Session
 from gossip.tls import RECEIVE_BYTES_MAX, TlsStream
@@ -163,6 +163,18 @@ class Link:
             self.session.answer(question.id, content)
             self._something_to_send.set()
 
+    def fetch(self, wanted: Iterable[Wanted]) -> None:
+        """Want what the disk here has lost."""
+        if not self.session.ended:
+            self.session.fetch(wanted)
+            self._something_to_send.set()
+
+    def compare(self) -> None:
+        """Compare fingerprints with the peer now, unless that is going on."""
+        if not self.session.ended:
+            self.session.compare()
+            self._something_to_send.set()
+
     def end(self, reason: Reason, why: str = "") -> None:
         """End the session with a reason; the peer is told."""
         if not self.session.ended:
@@ -237,18 +249,6 @@ class Link:
             if self.session.unsent_bytes > UNSENT_BYTES_MAX:
                 self.end(Reason.TOO_MUCH, "you ask without end and do not read")
 
-    async def _take_in(self) -> None:
-        while self._received or not self.session.ended:
-            items: list[EntriesReceived | CursorMoved] = []
-            count = 0
-            while self._received and count < ENTRIES_AT_ONCE_MAX:
-                items.append(item := self._received.popleft())
-                count += len(item.entries) if isinstance(item, EntriesReceived) else 0
-            if not items:
-                self._something_received = trio.Event()
-                await self._something_received.wait()
-                continue
-            self.facts.entries_received += count
     async def _hear(self, received: bytes) -> None:
         """Understand what came, a slice of time after the other, so that other sessions have theirs in between."""
         at = 0
@@ -263,6 +263,18 @@ class Link:
             if at < len(received):
                 await trio.lowlevel.checkpoint()
 
+    async def _take_in(self) -> None:
+        while self._received or not self.session.ended:
+            items: list[EntriesReceived | CursorMoved] = []
+            count = 0
+            while self._received and count < ENTRIES_AT_ONCE_MAX:
+                items.append(item := self._received.popleft())
+                count += len(item.entries) if isinstance(item, EntriesReceived) else 0
+            if not items:
+                self._something_received = trio.Event()
+                await self._something_received.wait()
+                continue
+            self.facts.entries_received += count
             if not await self._listener.take_in(self, items):
                 # The cursors of later batches say that this one is here: none of them may be kept without it.
                 break

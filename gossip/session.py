@@ -14,7 +14,7 @@ that they are durable. The session reads the log in short snapshots and never ap
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,6 +55,7 @@ from gossip.messages import (
     Ranges,
     Refused,
     Want,
+    Wanted,
 )
 from gossip.outbound import Outbound
 from gossip.questions import Questions
@@ -108,10 +109,10 @@ class Session:
         self._heard_ms = now_ms
         self._pings = 0
         self._asked_for_life = False
-        self._hello: Hello | None = None
         self._crawl = Crawl(self._limits, now_ms)
         self._pinged = Allowance(self._limits.silence_ms_max, now_ms)
         self._looked = Allowance(self._limits.compare_ms_max, now_ms)
+        self._hello: Hello | None = None
         self._granted: frozenset[Scope] = frozenset()
         self._welcomed: frozenset[Scope] = frozenset()
         self._reached = 0
@@ -166,8 +167,8 @@ class Session:
         self._now_ms = self._heard_ms = now_ms
         self._asked_for_life = False
         self.bytes_received += len(received)
-        events: list[Event] = []
         messages_before = self.messages_received
+        events: list[Event] = []
         try:
             for message, frame_bytes in self._frames.feed(received):
                 self.messages_received += 1
@@ -176,9 +177,9 @@ class Session:
                     break
         except ProtocolError as error:
             events += self.end(error.reason, error.why)
-        return events
         whole = self.messages_received > messages_before
         self._crawl.came(len(received), now_ms, whole=whole, waiting=not self._frames.empty)
+        return events
 
     def lost(self) -> list[Event]:
         """The connection is gone (end of stream, reset)."""
@@ -217,9 +218,9 @@ class Session:
         quiet_ms = now_ms - self._heard_ms
         if quiet_ms > self._limits.silence_ms_max:
             return self.end(Reason.TIMEOUT, "nothing heard")
-        if quiet_ms > self._limits.quiet_ms_max and not self._asked_for_life:
         if self._crawl.too_long(now_ms):
             return self.end(Reason.TIMEOUT, "a message that does not come to its end")
+        if quiet_ms > self._limits.quiet_ms_max and not self._asked_for_life:
             self._asked_for_life = True
             self._pings += 1
             self._send(Ping(self._pings))
@@ -268,6 +269,12 @@ class Session:
         """The log has grown: send what is shared of it."""
         if self._outbound is not None:
             self._outbound.wake()
+
+    def fetch(self, wanted: Iterable[Wanted]) -> None:
+        """Want what the disk here has lost, whatever the peer has told of it before."""
+        if self._inbound is not None:
+            for one in wanted:
+                self._inbound.want(one)
 
     def compare(self) -> None:
         """Compare fingerprints now, unless that is going on. Done by itself once both sides have caught up."""
@@ -426,6 +433,7 @@ class Session:
         return [Answered(message.id, message.content)] if self._questions.answered(message.id) else []
 
     def _ping(self, message: Ping, _before: State) -> list[Event]:
+        self._pinged.spend(1, self._limits.pings_max, self._now_ms, "you ask for signs of life without end")
         self._send(Pong(message.number))
         return []
 
@@ -433,7 +441,6 @@ class Session:
         if message.number > self._pings:
             raise ProtocolError(Reason.MALFORMED, "PONG without PING")
         return []
-        self._pinged.spend(1, self._limits.pings_max, self._now_ms, "you ask for signs of life without end")
 
     # Comparison
 
@@ -449,31 +456,31 @@ class Session:
         self._comparison = Comparison(sorted(self.shared))
         with self._log.read_all() as reader:
             turn = self._comparison.answer(reader, message)
+            self._pay(reader, self._comparison.looked)
         return self._take(turn)
 
     def _ranges(self, message: Ranges, _before: State) -> list[Event]:
         assert self._comparison is not None
         self._asking_turn = False
+        before = self._comparison.looked
         with self._log.read_all() as reader:
             turn = self._comparison.receive(reader, message)
-            self._pay(reader, self._comparison.looked)
+            self._pay(reader, self._comparison.looked - before)
         return self._take(turn)
 
-    def _take(self, turn: Turn) -> list[Event]:
-        assert self._outbound is not None
-        assert self._inbound is not None
-        before = self._comparison.looked
-        assert self._comparison is not None
-        self._outbound.lacks(turn.sends)
-            self._pay(reader, self._comparison.looked - before)
-        for want in turn.wants:
-            self._inbound.want(want)
     def _pay(self, reader: Reader, looks: int) -> None:
         """Count what a comparison has cost us: the others wait for it."""
         feeds = sum(reader.fingerprint(scope).feeds for scope in self.shared)
         most = self._limits.compared_max + 8 * feeds
         self._looked.spend(looks, most, self._now_ms, "you compare without end")
 
+    def _take(self, turn: Turn) -> list[Event]:
+        assert self._outbound is not None
+        assert self._inbound is not None
+        assert self._comparison is not None
+        self._outbound.lacks(turn.sends)
+        for want in turn.wants:
+            self._inbound.want(want)
         if turn.ranges is not None:
             self._send(turn.ranges)
         if not turn.ended:

@@ -15,16 +15,21 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_pos import verify as checks
 from crdt_pos.columns import plural
+from crdt_pos.local import Message
 from crdt_pos.looking import look
 from crdt_pos.schema import SCHEMA
 from crdt_pos.verify import Finding, Report
 
 PROGRESS_AFTER_S: Final = 2.0
 EXIT_FOUND: Final = 1
+HEAL_TIMEOUT_S: Final = 3_600
+"""Beside what is waited for peers: a look at every row."""
 ASK: Final = "look at it with 'inspect explain', and ask whoever looks after the head office."
 ADVICE: Final = {
-    "bytes": "the disk gave back other bytes than were written. Stop the replica, copy the folder aside, have the disk "
-    "checked; 'inspect diff' with another replica's folder shows what that one still holds.",
+    "bytes": "the disk gave back other bytes than were written. A running replica finds that by itself within a day and mends it "
+    "from a peer; 'verify --heal' does so now. Have the disk checked.",
+    "missing": "the disk has damaged it. Let this replica meet whoever may hold it (a neighbour; of a till's balances a head "
+    "office), and 'verify --heal' again: it comes back by itself. Where nobody holds it, it is lost.",
     "signature": "this was not signed like this. Compare with another replica by 'inspect diff': if it differs there, the "
     "disk here is to blame; if not, its author is.",
     "certificate": "the roster here may be behind. Let this replica meet a head office, then verify again.",
@@ -49,18 +54,32 @@ ADVICE: Final = {
 
 @click.command("verify")
 @click.option("--at", "path", type=click.Path(path_type=Path), required=True, help="The folder of any replica.")
+@click.option("--heal", is_flag=True, help="Mend what the disk has damaged, from what is left and from peers.")
+@click.option(
+    "--wait",
+    type=click.IntRange(0, 600),
+    default=20,
+    show_default=True,
+    help="With --heal: seconds to wait for peers that hold what is lost.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(path: Path, as_json: bool) -> None:
+def verify(path: Path, heal: bool, wait: int, as_json: bool) -> None:
     """Check every signature, chain and sum again.
 
-    Reads a replica's folder, also while it runs, and changes nothing. Exit code 0: everything is as it must be; 1: not, and
-    the findings are listed.
+    Reads a replica's folder, also while it runs, and changes nothing without --heal. Exit code 0: everything is as it must be;
+    1: not, and the findings are listed.
+
+    With --heal, first every damaged row is removed, what follows from signed entries is derived again, and entries that are lost
+    are asked for from every peer, by the replica that runs, or else by this command for a moment in its place.
 
     \b
     --json prints one object: replica, entries, chains, receipts,
       receipts_signed, days, days_derived, fingerprints, quarantined, left_off, seconds,
       findings: check, document, author, seq, detail
+      with --heal: healed: rows, damaged, derived, came_back,
+      missing (document, author, seq), asked
     """
+    healed = _heal(path, wait) if heal else None
     began = time.monotonic()
     with look(path, damaged=True) as looked, looked.log.read() as reader:
         bar = _Bar(began, hidden=as_json)
@@ -73,11 +92,43 @@ def verify(path: Path, as_json: bool) -> None:
         name = looked.folder.certificate.name
     seconds = time.monotonic() - began
     if as_json:
-        click.echo(json.dumps({"replica": name, **dataclasses.asdict(report), "seconds": round(seconds, 3)}, indent=2))
+        told = {"replica": name, **dataclasses.asdict(report), "seconds": round(seconds, 3)}
+        click.echo(json.dumps(told if healed is None else {**told, "healed": healed}, indent=2))
     else:
+        if healed is not None:
+            _print_healed(healed)
         _print(name, report, seconds)
     if report.findings:
         raise click.exceptions.Exit(EXIT_FOUND)
+
+
+def _heal(path: Path, wait: int) -> Message:
+    from crdt_pos.local import LocalClient, NotRunning
+
+    with look(path, damaged=True) as looked, looked.log.read() as reader:
+        # Sums that nothing has damaged and that are wrong all the same are derived again too.
+        found = checks.verify(reader, looked.directory, SCHEMA)
+    derive = any(one.check in ("fingerprint", "chain") for one in found.findings)
+    try:
+        with LocalClient(path, timeout_s=wait + HEAL_TIMEOUT_S) as client:
+            return client.call("heal", derive=derive, patience_s=wait)
+    except NotRunning:
+        from crdt_pos.healing_run import heal_stopped
+
+        return heal_stopped(path, derive=derive, patience_s=wait)
+
+
+def _print_healed(healed: Message) -> None:
+    asked = ", ".join(healed["asked"]) or "nobody"
+    said = f"Looked at {healed['rows']:,} rows: {plural(healed['damaged'], 'was', 'were')} damaged"
+    if healed["derived"]:
+        said += ", what follows from entries was derived again"
+    if healed["came_back"] or healed["missing"]:
+        said += f", {plural(healed['came_back'], 'entry', 'entries')} came back from peers"
+    click.echo(click.wrap_text(f"{said}.", shutil.get_terminal_size().columns))
+    if healed["missing"]:
+        lost = plural(len(healed["missing"]), "entry is", "entries are")
+        click.secho(f"{lost} missing; asked: {asked}.", fg="red")
 
 
 class _Bar:

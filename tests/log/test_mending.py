@@ -150,7 +150,7 @@ def test_the_author_of_a_chain_goes_on_after_what_was_lost(log: Log) -> None:
         assert reader.is_lost(own[2].hash)
     (sixth,) = chain(journal(), 1, ME, after=own[4])
     assert append(log, sixth, sender=None)[0].outcome is Outcome.NEW
-    assert append(log, own[4], own[2])[0].outcome is Outcome.NEW
+    assert append(log, own[4], own[2])[0].outcome is Outcome.BACK
     with log.read() as reader:
         assert [stored.entry for stored in reader.entries(own[0].feed_id)] == [*own, sixth]
         assert not list(reader.lost())

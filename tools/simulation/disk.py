@@ -6,15 +6,16 @@ disk is a matter of luck: whole or not at all. Stands in for ``gossip.log_lmdb``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from crdt_pos.schema import SCHEMA
 from gossip.errors import LogFull
-from gossip.log import Appended, Arrival, Outcome, Reader, View
+from gossip.log import Appended, Arrival, Looked, Mended, Outcome, Reader, View
 from gossip.log_memory import MemoryLog, MemoryTable
+from merge_rules.lattice import Author
 
 SYNC_MS: Final = (2, 30)
 """How long a transaction takes, from and to."""
@@ -81,6 +82,12 @@ class Disk:
 
     def read_all(self) -> AbstractContextManager[Reader]:
         return self._log.read_all()
+
+    def look(self, after: bytes, rows_max: int) -> Looked:
+        return self._log.look(after, rows_max)
+
+    def mend(self, me: Author, spoilt: Collection[int] = (), *, derive: bool = False) -> Mended:
+        return self._log.mend(me, spoilt, derive=derive)
 
     def close(self) -> None:
         """Nothing to let go of."""
