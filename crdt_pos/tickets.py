@@ -115,7 +115,8 @@ class Ticket:
         except (binascii.Error, ValueError):
             whole = b""
         content, check = whole[:-_CHECK_BYTES], whole[-_CHECK_BYTES:]
-        if not content or hashlib.sha256(content).digest()[:_CHECK_BYTES] != check:
+        exact = base64.b32encode(whole).decode("ascii").rstrip("=") == body  # the last letter has bits to spare
+        if not content or not exact or hashlib.sha256(content).digest()[:_CHECK_BYTES] != check:
             raise EnrolmentRefused("This ticket is not whole, or has a letter wrong: copy it again.")
         ticket = cls._read(_decoded(content))
         if ticket is None:

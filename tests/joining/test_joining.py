@@ -1,0 +1,333 @@
+"""Joining over real sockets: at the office, through others, by files, twice, at two offices, and for a head office."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from crdt_pos.clock import system_ms
+from crdt_pos.errors import EnrolmentRefused, FolderError
+from crdt_pos.folder import Folder, Settings, create_folder
+from crdt_pos.joining import Wanted, certificate_file, join_by_file, request_file
+from crdt_pos.joining_place import begun
+from crdt_pos.replica import RunningReplica
+from crdt_pos.ticket_book import Seat, State, TicketBook, strangers
+from crdt_pos.tickets import Answer, Outcome, Ticket, decode_answer, encode_answer, make_request
+from gossip import doorbell
+from gossip.errors import PeerUnreachable
+from gossip.tls import Address
+from peers import certificates
+from peers.keys import SecretKey
+from peers.permissions import Role
+from tests.joining.entrance import (
+    LOOPBACK,
+    book_of,
+    invite,
+    issue,
+    join,
+    log_of,
+    seat,
+    sell,
+)
+from tests.node.company import Company, address, in_touch, introduce, running, until
+from tools.cable import Cable
+
+
+def closed() -> Address:
+    """An address where nobody listens."""
+    cable = Cable()
+    cable.close()
+    return Address("127.0.0.1", cable.port)
+
+
+async def test_a_till_joins_at_the_office_and_sells(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office) as [office]:
+        ticket = await invite(office, seat("12-3"), address(office))
+        folder = await join(ticket, tmp_path / "till")
+        assert folder.certificate.name == "12-3"
+        assert folder.settings.peers == (address(office),)
+        assert office.trust.directory.certificate(folder.certificate.author) is not None
+    # It knows the roster, and sells whether or not anybody is there.
+    async with running(folder) as [till]:
+        assert till.terms().legal_entity == "Corner Shops Ltd"
+        assert await sell(till) == "12-3-a1-1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["12-1", "office-a", "till"]
+    assert (folder.path / "key.pem").stat().st_mode & 0o077 == 0
+
+
+async def test_a_till_joins_through_a_neighbour_while_the_line_to_the_office_is_cut(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    line = Cable()
+    async with running(company.office, company.tills["12-1"]) as [office, neighbour]:
+        line.plug(address(office).port)
+        ticket = await invite(office, seat("12-3"), Address("127.0.0.1", line.port))
+        await introduce(neighbour, office)
+        line.pull()
+        folder = await join(ticket, tmp_path / "till", address(neighbour))
+        (issued,) = book_of(office)
+        assert [(one.outcome, one.via) for one in issued.attempts] == [(Outcome.ADMITTED, "12-1")]
+    async with running(folder) as [till]:
+        assert await sell(till) == "12-3-a1-1"
+    line.close()
+
+
+async def test_a_neighbour_that_does_not_reach_the_office_itself_asks_one_that_does(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1", "12-2")
+    async with running(company.office, company.tills["12-1"], company.tills["12-2"]) as [office, gateway, inner]:
+        ticket = await invite(office, seat("12-3"), closed())
+        await introduce(gateway, office)
+        await introduce(inner, gateway)
+        await until(inner, lambda: bool(inner.towards_office()))
+        folder = await join(ticket, tmp_path / "till", address(inner))
+        (issued,) = book_of(office)
+        assert [one.via for one in issued.attempts] == ["12-1"]
+        assert folder.certificate.incarnation == "a1"
+
+
+async def test_another_office_passes_on_a_ticket_that_is_not_its_own(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office, company.add_office()) as [issuer, other]:
+        ticket = await invite(issuer, seat("12-3"))
+        alone = await trio.to_thread.run_sync(ring_for, ticket, address(other))
+        assert alone == Answer(Outcome.UNREACHABLE)
+        await introduce(other, issuer)
+        folder = await join(ticket, tmp_path / "till", address(other))
+        # The life is counted by who issued the ticket.
+        assert folder.certificate.issuer_name == "office-a"
+        assert book_of(other) == []
+
+
+def ring_for(ticket: Ticket, where: Address, key: SecretKey | None = None) -> Answer | None:
+    """One request, once."""
+    request = make_request(ticket, key or SecretKey.generate())
+    return decode_answer(trio.run(doorbell.ring, where, request, 10.0), ticket.secret, request)
+
+
+async def test_a_used_ticket_is_refused_in_one_sentence_and_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office) as [office]:
+        ticket = await invite(office, seat("12-3"), address(office))
+        await join(ticket, tmp_path / "till")
+        with pytest.raises(EnrolmentRefused, match=r"^This ticket was used already, by another machine: [^.]*\.$"):
+            await join(ticket, tmp_path / "thief")
+        (issued,) = book_of(office)
+        assert [one.outcome for one in issued.attempts] == [Outcome.ADMITTED, Outcome.USED]
+        assert not (tmp_path / "thief").exists()
+        again = await invite(office, seat("12-4"), address(office))
+        assert (await join(again, tmp_path / "thief")).certificate.name == "12-4"
+
+
+async def test_a_ticket_of_another_company_is_refused_and_the_office_sees_it(tmp_path: Path) -> None:
+    ours, theirs = Company.found(tmp_path / "ours", "12-1"), Company.found(tmp_path / "theirs", "12-1")
+    with log_of(theirs.office) as log:
+        ticket = issue(TicketBook(theirs.office, log, system_ms()), seat("12-3"), system_ms())
+    async with running(ours.office, ours.tills["12-1"]) as [office, till]:
+        with pytest.raises(EnrolmentRefused, match="belongs to another company than this ticket"):
+            await join(ticket, tmp_path / "till", address(office), address(till))
+        with office.log.read() as reader:
+            assert {one.outcome for one in strangers(reader)} == {Outcome.OTHER_COMPANY}
+
+
+async def test_a_till_does_not_believe_an_answer_that_is_not_by_the_company_of_its_ticket(tmp_path: Path) -> None:
+    """Whoever has seen the ticket can answer in the office's name, and has not the root's key."""
+    ours, theirs = Company.found(tmp_path / "ours", "12-1"), Company.found(tmp_path / "theirs", "12-1")
+    own = ours.office.certificate
+    ticket = Ticket(own.company, own.author, "12-3", os.urandom(20))
+    request = await trio.to_thread.run_sync(request_file, ticket, tmp_path / "till")
+    key = begun_key(ticket, tmp_path / "till")
+    for liar, root in ((theirs, theirs.office.root), (theirs, ours.office.root)):
+        made = certificates.issue_till(
+            liar.office.root, liar.office.certificate, liar.office.key, key.public, 12, 3, "a1"
+        )
+        lie = Answer(Outcome.ADMITTED, "", (made.der, *liar.office.chain), root.der)
+        file = certificate_file(encode_answer(lie, ticket.secret, request), [], ticket.secret, request)
+        with pytest.raises(EnrolmentRefused, match=r"another company"):
+            await trio.to_thread.run_sync(join_by_file, file, tmp_path / "till", Settings(LOOPBACK, multicast=False))
+    for name, public in (("12-4", key.public), ("12-3", SecretKey.generate().public)):
+        till = int(name[-1])
+        issuer = ours.office
+        made = certificates.issue_till(issuer.root, issuer.certificate, issuer.key, public, 12, till, "a1")
+        lie = Answer(Outcome.ADMITTED, "", (made.der, *issuer.chain), issuer.root.der)
+        file = certificate_file(encode_answer(lie, ticket.secret, request), [], ticket.secret, request)
+        with pytest.raises(EnrolmentRefused, match="does not fit this ticket"):
+            await trio.to_thread.run_sync(join_by_file, file, tmp_path / "till", Settings(LOOPBACK, multicast=False))
+    assert not (tmp_path / "till").exists()
+
+
+def begun_key(ticket: Ticket, path: Path) -> SecretKey:
+    with begun(ticket, path) as place:
+        return place.key
+
+
+async def test_joining_that_was_killed_after_it_was_let_in_goes_on_with_the_same_life(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office) as [office]:
+        ticket = await invite(office, seat("12-3"), address(office))
+
+        def let_in_and_killed(*, folder: bool) -> None:
+            with begun(ticket, tmp_path / "till") as place:
+                raw = trio.run(doorbell.ring, address(office), place.request, 10.0)
+                answer = decode_answer(raw, ticket.secret, place.request)
+                assert answer is not None
+                if folder:
+                    settings = Settings(LOOPBACK, (address(office),), multicast=False)
+                    create_folder(place.replica_at, settings, place.key, answer.chain, company.office.root)
+
+        # Before the answer was kept; and after, before the roster was learned.
+        await trio.to_thread.run_sync(partial(let_in_and_killed, folder=False))
+        await trio.to_thread.run_sync(partial(let_in_and_killed, folder=True))
+        other = await invite(office, seat("12-4"), address(office))
+        with pytest.raises(EnrolmentRefused, match="let in with another ticket"):
+            await join(other, tmp_path / "till")
+        folder = await join(ticket, tmp_path / "till")
+        assert (folder.certificate.name, folder.certificate.incarnation) == ("12-3", "a1")
+        with pytest.raises(FolderError, match="in use already"):
+            await join(ticket, tmp_path / "till")
+
+
+async def test_two_offices_that_are_cut_off_from_each_other_admit_one_till_and_no_numbers_clash(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office, company.add_office()) as [one, other]:
+        tickets = [await invite(office, seat("12-3"), address(office)) for office in (one, other)]
+        folders = [await join(ticket, tmp_path / f"till-{n}") for n, ticket in enumerate(tickets)]
+        assert [folder.certificate.incarnation for folder in folders] == ["a1", "b1"]
+        async with running(*folders) as tills:
+            numbers = [[await sell(till) for _ in range(3)] for till in tills]
+            assert numbers[0] == ["12-3-a1-1", "12-3-a1-2", "12-3-a1-3"]
+            assert set(numbers[0]).isdisjoint(numbers[1])
+            await introduce(one, other)
+            for office in (one, other):
+                await until(office, lambda office=office: knows(office, folders))
+            for till in tills:
+                await until(till, lambda till=till: in_touch(one, till) or in_touch(other, till))
+
+
+def knows(office: RunningReplica, folders: list[Folder]) -> bool:
+    return all(office.trust.directory.certificate(folder.certificate.author) is not None for folder in folders)
+
+
+async def test_a_second_head_office_joins_when_a_person_admits_it_with_the_root_key(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office, company.tills["12-1"]) as [office, till]:
+        await introduce(till, office)
+        number = await sell(till)
+        ticket = await invite(office, Seat(Role.OFFICE), address(office))
+
+        async def admit() -> None:
+            await until(office, lambda: [one.state for one in book_of(office)] == [State.WAITING])
+            (asked,) = book_of(office)
+
+            def sign() -> None:
+                book = TicketBook(office.folder, office.log, system_ms())
+                root, key = office.folder.root, certificates.PublicKey(asked.public)
+                made = certificates.issue_office(root, company.keys.root, key, book.next_letter())
+                book.admit_office(asked.id, [made.der])
+
+            await office.state(sign)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(admit)
+            folder = await join(ticket, tmp_path / "office-b")
+        assert folder.certificate.name == "office-b"
+        assert number == "12-1-a1-1"
+    # It issues tickets of its own, and counts lives under its own letter.
+    async with running(folder) as [second]:
+        own = await invite(second, seat("12-7"), address(second))
+        assert (await join(own, tmp_path / "till")).certificate.incarnation == "b1"
+
+
+async def test_a_head_office_that_nobody_admits_is_told_what_to_do(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office) as [office]:
+        ticket = await invite(office, Seat(Role.OFFICE), address(office))
+        with pytest.raises(EnrolmentRefused, match="waits to be admitted with the root key"):
+            await join(ticket, tmp_path / "office-b", wait_s=1.0)
+
+
+async def test_where_nobody_answers_the_sentence_says_who_does_not(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    own = company.office.certificate
+    where = closed()
+    ticket = Ticket(own.company, own.author, "12-3", os.urandom(20), (where,))
+    with pytest.raises(EnrolmentRefused, match=f"Nobody of this ticket's company was reached: {where} does not answer"):
+        await join(ticket, tmp_path / "till", wait_s=1.0)
+
+
+# --- strangers at the door -------------------------------------------------------------------------------------------
+
+
+async def test_a_question_that_is_too_long_or_never_ends_is_hung_up_on_and_sessions_go_on(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office, company.tills["12-1"]) as [office, till]:
+        await introduce(till, office)
+        with pytest.raises(PeerUnreachable, match="hung up"):
+            await doorbell.ring(address(office), b"x" * (doorbell.QUESTION_BYTES_MAX + 1), 10.0)
+        for garbage in (b"JOKE", b"GET / HTTP/1.1\r\n\r\n", b"JOIN\xff\xff\xff\xff", b"JOIN\x00\x00\x00\x09half"):
+            stream = await trio.open_tcp_stream("127.0.0.1", address(office).port)
+            async with stream:
+                await stream.send_all(garbage)
+                await stream.send_eof()
+                with trio.fail_after(10.0), contextlib.suppress(trio.BrokenResourceError):
+                    assert await stream.receive_some(1) == b""
+        assert in_touch(till, office)
+
+
+async def test_no_more_visitors_are_let_in_at_once_than_the_door_is_wide(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office) as [office]:
+        ticket = await invite(office, seat("12-3"), address(office))
+        silent = [await trio.open_tcp_stream("127.0.0.1", address(office).port) for _ in range(doorbell.VISITORS_MAX)]
+        for stream in silent:
+            await stream.send_all(b"J")
+        with trio.fail_after(10.0):
+            while True:  # until all of them stand at the door
+                try:
+                    raw = await doorbell.ring(address(office), make_request(ticket, SecretKey.generate()), 5.0)
+                except PeerUnreachable:
+                    break
+                assert raw
+        # Whoever says nothing is sent away, and then there is room again.
+        with trio.fail_after(doorbell.QUESTION_TIMEOUT_S + 10.0):
+            for stream in silent:
+                assert await stream.receive_some(1) == b""
+                await stream.aclose()
+        assert await doorbell.ring(address(office), make_request(ticket, SecretKey.generate()), 10.0)
+
+
+# --- by files --------------------------------------------------------------------------------------------------------
+
+
+async def test_who_changes_the_file_on_its_way_back_achieves_nothing(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    async with running(company.office) as [office]:
+        ticket = await invite(office, seat("12-3"))
+
+        def redeem(raw: bytes) -> bytes:
+            return TicketBook(office.folder, office.log, system_ms()).answer(raw, "file")
+
+        request = await trio.to_thread.run_sync(request_file, ticket, tmp_path / "till")
+        answer = await office.state(lambda: redeem(request))
+        with office.log.read() as reader:
+            entries = [stored.entry.raw for stored in reader.arrivals(0, 1000)]
+    good = certificate_file(answer, entries, ticket.secret, request)
+    settings = Settings(LOOPBACK, multicast=False)
+    for bad in (good[:-1], good[:40] + b"\x00" + good[41:], good[:-40] + bytes(40), b"", b"\x80"):
+        with pytest.raises(EnrolmentRefused):
+            await trio.to_thread.run_sync(join_by_file, bad, tmp_path / "till", settings)
+    empty = certificate_file(answer, [], ticket.secret, request)
+    with pytest.raises(EnrolmentRefused, match="roster in this file does not know"):
+        await trio.to_thread.run_sync(join_by_file, empty, tmp_path / "till", settings)
+    folder = await trio.to_thread.run_sync(join_by_file, good, tmp_path / "till", settings)
+    async with running(folder) as [till]:
+        assert await sell(till) == "12-3-a1-1"
+
+
+def test_what_a_person_asked_for_can_be_printed_without_the_secret(tmp_path: Path) -> None:
+    ticket = Ticket(certificates.Company(b"c" * 16), certificates.Author(b"o" * 8), "12-3", b"s" * 20)
+    assert "sss" not in repr(Wanted(ticket, tmp_path, Settings(LOOPBACK)))
