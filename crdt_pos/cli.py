@@ -57,6 +57,8 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "books": "Takings, tax, tenders, goods and points, on any replica's folder.",
             "variances": "What was sold at another price than was due, before a till had heard of the new one.",
             "cashier": "Say who works in a store, and give cashiers their PINs.",
+            "person": "Say who a member is, and look it up.",
+            "erase": "Erase a person: destroy name, phone and the key to them everywhere.",
             "product": "Make a product at a till; say which products one code means, and settle where they differ.",
         },
     ),

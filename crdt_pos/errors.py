@@ -19,6 +19,7 @@ CrdtPosError
 ├── RecoverRefused       what was lost cannot be brought back like this
 ├── BadSegment           a sealed segment that cannot be opened, or does not hold what it should
 ├── WrongPin, CashierRefused   who works here, and who has signed on
+├── PersonRefused        a person who cannot be named, found or erased like this
 └── NothingHere          what was asked for is not in this replica's log; the sentence says what is
 """
 
@@ -157,6 +158,10 @@ class WrongPin(CrdtPosError):
 
 class CashierRefused(CrdtPosError):
     """A cashier cannot be made, changed or signed on like this: one sentence that says why."""
+
+
+class PersonRefused(CrdtPosError):
+    """A person cannot be named, found or erased like this: one sentence that says why."""
 
 
 class NothingHere(CrdtPosError):

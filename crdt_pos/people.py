@@ -1,7 +1,9 @@
-"""People at a running replica: what it answers about cashiers, and what it does for them of its own accord.
+"""People at a running replica: what it answers about cashiers and members, and what it does for them of its own accord.
 
 A till that is enrolled later has no copy of the store's secret, so nobody could sign on there: one of those that hold it seals it
 to the newcomer as soon as the roster names it.
+
+What was erased is out of the log at once, and out of its file when that is written anew: as soon as nobody reads it.
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ from typing import TYPE_CHECKING
 from crdt_pos.cashier_commands import CashierCommands
 from crdt_pos.directory import is_roster
 from crdt_pos.local import Command
+from crdt_pos.person_commands import PersonCommands
+from crdt_pos.persons import ERASED
 from crdt_pos.schema import STAFF
 from gossip.errors import LogFull
 from gossip.intake import Batch
+from gossip.log_lmdb import LmdbLog
 
 if TYPE_CHECKING:
     from crdt_pos.replica import RunningReplica
@@ -25,16 +30,24 @@ class People:
 
     def __init__(self, replica: RunningReplica) -> None:
         self._replica = replica
+        self._log = replica.log if isinstance(replica.log, LmdbLog) else None
         self._grown = True
+        self._erased = True
 
     def commands(self) -> dict[str, Command]:
         """Name → command."""
-        return CashierCommands(self._replica).commands()
+        return {**CashierCommands(self._replica).commands(), **PersonCommands(self._replica).commands()}
 
     def appended(self, batch: Batch) -> None:
         """Entries have arrived."""
         documents = (arrival.entry.document for arrival in batch.arrivals)
-        self._grown = self._grown or any(is_roster(one) or one.kind == STAFF for one in documents)
+        for document in documents:
+            self._grown = self._grown or is_roster(document) or document.kind == STAFF
+            self._erased = self._erased or document.kind == ERASED
+
+    def erased_something(self) -> None:
+        """Perhaps; the log knows."""
+        self._erased = True
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -43,7 +56,15 @@ class People:
             if self._grown and self._replica.may_act():
                 self._grown = False
                 await self._share()
+            if self._erased and self._log is not None:
+                self._erased = False
+                await self._wipe(self._log)
             await change.wait()
+
+    async def _wipe(self, log: LmdbLog) -> None:
+        if log.freed:
+            with contextlib.suppress(LogFull):  # then at the next start, or with the next that is erased
+                await self._replica.write(log.wipe)
 
     async def _share(self) -> None:
         cashiers = self._replica.cashiers

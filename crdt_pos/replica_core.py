@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from crdt_pos import catalogue_views, forks, journal, own_heads, projecting_again, proxy, variances
+from crdt_pos import catalogue_views, forks, journal, own_heads, persons, projecting_again, proxy, variances
 from crdt_pos.accused import Asking
 from crdt_pos.balance import Balance
 from crdt_pos.cashiers import Cashiers
@@ -169,6 +169,7 @@ class ReplicaCore(ABC):
         """What is written with received entries that count, in the same transaction."""
         views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
         views += own_heads.newest_views(reader, arrivals) + forks.opened(reader, arrivals)
+        views += persons.derive(reader, arrivals)
         back = self.home is not None and own_heads.come_back(reader, arrivals, self.certificate.author)
         if back and set_back(reader) is None:
             views.append(set_back_view(Why.ENTRIES))

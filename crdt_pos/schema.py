@@ -10,6 +10,7 @@ from typing import Final
 
 from crdt_pos.cut_offs import cuts_of
 from crdt_pos.patrons import PATRONS, accounts_of
+from crdt_pos.persons import ERASED, PERSON, PERSON_KEY, erased_by
 from gossip.document import FeedType, ScopeClass
 from gossip.schema import KeyType, Kind, Schema
 from merge_rules.claims import Claims
@@ -63,6 +64,7 @@ _OWN_STORE, _ANY_STORE = True, False
 _DATED, _UNDATED = True, False
 _STORE, _STORE_TILL = (KeyType.NUMBER,), (KeyType.NUMBER, KeyType.NUMBER)
 _SHARD, _ACCOUNT = (KeyType.SHARD,), (KeyType.TEXT, KeyType.ACCOUNT)
+_ONE: Final = (KeyType.ACCOUNT,)
 
 _ROWS: Final = (
     # name, feed, scope, rule, authors, keys, dated, retention after it is safe elsewhere
@@ -94,6 +96,19 @@ _ROWS: Final = (
         VAULT, _WHOLE, ScopeClass.VAULT, LogAppend, Permission(_TILL, _OWN_STORE), _STORE_TILL, _UNDATED, TEN_YEARS_DAYS
     ),
     Kind(FORKS, _WHOLE, ScopeClass.COMPANY, SetGrow, Permission(_ALL, _ANY_STORE), (), _UNDATED, None),
+    Kind(PERSON, _LATEST, ScopeClass.PATRONS, RegisterLww, Permission(_MANAGED, _ANY_STORE), _ONE, _UNDATED, None),
+    Kind(PERSON_KEY, _LATEST, ScopeClass.PATRONS, RegisterLww, Permission(_MANAGED, _ANY_STORE), _ONE, _UNDATED, None),
+    Kind(
+        ERASED,
+        _WHOLE,
+        ScopeClass.COMPANY,
+        SetGrow,
+        Permission(_OFFICE, _ANY_STORE),
+        (),
+        _UNDATED,
+        None,
+        shreds=erased_by,
+    ),
 )
 
 SCHEMA: Final[Schema] = {kind.name: kind for kind in _ROWS}

@@ -46,6 +46,8 @@ _FILE: Final = "data.mdb"
 _LOCK: Final = "lock.mdb"
 _BEING_MADE: Final = "being-made"
 _ROWS_AT_ONCE: Final = 10_000
+SNAPSHOT_S_MAX: Final = 2.0
+"""How long a snapshot may stay open before it puts off ``wipe``."""
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DAMAGED: Final = (
     lmdb.CorruptedError,
@@ -150,7 +152,7 @@ class LmdbLog:
         self._read_only = read_only
         self._map_bytes = map_bytes
         self._sync = sync
-        self._door = threading.Lock()
+        self._door = threading.Condition()
         """Held while a snapshot begins or ends, and while another file is put in the place of this one."""
         self._snapshots = 0
         self._failure: str | None = None
@@ -282,6 +284,7 @@ class LmdbLog:
         finally:
             with self._door:
                 self._snapshots -= 1
+                self._door.notify_all()
 
     # What was shredded
 
@@ -294,14 +297,14 @@ class LmdbLog:
     def wipe(self) -> bool:
         """Write what is held into a new file and put it in the place of this one; whether that was needed and done.
 
-        ``False`` also while a snapshot is open: then later. Called by whoever appends, and needs the room of a second file.
-        What the file system and the drive keep of the old file's blocks is theirs to wipe. Raises ``LogError``.
+        ``False`` also if a snapshot stays open for ``SNAPSHOT_S_MAX``: then later. Called by whoever appends, and needs the room
+        of a second file. What the file system and the drive keep of the old file's blocks is theirs to wipe. Raises ``LogError``.
         """
         if self._read_only or self._copied or not self.freed:
             return False
         self._write_anew()
         with self._door:
-            if self._snapshots:
+            if not self._door.wait_for(lambda: not self._snapshots, SNAPSHOT_S_MAX):
                 return False
             environment = self._usable()
             self._environment = None

@@ -220,10 +220,11 @@ def test_patrons_are_accounts() -> None:
 def test_the_schema_table_names_every_kind_of_document() -> None:
     assert set(SCHEMA) == {
         *("roster", "roster-store", "catalogue", "claims", "staff", "journal", "day", "balance", "patrons"),
-        *("variances", "vault", "forks"),
+        *("variances", "vault", "forks", "person", "person-key", "erased"),
     }
     assert SCHEMA["day"].names(Document("day", 20_000, (12,)))
     assert not SCHEMA["day"].names(Document("day", 0, (12,)))
     assert SCHEMA["balance"].names(Document("balance", 0, ("points", b"member-1")))
-    assert {name for name, kind in SCHEMA.items() if kind.feed is FeedType.LATEST} == {"staff", "day", "balance"}
+    latest = {"staff", "day", "balance", "person", "person-key"}
+    assert {name for name, kind in SCHEMA.items() if kind.feed is FeedType.LATEST} == latest
     assert {name for name, kind in SCHEMA.items() if kind.scope is ScopeClass.JOURNAL} == {"journal"}
