@@ -1,7 +1,8 @@
 """The vault: a till seals what only its store has, segment after segment, and knows how far that is safe outside of the store.
 
 Sealed is what this till has signed in its store's scopes: its journal, its patrons, variances and balances, and the summary
-of a date once it is closed (until then it follows from the journal). And what others than tills have said in the store's own
+of a date once it is closed (until then it follows from the journal). Not what may have to be destroyed one day: persons' names and
+their keys. And what others than tills have said in the store's own
 scope: enrolments, cashiers. So a burnt store comes back from its vault and the company's scope alone.
 
 A segment is safe outside once a replica of another store, a head office or a relay has acknowledged it from its disk
@@ -18,6 +19,7 @@ from typing import Final, cast
 
 from crdt_pos import own_heads
 from crdt_pos.identity import Identity
+from crdt_pos.persons import PERSON, PERSON_KEY
 from crdt_pos.schema import DAY, JOURNAL, SCHEMA, VAULT
 from crdt_pos.sealing_segments import Segment, seal_segment, split
 from crdt_pos.till_state import TillState
@@ -106,8 +108,10 @@ class Vault:
     def _only_here(self, stored: Stored, open_day: int) -> bool:
         entry = stored.entry
         if entry.author == self._who.author:
-            running = entry.document.kind == DAY and entry.document.day == open_day
-            return entry.scope in (ScopeClass.JOURNAL, ScopeClass.STORE, ScopeClass.PATRONS) and not running
+            kind = entry.document.kind
+            if kind in (PERSON, PERSON_KEY) or (kind == DAY and entry.document.day == open_day):
+                return False
+            return entry.scope in (ScopeClass.JOURNAL, ScopeClass.STORE, ScopeClass.PATRONS)
         if entry.scope is not ScopeClass.STORE:
             return False
         author = self._lookup(entry.author)
