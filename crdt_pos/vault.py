@@ -1,9 +1,9 @@
 """The vault: a till seals what only its store has, segment after segment, and knows how far that is safe outside of the store.
 
 Sealed is what this till has signed in its store's scopes: its journal, its patrons, variances and balances, and the summary
-of a date once it is closed (until then it follows from the journal). Not what may have to be destroyed one day: persons' names and
-their keys. And what others than tills have said in the store's own
-scope: enrolments, cashiers. So a burnt store comes back from its vault and the company's scope alone.
+of a date once it is closed (until then it follows from the journal). And what others than tills have said in the store's own
+scope: enrolments, cashiers. So a burnt store comes back from its vault and the company's scope alone. What may have to be
+destroyed one day, persons' names and their keys, is never sealed.
 
 A segment is safe outside once a replica of another store, a head office or a relay has acknowledged it from its disk
 (``DURABLE``). A till that has no session with one asks its neighbours what they know of that: a table, author → head. Such a
