@@ -210,13 +210,17 @@ async def test_a_head_office_of_457_stores_offers_a_till_only_what_the_till_may_
     company.state(*(StoreRecord(store) for store in range(101, 557)))
     async with running(company.office) as (office,):
         everything = office.trust.readable(office.certificate)
-        assert len(everything) == 1 + 2 * 457
+        assert len(everything) == 1 + 3 * 457
         till = Stranger(company.tills["12-1"])
         async with till.at(office):
             await till.talk(lambda: till.shared)
         assert till.hello is not None
-        assert till.hello.scopes == till.session.shared == {"company", "store/12", "patrons/12"}
-        assert len(frames.encode(till.hello)) < 128
+        assert till.session.shared == {"company", "store/12", "patrons/12"}
+        guarded = till.hello.scopes - till.session.shared
+        assert "vault/12" in guarded
+        assert all(scope.startswith("vault/") for scope in guarded)
+        assert len(guarded) < 12
+        assert len(frames.encode(till.hello)) < 256
         assert len(frames.encode(replace(till.hello, scopes=everything))) > 10_000
 
 
