@@ -2,7 +2,8 @@
 
 In one turn of the writer the damaged rows go and everything that follows from what is left is written again. An entry that is
 lost is wanted from one peer after the other until one brings it: it proves itself, so anybody may. A till sells meanwhile; only
-what needs an own state that is lost (one member's balance) waits for that. What nobody in reach holds is said, and asked for again.
+what needs an own state that is lost (one member's balance) waits for that. What nobody in reach holds is said, and asked for
+again.
 """
 
 from __future__ import annotations
@@ -151,36 +152,45 @@ class Mending:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
+    async def now(self) -> None:
+        """Somebody has met what is damaged."""
+        await self._mend()
+
     async def _mend(self, *, derive: bool = False) -> Mended:
         try:
-            mended = await self._replica.node.write(partial(self._mend_now, derive=derive))
+            mended = await self._replica.node.write(partial(self.mend_now, derive=derive))
         except LogFull:
             return Mended()
-        self.scrub.begin()
         self._lost = await self._missing()
-        self.damaged += mended.rows
-        if mended.rows:
-            entries = plural(len(mended.lost), "entry is", "entries are")
-            _log.warning(
-                "%s of the log were damaged and have been put right; %s wanted from peers", mended.rows, entries
-            )
         for link in self._replica.node.links.values():
             link.compare()  # others' states that were damaged are not known here any more
         return mended
 
-    def _mend_now(self, *, derive: bool) -> Mended:
-        """Nothing else is written in between."""
+    def mend_now(self, *, derive: bool = False) -> Mended:
+        """In the writer's turn, so that nothing is written between what is removed and what is derived again."""
         replica = self._replica
         mended = replica.log.mend(replica.certificate.author, tuple(self.scrub.spoilt), derive=derive)
+        self.scrub.begin()
         replica.trust.reload()
         if mended.views:
-            with replica.log.read() as reader:
-                views = views_again.of_entries(reader, replica.trust.directory)
-                own = [] if replica.till is None else views_again.of_till(reader, replica.identity(), mended.views)
-            replica.log.append([], [*views, *(own or [])])
-            if own is None:
-                replica.came_back()  # it does not act before others have brought what it needs to know
+            self.derive(mended.views)
+        if mended.rows:
+            entries = plural(len(mended.lost), "entry is", "entries are")
+            _log.warning(
+                "%s of the log were damaged and put right; %s wanted from peers", plural(mended.rows, "row"), entries
+            )
+        self.damaged += mended.rows
         return mended
+
+    def derive(self, gone: Sequence[bytes]) -> None:
+        """Views are gone: write them again."""
+        replica = self._replica
+        with replica.log.read() as reader:
+            views = views_again.of_entries(reader, replica.trust.directory)
+            own = [] if replica.till is None else views_again.of_till(reader, replica.identity(), gone)
+        replica.log.append([], [*views, *(own or [])])
+        if own is None:
+            replica.came_back()  # it does not act before others have brought what it needs to know
 
     async def _fetch(self) -> None:
         """Want what is lost from the next peer that was not asked of late."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -37,7 +37,7 @@ from crdt_pos.taking_back import Returning
 from crdt_pos.till import Till
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
-from gossip.errors import LogFull
+from gossip.errors import EntryLost, LogCorrupt, LogFull
 from gossip.events import Ended
 from gossip.intake import Batch
 from gossip.link import Link
@@ -79,7 +79,12 @@ class RunningReplica(ReplicaCore):
                 f"{folder.path} is a copy of another folder of {folder.certificate.name}, and two with one key would contradict "
                 f"each other: run the original, or give this machine a life of its own {afresh}."
             )
-        super().__init__(folder, log, system_ms)
+        gone: tuple[bytes, ...] = ()
+        try:
+            super().__init__(folder, log, system_ms)
+        except LogCorrupt:
+            gone = log.mend(certificate.author).views
+            super().__init__(folder, log, system_ms)
         self.returning: Returning | None = None
         if self.home is not None:
             self.returning = Returning(self, self.home, lambda: self.node, log)
@@ -106,6 +111,8 @@ class RunningReplica(ReplicaCore):
             self._commands = OfficeCommands(self).commands() if self.certificate.role is Role.OFFICE else {}
         self.people = People(self)
         self.mending = Mending(self)
+        if gone:
+            self.mending.derive(gone)
         own = {
             **self.people.commands(),
             **self.mending.commands(),
@@ -119,12 +126,28 @@ class RunningReplica(ReplicaCore):
     async def run(self, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled. ``started`` returns the address in use, once sessions and the local socket are open.
 
-        Raises ``CannotListen``, and ``AlreadyServed`` if another process answers on the folder's socket.
+        Whoever reads what the disk has damaged ends everything that runs here; it is mended, and all begins again.
+        Raises ``CannotListen``, ``LogError``, and ``AlreadyServed`` if another process answers on the folder's socket.
         """
+        while True:
+            damage: BaseExceptionGroup[LogCorrupt] | None = None
+            try:
+                await self._run(task_status)
+            except* LogCorrupt as found:
+                damage = found
+            if damage is None:
+                return
+            mended = await trio.to_thread.run_sync(self.mending.mend_now)
+            if not mended.rows:
+                raise damage
+            _log.warning("%s begins again: %s of its log were damaged", self.certificate.name, mended.rows)
+            task_status = trio.TASK_STATUS_IGNORED
+
+    async def _run(self, task_status: trio.TaskStatus[Address]) -> None:
         settings = self.folder.settings
         try:
             async with trio.open_nursery() as nursery:
-                self.listening = await nursery.start(self.node.run, settings.listen)
+                self.listening = await nursery.start(self.node.run, self.listening or settings.listen)
                 assert self.listening is not None  # it was told to listen
                 await nursery.start(serve, self.folder.path, self._commands)
                 for address in settings.peers:
@@ -262,9 +285,9 @@ class RunningReplica(ReplicaCore):
         if why := self.revoked():
             raise OutOfService(why)
         if self.returning is None:
-            return await self.node.write(act)
+            return await self._whole(partial(self.node.write, act))
         await self.returning.may_act()
-        return await self.node.write(partial(self.returning.unless_set_back, act))
+        return await self._whole(partial(self.node.write, partial(self.returning.unless_set_back, act)))
 
     async def state(self, act: Callable[[], T]) -> T:
         """Run an act that may write in the roster, and let the sessions follow from it."""
@@ -280,7 +303,17 @@ class RunningReplica(ReplicaCore):
             with self.log.read() as reader:
                 return read(reader)
 
-        return await trio.to_thread.run_sync(looked)
+        return await self._whole(partial(trio.to_thread.run_sync, looked))
+
+    async def _whole(self, run: Callable[[], Awaitable[T]]) -> T:
+        """What needs the log: if it meets what the disk has damaged, that is mended, and it runs once more."""
+        try:
+            return await run()
+        except EntryLost:
+            raise
+        except LogCorrupt:
+            await self.mending.now()
+            return await run()
 
     def after_commit(self) -> None:
         """Something was written: wake the sessions."""

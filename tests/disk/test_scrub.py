@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
 from crdt_pos.directory import load_directory
 from crdt_pos.replica import RunningReplica
@@ -18,7 +19,7 @@ from gossip import log_rows as rows
 from gossip.entry import Entry
 from gossip.log import feed_key
 from tests.disk.flipping import flip, flip_row, flip_view
-from tests.node.company import Company, introduce, running, until
+from tests.node.company import PATIENCE_S, Company, introduce, running, until
 
 SALE = SaleRequest((LineRequest(1, unit_price_minor=119),))
 MEMBER = b"member-7"
@@ -68,7 +69,16 @@ async def store(tmp_path: Path) -> AsyncIterator[tuple[RunningReplica, RunningRe
 
 
 async def mended(replica: RunningReplica, rows: int = 1) -> None:
-    await until(replica, lambda: replica.mending.damaged >= rows and not replica.mending.facts()["missing"])
+    def whole() -> bool:
+        with replica.log.read() as reader:
+            return (
+                replica.mending.damaged >= rows and not list(reader.lost()) and not replica.mending.facts()["missing"]
+            )
+
+    with trio.fail_after(PATIENCE_S):
+        while replica.mending.damaged < rows:  # until then whoever reads may meet the damage
+            await trio.sleep(0.05)
+    await until(replica, whole)
 
 
 async def test_an_own_act_that_the_disk_has_damaged_comes_back_from_a_neighbour(
@@ -92,7 +102,12 @@ async def test_an_entry_of_any_kind_comes_back(
     store: tuple[RunningReplica, RunningReplica, RunningReplica], kind: str
 ) -> None:
     _, one, two = store
-    held = [stored.entry for stored in _entries(two) if stored.entry.document.kind == kind]
+
+    def of_kind() -> list[Entry]:
+        return [stored.entry for stored in _entries(two) if stored.entry.document.kind == kind]
+
+    await until(two, lambda: bool(of_kind()))
+    held = of_kind()
     assert flip(two.folder, held[0].raw, 60)
     await mended(two)
     await until(two, lambda: held[0].hash in {stored.entry.hash for stored in _entries(two)})
