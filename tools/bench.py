@@ -42,7 +42,7 @@ from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
-from tools import baskets, bench_apart, bench_lan, bench_return
+from tools import baskets, bench_apart, bench_join, bench_lan, bench_return
 from tools.baskets import DataMissing
 from tools.town import TownError, cores
 
@@ -111,6 +111,19 @@ def _lan(tills: int, sales: int, repeats: int, processes: int, json_file: Path |
     except TownError as error:
         raise click.ClickException(f"{error}.") from error
     _show({"lan": lambda: rows}, json_file, beside)
+
+
+@bench.command("join")
+@click.option("--products", default=5_000, show_default=True, type=click.IntRange(1, 100_000), help="In the catalogue.")
+@click.option("--repeats", default=REPEATS, show_default=True, type=click.IntRange(1, 20), help="New tills each way.")
+@_JSON
+def _join(products: int, repeats: int, json_file: Path | None) -> None:
+    """From a ticket on a new machine to its first receipt, at the office and through a neighbour."""
+    try:
+        rows = bench_join.join_to_first_sale(products, repeats)
+    except TownError as error:
+        raise click.ClickException(f"{error}.") from error
+    _show({"join": lambda: rows}, json_file)
 
 
 @bench.command("return")
