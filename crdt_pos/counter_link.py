@@ -12,16 +12,18 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widgets import Static
 
+from crdt_pos.clock import system_ms
 from crdt_pos.counter_basket import NotUnderstood
 from crdt_pos.counter_dialogs import Ask
 from crdt_pos.local import AsyncLocalClient, ConnectionLost, LocalRefused, Message, NotRunning
 from crdt_pos.money import decimal_text
+from crdt_pos.outside_text import outside_lamp
 
 STATUS_EVERY_S: Final = 1.0
 
 
 class Bar(Horizontal):
-    """Which till this is, and the two lamps."""
+    """Which till this is, and the lamps: safe here, safe elsewhere, and how far outside of the store."""
 
     DEFAULT_CSS = """
     Bar { height: 1; background: $primary; color: $text; }
@@ -36,6 +38,7 @@ class Bar(Horizontal):
         yield Static("", id="where", markup=False)
         yield Static("", id="here", markup=False)
         yield Static("", id="elsewhere", markup=False)
+        yield Static("", id="outside", markup=False)
 
 
 class LinkedScreen(App[None]):
@@ -125,6 +128,10 @@ class LinkedScreen(App[None]):
             _light(elsewhere, "safe", f"● safe elsewhere: {copies}")
         else:
             _light(elsewhere, "soon", "○ no other replica yet")
+        told = status.get("outside")
+        if told is not None:
+            lamp = outside_lamp(told["until_ms"], told["waiting"], told["vault_every_s"], system_ms())
+            _light(self.query_one("#outside", Static), *lamp)
 
     async def attempt(self, act: Callable[[], Awaitable[None]]) -> None:
         """Run one act of the cashier; whatever goes wrong becomes a sentence, and the basket stays."""

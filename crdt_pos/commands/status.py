@@ -13,6 +13,7 @@ import click
 from crdt_pos.columns import listing, plural
 from crdt_pos.folder import Folder, open_folder
 from crdt_pos.local import ConnectionLost, LocalClient, LocalRefused, Message, NotRunning
+from crdt_pos.outside_text import outside_text
 
 ANSWER_TIMEOUT_S: Final = 10.0
 EXIT_TROUBLE: Final = 1
@@ -72,9 +73,7 @@ def _lines(said: Message) -> Iterator[str]:
             safe, told = said["safe"], said["safe"]["outside_until_ms"]
             waits = plural(safe["waiting"], "act is", "acts are")
             yield f"  safe         {plural(safe['copies'], 'other has', 'others have')} all it wrote; {waits} only here"
-            moment = datetime.datetime.fromtimestamp(told / 1000, datetime.UTC).astimezone()
-            outside = f"until {moment:%Y-%m-%d %H:%M:%S}" if told else "nothing yet"
-            yield f"  outside      {outside}; {plural(safe['outside_waiting'], 'act waits', 'acts wait')} to leave the store"
+            yield f"  outside      {outside_text(told, safe['outside_waiting'], said['now_ms'])}"
         behind = listing(said["behind"])
         yield f"  behind       {f'{behind} still tell what is missing here' if behind else 'no'}"
         yield f"  holds        {plural(said['entries'], 'entry', 'entries')}"
