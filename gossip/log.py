@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gossip.document import Document, Scope, order_key
 from gossip.entry import Entry, FeedId, Hash, Head
@@ -41,6 +41,12 @@ class Outcome(Enum):
     """It was lost to a damaged disk, and has its place again."""
     GAP = "gap"
     """Not appended: the entry before it in its ``whole`` feed is not here yet."""
+    TOO_MANY = "too many"
+    """Not appended: its author, who sent it itself, contradicts itself in this ``whole`` feed more often than is taken from it."""
+
+
+NOT_HERE: Final = frozenset({Outcome.GAP, Outcome.TOO_MANY})
+"""After these an entry is missing: no cursor may say that it is here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from gossip import log_rows as rows
 from gossip.document import Document, FeedType, Key, Scope, ScopeClass, order_key
 from gossip.entry import Entry, Hash
 from gossip.errors import LogCorrupt
-from gossip.log import Appended, Arrival, Outcome, View, fingerprint_of
+from gossip.log import NOT_HERE, Appended, Arrival, Outcome, View, fingerprint_of
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_recent import Recent
 from gossip.log_rows import Record, Tip
@@ -27,6 +27,9 @@ from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Rule
 
 VIEW_KEY_BYTES_MAX: Final = 400
+HEADS_KEPT_MAX: Final = 8
+"""Entries of one ``latest`` feed that contradict each other and are kept: those with the highest numbers, of one number those
+with the lowest hashes. Of a ``whole`` feed so many branches are taken from their author; others may bring theirs."""
 
 Body = Rule | InvalidBody
 """What an entry's body contributes alone, or why its rule refuses it: such an entry stands beside all others."""
@@ -70,7 +73,7 @@ class LogWriter(LogReader):
                 self._writer.delete(rows.VIEW + key)
             else:
                 self._writer.put(rows.VIEW + key, value)
-        if any(result.outcome is Outcome.GAP for result in appended):
+        if any(result.outcome in NOT_HERE for result in appended):
             cursors = ()  # they would say that what is missing is here
         for database, number in cursors:
             self._writer.put(rows.CURSOR + database, rows.number(number))
@@ -95,6 +98,9 @@ class LogWriter(LogReader):
         tips = self.tips(feed)
         if tips:
             outcome, replaced, rival = self._place(entry, feed, tips)
+            branches = outcome is Outcome.FORK and entry.feed is FeedType.WHOLE and not replaced
+            if branches and len(tips) >= HEADS_KEPT_MAX and arrival.received_from == entry.author:
+                return Appended(Outcome.TOO_MANY)
         elif entry.previous is not None:
             outcome, replaced, rival = Outcome.GAP, [], None
         else:
@@ -221,7 +227,15 @@ class LogWriter(LogReader):
                 replaced.append(tip)
             else:
                 rivals.append(tip)
-        return (Outcome.FORK, replaced, rivals[0].hash) if rivals else (Outcome.NEW, replaced, None)
+        if not rivals:
+            return Outcome.NEW, replaced, None
+        # The best come first everywhere: whoever is sent what another holds makes the same choice in the end.
+        contradicting = sorted((tip for tip in rivals if not rows.is_whole(tip.form)), key=_best_first)
+        if len(contradicting) >= HEADS_KEPT_MAX:
+            if _best_first(contradicting[HEADS_KEPT_MAX - 1]) < (-entry.seq, entry.hash):
+                return Outcome.KNOWN, [], None
+            replaced += contradicting[HEADS_KEPT_MAX - 1 :]
+        return Outcome.FORK, replaced, min(rivals, key=_best_first).hash
 
     def _place_whole(self, entry: Entry, feed: bytes, tips: list[Tip]) -> tuple[Outcome, list[Tip], Hash | None]:
         form = rows.form_of(entry)
@@ -395,6 +409,10 @@ class LogWriter(LogReader):
         while arrival in self._moved:
             arrival = self._moved[arrival]
         return Appended(result.outcome, arrival, result.rival)
+
+
+def _best_first(tip: Tip) -> tuple[int, Hash]:
+    return -tip.seq, tip.hash
 
 
 def _sum(feed: bytes, tips: list[Tip]) -> int:

@@ -8,8 +8,8 @@ version is above all its others, so its feed holds one.
 
 Two maximal versions contradict each other: the same number twice, or a higher number that takes something back. That is a
 *fork*, and any two of them are its proof. It is never refused, since what to refuse would depend on the order of arrival
-and replicas would never agree again. A hostile author can therefore make its own feeds large. Nothing bounds that, neither
-here nor in the log: what to drop would depend on the order of arrival again. It ends when the roster cuts the author off.
+and replicas would never agree again. Nothing bounds a feed here, where a state is a function of what was signed. The log keeps
+the few best of many contradictions: ``gossip.log_writer``.
 
 Reference: antichains of maximal elements, Baquero, Almeida et al., Composition of State-based CRDTs (2017), §4.6.
 """

@@ -196,7 +196,9 @@ def fuzz(seed: int, cases: int, minutes: float | None, processes: int, keep: Pat
 
 
 def _show(report: Report, kept: int, took_s: float) -> None:
-    table = Table("target", "cases", title=f"{report.cases:,} cases in {took_s:.1f} s, {report.cases / took_s:,.0f} a second")
+    table = Table(
+        "target", "cases", title=f"{report.cases:,} cases in {took_s:.1f} s, {report.cases / took_s:,.0f} a second"
+    )
     table.columns[1].justify = "right"
     for name, count in report.by_target.items():
         table.add_row(name, f"{count:,}")

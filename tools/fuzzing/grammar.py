@@ -150,8 +150,7 @@ def day(dice: Random) -> Day:
         series={int(Series.SALES): Numbers(1, dice.randrange(1, 99), 1)},
         perpetual_sales=dice.randrange(10**6),
         goods={
-            product: Goods(*(dice.randrange(99) for _ in range(6)))
-            for product in range(1, dice.randrange(1, PRODUCTS))
+            product: Goods(*(dice.randrange(99) for _ in range(6))) for product in range(1, dice.randrange(1, PRODUCTS))
         },
         drawer={int(DrawerAct.COUNTED): dice.randrange(9999)},
         closed=dice.random() < 0.3,
@@ -182,9 +181,7 @@ def _forks(dice: Random, _author: Author) -> object:
     def pair() -> object:
         of = dice.choice(AUTHORS)
         document = Document(DAY, DAY_NUMBER, (STORE,))
-        return sorted(
-            assembled(dice, of, document, FeedType.LATEST, ScopeClass.STORE, 1, {0: n}).raw for n in (1, 2)
-        )
+        return sorted(assembled(dice, of, document, FeedType.LATEST, ScopeClass.STORE, 1, {0: n}).raw for n in (1, 2))
 
     return sorted((pair() for _ in range(dice.randrange(1, 3))), key=canonical.encode)
 
@@ -357,9 +354,7 @@ def entry_of(dice: Random, kind: Kind, seq: int = 0) -> Entry:
     allowed = [author for author in AUTHORS[:3] if RECORDS[author].role in kind.authors.roles] or list(AUTHORS)
     author = dice.choice(allowed)
     number = seq or (1 if dice.random() < 0.5 else dice.randrange(1, 40))
-    return assembled(
-        dice, author, documents(dice, kind), kind.feed, kind.scope, number, bodies(dice, kind, author)
-    )
+    return assembled(dice, author, documents(dice, kind), kind.feed, kind.scope, number, bodies(dice, kind, author))
 
 
 def entry(dice: Random) -> Entry:
@@ -441,9 +436,7 @@ def _entries(dice: Random) -> Message:
 
 
 def _announce(dice: Random) -> Message:
-    items = tuple(
-        Announcement(_key(dice), Head(dice.randrange(1, 9), _hashed(dice))) for _ in range(dice.randrange(5))
-    )
+    items = tuple(Announcement(_key(dice), Head(dice.randrange(1, 9), _hashed(dice))) for _ in range(dice.randrange(5)))
     return Announce(_number(dice), dice.randrange(500), items)
 
 
@@ -488,7 +481,9 @@ MESSAGES: Final[tuple[Callable[[Random], Message], ...]] = (
     lambda dice: Durable(_number(dice), tuple(Refused(_hashed(dice), "no") for _ in range(dice.randrange(3)))),
     lambda dice: Fingerprints(tuple(_fingerprint(dice) for _ in range(dice.randrange(5)))),
     _ranges,
-    lambda dice: Ask(_number(dice), dice.choice(("certificate", "rights", "heads", "presence", "x")), dice.randbytes(8)),
+    lambda dice: Ask(
+        _number(dice), dice.choice(("certificate", "rights", "heads", "presence", "x")), dice.randbytes(8)
+    ),
     lambda dice: Answer(_number(dice), None if dice.random() < 0.3 else dice.randbytes(dice.randrange(40))),
     lambda dice: Ping(_number(dice)),
     lambda dice: Pong(_number(dice)),

@@ -84,7 +84,7 @@ def encoded(value: object) -> bytes:
 
 
 def changed(dice: Random, value: object, others: Sequence[object] = ()) -> object:
-    """``value`` with one place changed; what is not changed is shared with it. ``others``: values whose parts may be put there."""
+    """``value`` with one place changed; what is not changed is shared with it. ``others``: for their parts."""
     container: Any = value
     path: list[tuple[Any, Any]] = []
     while isinstance(container, list | dict) and container and dice.random() < 0.85:

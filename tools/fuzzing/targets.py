@@ -188,7 +188,7 @@ def _read(raw: bytes, piece: int) -> tuple[list[Message], bool]:
     try:
         for at in range(0, len(raw), piece):
             for message, _ in reader.feed(raw[at : at + piece]):
-                found.append(message)  # noqa: PERF401  what came before an error counts
+                found.append(message)
     except ProtocolError:
         return found, True
     return found, False
@@ -289,7 +289,9 @@ def _reads_receipt(entry: Entry) -> None:
         receipt = Receipt.from_body(entry.body)
     except InvalidBody:
         return
-    same(Receipt.from_body(canonical.decode(canonical.encode(receipt.body()))), receipt, "a receipt is not what it says")
+    same(
+        Receipt.from_body(canonical.decode(canonical.encode(receipt.body()))), receipt, "a receipt is not what it says"
+    )
     Day().plus(receipt)
 
 
@@ -504,7 +506,7 @@ def _filled() -> Any:
     """A log of some entries, as a table to copy."""
 
     def make() -> Any:
-        log, dice = MemoryLog(SCHEMA, bytes(16)), Random(0)
+        log, dice = MemoryLog(SCHEMA, bytes(16)), Random(0)  # noqa: S311
         log.append([Arrival(grammar.entry_of(dice, kind, seq=1)) for kind in SCHEMA.values() for _ in range(3)])
         return log.image()
 
