@@ -1,7 +1,7 @@
 """What a till refuses. The docstring of each error is what the cashier reads; ``str(error)`` adds what was meant.
 
 TillError
-├── NotOpen, StillOpen, AskForDate                                   the business date
+├── NotOpen, StillOpen, AskForDate, OtherMoney                                the business date
 ├── TakingBack                                                       the disk was set back
 ├── OutOfService                                                     revoked, or retired
 ├── EmptyReceipt, UnknownProduct, NoPrice, BadQuantity, PaysOut, AmountTooLarge, ReasonMissing
@@ -46,6 +46,10 @@ class NotOpen(TillError):
 
 class StillOpen(TillError):
     """A business date is still open: close it first."""
+
+
+class OtherMoney(TillError):
+    """This till's store has another legal entity or currency than before: enrol the till again. Totals never add across."""
 
 
 class AskForDate(TillError):

@@ -308,7 +308,8 @@ class TillCommands:
                 wanted[key] = wanted.get(key, 0) + tender.amount_minor
         for (programme, account), amount in wanted.items():
             if amount > short.here:
-                await self._replica.borrow(account, amount - short.here, deadline_ms, programme)
+                name = programme and self._terms().balances(programme)
+                await self._replica.borrow(account, amount - short.here, deadline_ms, name)
 
     async def _lines(self, asked: Asked) -> tuple[LineRequest, ...]:
         lines = asked.each("lines", line_request)

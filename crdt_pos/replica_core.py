@@ -23,7 +23,7 @@ from crdt_pos.healing import Why, set_back, set_back_view
 from crdt_pos.homecoming import Homecoming
 from crdt_pos.identity import Identity
 from crdt_pos.lending import Lending
-from crdt_pos.loyalty import Programme
+from crdt_pos.loyalty import Programme, programme_in
 from crdt_pos.money import Currency
 from crdt_pos.rights import TOPIC, RightsQuestion
 from crdt_pos.safety import Safety
@@ -119,27 +119,29 @@ class ReplicaCore(ABC):
 
     # --- what the roster says ----------------------------------------------------------------------------------------
 
-    def _store_record(self) -> StoreRecord | None:
+    def _store_record(self, date: datetime.date | None = None) -> StoreRecord | None:
         store = self.certificate.store
-        today = datetime.datetime.fromtimestamp(self.system_ms() / 1000, datetime.UTC).date()
-        return None if store is None else self.trust.directory.store(store, today)
+        date = date or datetime.datetime.fromtimestamp(self.system_ms() / 1000, datetime.UTC).date()
+        return None if store is None else self.trust.directory.store(store, date)
 
     def _time_zone(self) -> str:
         record = self._store_record()
         return "UTC" if record is None else record.time_zone
 
-    def terms(self) -> Terms:
-        """On what terms the store sells now."""
-        record = self._store_record()
+    def terms(self, date: datetime.date | None = None) -> Terms:
+        """On what terms the store sells on a business date; without one, by the day in the store."""
+        date = date or self.now().date()
+        record = self._store_record(date)
         if record is None:
             return Terms()
-        points = self.trust.directory.programme("points", record.valid_from)
+        name = programme_in("points", record.currency)
+        points = self.trust.directory.programme(name, date)
         return Terms(
             record.legal_entity,
             Currency(record.currency, record.exponent),
             record.cash_step_minor,
             not record.prices_without_tax,
-            Programme() if points is None else Programme("points", points.points_per_unit, points.minor_per_point),
+            Programme(name) if points is None else Programme(name, points.points_per_unit, points.minor_per_point),
         )
 
     def identity(self) -> Identity:

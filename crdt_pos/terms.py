@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from crdt_pos.loyalty import Programme
+from crdt_pos.loyalty import Programme, programme_in
 from crdt_pos.money import Currency
 
 
@@ -18,3 +18,7 @@ class Terms:
     """The smallest coin: 5 in Switzerland."""
     prices_with_tax: bool = True
     programme: Programme = field(default_factory=Programme)
+
+    def balances(self, programme: str) -> str:
+        """The name of a programme's balances in the store's currency."""
+        return programme_in(programme, self.currency.code)

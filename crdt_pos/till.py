@@ -21,7 +21,9 @@ from crdt_pos.errors import (
     BadQuantity,
     MemberMissing,
     NotOpen,
+    NotRefundable,
     NotVoidable,
+    OtherMoney,
     ReasonMissing,
     StillOpen,
     UnknownReceipt,
@@ -69,10 +71,10 @@ class Till:
         now: Callable[[], Now],
         *,
         products: Products | None = None,
-        terms: Callable[[], Terms] | Terms | None = None,
+        terms: Callable[[datetime.date], Terms] | Terms | None = None,
         acting: Callable[[Reader], Signing | None] | None = None,
     ) -> None:
-        """``products``: the catalogue (none: every line needs a price). ``terms`` are asked for at every act, and ``acting``
+        """``products``: the catalogue (none: every line needs a price). ``terms`` are those of a business date, and ``acting``
         who has signed on, which may raise ``NotSignedOn``."""
         self._log = log
         self._identity = identity
@@ -107,6 +109,8 @@ class Till:
             if not 0 < day <= _DAY_MAX or used:
                 raise AskForDate(f"{date.isoformat()} cannot be opened, closed last: {closed}")
             turn.state = replace(state, open_day=day, seq=0, head=b"", day=Day(), published=0)
+            turn.terms = self._terms_on(turn.state, turn.now)
+            self._refuse_other_money(turn, state)
             opening = Opening(
                 date_of(state.closed_day) if state.closed_day else None,
                 state.closed_hash,
@@ -231,6 +235,8 @@ class Till:
             if found is not None:
                 undone = journal.undone(turn.reader, request.number)
                 original = found.receipt
+                if (original.legal_entity, original.currency) != (act.legal_entity, act.currency):
+                    raise NotRefundable(f"{request.number} was sold by {original.legal_entity} in {original.currency}")
                 lines = undoing.refunded_lines(request, original, undone, prices_with_tax=act.prices_with_tax)
                 rates = {tax.code: tax.rate_ppm for tax in original.taxes}
                 taxes = tax_lines(lines, rates, prices_with_tax=act.prices_with_tax)
@@ -373,7 +379,9 @@ class Till:
     def redeemable(self, account: bytes, programme: str = "") -> Redeemable:
         """What an account can pay with; ``programme`` empty: the loyalty programme's points."""
         with self._log.read() as reader:
-            balance = Balance.read(reader, programme or self._current_terms().programme.name, account)
+            terms = self._terms_on(TillState.read(reader), self._now())
+            name = terms.balances(programme) if programme else terms.programme.name
+            balance = Balance.read(reader, name, account)
         return balance.redeemable(self._identity.author)
 
     def grant(self, account: bytes, to: Author, amount: int, programme: str = "") -> int:
@@ -395,7 +403,8 @@ class Till:
     @contextmanager
     def _turn(self, *, open_date: bool = True) -> Generator[Turn]:
         with self._log.read() as reader:
-            turn = Turn(self._identity, reader, self._now(), self._current_terms(), TillState.read(reader))
+            state, now = TillState.read(reader), self._now()
+            turn = Turn(self._identity, reader, now, self._terms_on(state, now), state)
             turn.acting = self._acting
             if open_date and not turn.state.open_day:
                 raise NotOpen
@@ -404,6 +413,19 @@ class Till:
         if turn.arrivals:
             arrivals, views = turn.batch()
             self._log.append(arrivals, views, received_ms=turn.now.ms)
+
+    def _refuse_other_money(self, turn: Turn, before: TillState) -> None:
+        # Totals go on from date to date for a whole life, and never add across.
+        document = journal.journal_document(self._identity.store, before.closed_day)
+        heads = turn.reader.heads(FeedId(document, self._identity.author)) if before.closed_day else ()
+        stored = turn.reader.find(heads[0].hash) if heads else None
+        if stored is not None:
+            last, now = Receipt.from_body(stored.entry.body), turn.receipt(ReceiptType.OPENING)
+            was, is_now = ((one.legal_entity, one.currency, one.exponent) for one in (last, now))
+            if was != is_now:
+                raise OtherMoney(
+                    f"{was[0]}, {was[1]} until {last.business_date.isoformat()}; {is_now[0]}, {is_now[1]} now"
+                )
 
     def _basket(self, turn: Turn, request: SaleRequest) -> Receipt:
         kind = ReceiptType.TRAINING if request.training else ReceiptType.SALE
@@ -430,8 +452,10 @@ class Till:
     def _writer(self) -> claiming.Writer:
         return claiming.Writer(self._identity.key, self._identity.author)
 
-    def _current_terms(self) -> Terms:
-        return self._terms() if callable(self._terms) else self._terms
+    def _terms_on(self, state: TillState, now: Now) -> Terms:
+        """Those of the open date, whatever the clock says meanwhile; without one, of the clock's."""
+        date = date_of(state.open_day) if state.open_day else now.date()
+        return self._terms(date) if callable(self._terms) else self._terms
 
     def _rate(self, turn: Turn) -> Callable[[int], int]:
         return lambda code: self._products.tax_rate_ppm(turn.reader, code, turn.now.ms)
@@ -525,10 +549,10 @@ def _movements(terms: Terms, act: Receipt, points: dict[tuple[str, bytes], int])
                 raise BadQuantity(f"a point pays {terms.programme.minor_per_point}")
             gain((terms.programme.name, tender.account), -amount)
         elif tender.kind in PROGRAMME_OF:
-            gain((PROGRAMME_OF[tender.kind], tender.account), -tender.amount_minor)
+            gain((terms.balances(PROGRAMME_OF[tender.kind]), tender.account), -tender.amount_minor)
     for line in act.lines:
         if line.liability:
-            gain((line.liability, line.account), line.total_minor)
+            gain((terms.balances(line.liability), line.account), line.total_minor)
     for key, amount in points.items():
         gain(key, amount)
     return tuple(

@@ -104,7 +104,7 @@ class PracticeShop:
             arrivals = [Arrival(entry) for entry in entries]
             views = catalogue_views.derive(reader, arrivals)
         self.log.append(arrivals, views)
-        self.till = Till(self.log, self.identity, lambda: self.now, products=self.products, terms=lambda: self.terms)
+        self.till = Till(self.log, self.identity, lambda: self.now, products=self.products, terms=lambda _: self.terms)
         self.replica = PracticeReplica(self.log)
 
     def commands(self) -> TillCommands:
