@@ -28,6 +28,7 @@ from gossip.events import (
     Shared,
 )
 from gossip.messages import Refused, Wanted
+from gossip.outbound import Grown
 from gossip.reasons import Reason
 from gossip.session import Session
 from gossip.tls import RECEIVE_BYTES_MAX, TlsStream
@@ -143,10 +144,9 @@ class Link:
             for done, _ in self._answers.values():
                 done.set()
 
-    def wake(self) -> None:
-        """The log has grown."""
-        if not self.session.ended:
-            self.session.wake()
+    def wake(self, grown: Grown | None = None) -> None:
+        """The log has grown, as far as is known by so much."""
+        if not self.session.ended and self.session.wake(grown):
             self._something_to_send.set()
 
     def appended(self, batch: int, refused: Sequence[Refused], gaps: Collection[FeedId]) -> None:

@@ -28,6 +28,7 @@ from gossip.ingest import Checked, check
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Commit, Derive, Derived, Trust, write_group
 from gossip.link import Link
 from gossip.log import Appended, Log
+from gossip.outbound import Grown
 from gossip.reasons import Reason
 from gossip.schema import Schema
 from gossip.session import Me, Session
@@ -36,6 +37,8 @@ from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
 
 CERTIFICATES_AT_ONCE: Final = 16
+LOOKED_THROUGH_MAX: Final = 256
+"""So many new arrivals are looked through once, to wake only the sessions that share one of them."""
 CHUNK_ENTRIES_MIN: Final = 32
 """From this many entries on, a batch is checked on two threads."""
 
@@ -101,6 +104,8 @@ class Node:
         self.links: dict[Author, Link] = {}
         self.trouble = ""
         """Why the log cannot be written, in a sentence; empty while it can."""
+        with log.read_all() as reader:
+            self._woken_at = reader.last_arrival()
         self.commits_waiting_max = 0
         """The most commits that have waited for the log at once: one for every session at most."""
         self._me = me
@@ -210,10 +215,21 @@ class Node:
 
     def wake(self) -> None:
         """The log has grown: every session sends what it shares of that."""
+        grown = self._grown()
         for link in self.links.values():
-            link.wake()
+            link.wake(grown)
         self._changed.set()
         self._changed = trio.Event()
+
+    def _grown(self) -> Grown | None:
+        """What is new in the log; ``None`` if that is much."""
+        with self.log.read_all() as reader:
+            after, upto = self._woken_at, reader.last_arrival()
+            self._woken_at = upto
+            if upto - after > LOOKED_THROUGH_MAX:
+                return None
+            new = reader.arrivals(after, LOOKED_THROUGH_MAX)
+            return Grown(after, upto, frozenset(scope for stored in new for scope in reader.scopes(stored.entry)))
 
     @property
     def change(self) -> trio.Event:

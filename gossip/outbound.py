@@ -71,6 +71,18 @@ class _Wish:
     feeds: deque[Send]
 
 
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """By what a log has grown."""
+
+    after: int
+    """The arrivals from the next one on,"""
+    upto: int
+    """and up to this one, are new,"""
+    scopes: frozenset[Scope]
+    """and belong to these."""
+
+
 class Outbound:
     """Created when sharing begins."""
 
@@ -115,9 +127,16 @@ class Outbound:
 
     # What there is to do
 
-    def wake(self) -> None:
-        """The log has grown."""
-        self._idle = False
+    def wake(self, grown: Grown | None = None) -> bool:
+        """The log has grown, as far as is known by so much; whether there may be something to send."""
+        nothing = (
+            grown is not None and self._idle and self._position == grown.after and self._shared.isdisjoint(grown.scopes)
+        )
+        if grown is not None and nothing and grown.upto - self._claimed < CLAIM_EVERY:
+            self._position = grown.upto  # as reading it would have found
+        else:
+            self._idle = False
+        return not self._idle
 
     def lacks(self, sends: Sequence[Send | SendAll]) -> None:
         """A comparison has found what the peer lacks. Raises ``ProtocolError``."""

@@ -57,7 +57,7 @@ from gossip.messages import (
     Want,
     Wanted,
 )
-from gossip.outbound import Outbound
+from gossip.outbound import Grown, Outbound
 from gossip.questions import Questions
 from gossip.reasons import Reason
 from gossip.reconcile import Comparison, Turn
@@ -265,10 +265,9 @@ class Session:
         except ProtocolError as error:
             return self.end(error.reason, error.why)
 
-    def wake(self) -> None:
-        """The log has grown: send what is shared of it."""
-        if self._outbound is not None:
-            self._outbound.wake()
+    def wake(self, grown: Grown | None = None) -> bool:
+        """The log has grown, as far as is known by so much: send what is shared of it. Whether there may be something."""
+        return self._outbound is not None and self._outbound.wake(grown)
 
     def fetch(self, wanted: Iterable[Wanted]) -> None:
         """Want what the disk here has lost, whatever the peer has told of it before."""

@@ -11,6 +11,7 @@ from gossip.events import Acknowledged, CaughtUp, Compared, Ended, Shared
 from gossip.inbound import cursor_key
 from gossip.limits import Limits
 from gossip.messages import Announce, Durable, Entries, Fingerprints, Patch, Ranges, Want
+from gossip.outbound import Grown
 from gossip.session import State
 from tests.protocol.wire import EVERYTHING, FIRST_DAY, SHOP, Replica, meet, part, talk
 
@@ -79,6 +80,29 @@ def test_entries_of_a_live_session_reach_the_peer_at_once_and_are_acknowledged()
     talk(left, right)
     assert entry.hash in right.holds()
     assert left.got(Acknowledged) == [Acknowledged(((entry.feed_id, entry.head),), ())]
+
+
+def test_a_session_is_not_woken_by_what_it_does_not_share_and_misses_nothing_by_that() -> None:
+    left, right = Replica(1), Replica(2)
+    meet(left, right)
+    for number in range(3):
+        with left.log.read() as reader:
+            after = reader.last_arrival()
+        entry = left.write("day", 12, day=FIRST_DAY + number)
+        assert not left.session.wake(Grown(after, after + 1, frozenset({Scope("store/13")})))
+        talk(left, right)
+        assert entry.hash not in right.holds()  # as was said: nothing for it
+    entry = left.write("day", 12, day=FIRST_DAY + 9)
+    with left.log.read() as reader:
+        upto = reader.last_arrival()
+    assert left.session.wake(Grown(upto - 1, upto, frozenset({Scope("store/12")})))
+    talk(left, right)
+    assert entry.hash in right.holds()
+    # Of what was left out between, it does not know: then all is read.
+    left.write("day", 12, day=FIRST_DAY + 10)
+    with left.log.read() as reader:
+        upto = reader.last_arrival()
+    assert left.session.wake(Grown(upto, upto + 1, frozenset()))
 
 
 def test_what_came_from_the_peer_does_not_go_back_to_it() -> None:
