@@ -262,7 +262,7 @@ class TicketBook:
         with self._log.read() as reader:
             issued = find(reader, ticket)
         if issued is None:
-            raise EnrolmentRefused(f"{self._office.certificate.name} has issued no ticket {ticket.hex()}.")
+            raise EnrolmentRefused(f"There is no ticket {ticket.hex()} in the book of {self._office.certificate.name}.")
         return issued
 
     def _room(self, book: Sequence[Issued]) -> list[View]:

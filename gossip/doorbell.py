@@ -33,8 +33,9 @@ Answer = Callable[[str, bytes], Awaitable[bytes]]
 class Doorbell:
     """Answers those who ring, so many at once and no more."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, question_timeout_s: float = QUESTION_TIMEOUT_S) -> None:
         self._answer = answer
+        self._question_timeout_s = question_timeout_s
         self._places = trio.CapacityLimiter(VISITORS_MAX)
 
     async def rung(self, stream: trio.SocketStream, came_from: Address) -> str:
@@ -52,12 +53,12 @@ class Doorbell:
 
     async def _converse(self, stream: trio.SocketStream, came_from: Address) -> str:
         question: bytes | None = None
-        with trio.move_on_after(QUESTION_TIMEOUT_S) as patience:
+        with trio.move_on_after(self._question_timeout_s) as patience:
             if await _exactly(stream, len(WORD)) != WORD:
                 return "it speaks neither TLS nor the word of those who join"
             question = await _framed(stream, QUESTION_BYTES_MAX)
         if patience.cancelled_caught:
-            return f"it did not say within {QUESTION_TIMEOUT_S:g} s what it wants"
+            return f"it did not say within {self._question_timeout_s:g} s what it wants"
         if question is None:
             return "its question to join is cut short or too long"
         with trio.move_on_after(ANSWER_TIMEOUT_S) as patience:

@@ -18,9 +18,9 @@ from crdt_pos.joining_place import begun
 from crdt_pos.replica import RunningReplica
 from crdt_pos.ticket_book import Seat, State, TicketBook, strangers
 from crdt_pos.tickets import Answer, Outcome, Ticket, decode_answer, encode_answer, make_request
-from gossip import doorbell
+from gossip import doorbell, tls
 from gossip.errors import PeerUnreachable
-from gossip.tls import Address
+from gossip.tls import Address, TlsStream
 from peers import certificates
 from peers.keys import SecretKey
 from peers.permissions import Role
@@ -165,12 +165,12 @@ def begun_key(ticket: Ticket, path: Path) -> SecretKey:
         return place.key
 
 
-async def test_joining_that_was_killed_after_it_was_let_in_goes_on_with_the_same_life(tmp_path: Path) -> None:
+async def test_joining_that_was_broken_off_after_it_was_let_in_goes_on_with_the_same_life(tmp_path: Path) -> None:
     company = Company.found(tmp_path, "12-1")
     async with running(company.office) as [office]:
         ticket = await invite(office, seat("12-3"), address(office))
 
-        def let_in_and_killed(*, folder: bool) -> None:
+        def let_in_and_broken_off(*, folder: bool) -> None:
             with begun(ticket, tmp_path / "till") as place:
                 raw = trio.run(doorbell.ring, address(office), place.request, 10.0)
                 answer = decode_answer(raw, ticket.secret, place.request)
@@ -180,8 +180,8 @@ async def test_joining_that_was_killed_after_it_was_let_in_goes_on_with_the_same
                     create_folder(place.replica_at, settings, place.key, answer.chain, company.office.root)
 
         # Before the answer was kept; and after, before the roster was learned.
-        await trio.to_thread.run_sync(partial(let_in_and_killed, folder=False))
-        await trio.to_thread.run_sync(partial(let_in_and_killed, folder=True))
+        await trio.to_thread.run_sync(partial(let_in_and_broken_off, folder=False))
+        await trio.to_thread.run_sync(partial(let_in_and_broken_off, folder=True))
         other = await invite(office, seat("12-4"), address(office))
         with pytest.raises(EnrolmentRefused, match="let in with another ticket"):
             await join(other, tmp_path / "till")
@@ -269,35 +269,51 @@ async def test_a_question_that_is_too_long_or_never_ends_is_hung_up_on_and_sessi
         with pytest.raises(PeerUnreachable, match="hung up"):
             await doorbell.ring(address(office), b"x" * (doorbell.QUESTION_BYTES_MAX + 1), 10.0)
         for garbage in (b"JOKE", b"GET / HTTP/1.1\r\n\r\n", b"JOIN\xff\xff\xff\xff", b"JOIN\x00\x00\x00\x09half"):
-            stream = await trio.open_tcp_stream("127.0.0.1", address(office).port)
-            async with stream:
-                await stream.send_all(garbage)
-                await stream.send_eof()
+            async with await trio.open_tcp_stream("127.0.0.1", address(office).port) as stream:
                 with trio.fail_after(10.0), contextlib.suppress(trio.BrokenResourceError):
+                    await stream.send_all(garbage)
+                    await stream.send_eof()
                     assert await stream.receive_some(1) == b""
         assert in_touch(till, office)
 
 
-async def test_no_more_visitors_are_let_in_at_once_than_the_door_is_wide(tmp_path: Path) -> None:
+async def test_whoever_stands_at_the_door_in_silence_is_sent_away_and_no_more_stand_there_than_it_is_wide(
+    tmp_path: Path,
+) -> None:
     company = Company.found(tmp_path, "12-1")
-    async with running(company.office) as [office]:
-        ticket = await invite(office, seat("12-3"), address(office))
-        silent = [await trio.open_tcp_stream("127.0.0.1", address(office).port) for _ in range(doorbell.VISITORS_MAX)]
+    why: list[str] = []
+
+    async def answer(_came_from: str, question: bytes) -> bytes:
+        return question
+
+    async def nothing(_stream: TlsStream) -> None:
+        raise AssertionError("nobody here has a certificate")
+
+    bell = doorbell.Doorbell(answer, question_timeout_s=1.0)
+    async with trio.open_nursery() as nursery:
+        where = await nursery.start(
+            partial(
+                tls.serve,
+                LOOPBACK,
+                company.office.tls_contexts(),
+                nothing,
+                lambda _address, reason: why.append(reason),
+                on_visitor=bell.rung,
+            )
+        )
+        silent = [await trio.open_tcp_stream("127.0.0.1", where.port) for _ in range(doorbell.VISITORS_MAX)]
         for stream in silent:
             await stream.send_all(b"J")
+        with trio.fail_after(10.0), pytest.raises(PeerUnreachable, match="hung up"):
+            while True:  # until all of them stand there
+                assert await doorbell.ring(where, b"ring", 5.0) == b"ring"
         with trio.fail_after(10.0):
-            while True:  # until all of them stand at the door
-                try:
-                    raw = await doorbell.ring(address(office), make_request(ticket, SecretKey.generate()), 5.0)
-                except PeerUnreachable:
-                    break
-                assert raw
-        # Whoever says nothing is sent away, and then there is room again.
-        with trio.fail_after(doorbell.QUESTION_TIMEOUT_S + 10.0):
             for stream in silent:
                 assert await stream.receive_some(1) == b""
                 await stream.aclose()
-        assert await doorbell.ring(address(office), make_request(ticket, SecretKey.generate()), 10.0)
+        assert await doorbell.ring(where, b"ring", 5.0) == b"ring"
+        nursery.cancel_scope.cancel()
+    assert why == ["8 others ask to join already", *["it did not say within 1 s what it wants"] * 8]
 
 
 # --- by files --------------------------------------------------------------------------------------------------------
