@@ -16,13 +16,13 @@ Laws (one suite for both implementations, ``tests/log``):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-from gossip.document import Document, Scope, order_key
+from gossip.document import Document, Key, Scope, order_key
 from gossip.entry import Entry, FeedId, Hash, Head
 from merge_rules.lattice import Author
 
@@ -230,6 +230,11 @@ class Reader(Protocol):
         """Entries kept apart, with the reason; where only what counts is read, also those that do not."""
         ...
 
+    @property
+    def horizons(self) -> Mapping[tuple[str, Key], int]:
+        """By kind and store, the day before which documents travel no more."""
+        ...
+
     def shredded(self, document: Document) -> bool:
         """Whether a document is destroyed: nothing of it is here, and what comes of it is dropped."""
         ...
@@ -292,6 +297,17 @@ class Log(Protocol):
         What follows from entries is derived again, with ``derive`` even if it seems whole. An entry that is gone keeps its
         place in its ``whole`` feed, or, if it is the newest of ``me`` in a ``latest`` one; it is ``lost`` until appended again.
         Of others' ``latest`` feeds the entry is not known any more. Raises ``LogError``.
+        """
+        ...
+
+    def prune(
+        self, horizons: Mapping[tuple[str, Key], int], drop: Iterable[Document] = (), replaced_before_ms: int = 0
+    ) -> int:
+        """Let documents before their horizon (day, by kind and store) travel no more, remove those of them that are in ``drop``,
+        and our own entries of ``latest`` feeds that were replaced and signed before a moment; in one synced transaction.
+
+        Horizons only move on. What lies before one is in no scope and in no fingerprint, and is not taken from peers. Returns
+        how many entries were removed. Raises ``LogError``.
         """
         ...
 

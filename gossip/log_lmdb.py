@@ -19,7 +19,7 @@ import shutil
 import sys
 import threading
 import zlib
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -27,11 +27,13 @@ from typing import Final
 import lmdb
 
 from gossip import log_rows as rows
+from gossip.document import Document, Key
 from gossip.errors import LogCorrupt, LogError, LogForeign, LogFull
 from gossip.log import Appended, Arrival, Looked, Mended, Reader, View
 from gossip.log_counted import CountedReader, RecentCutOffs
 from gossip.log_mending import LogMender, look
 from gossip.log_pages import DamagedPage, check_pages
+from gossip.log_pruning import LogPruner
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_table import KEY_BYTES_MAX
 from gossip.log_writer import LogWriter, RecentBodies
@@ -257,11 +259,22 @@ class LmdbLog:
         self._entries = RecentEntries()
         with self._writing() as table:
             dropped = table.drop_damaged()
-            lasting = {key for key in dropped if key[:1] == rows.META} - {rows.META_ARRIVAL}
+            lasting = {key for key in dropped if key[:1] == rows.META} - {
+                rows.META_ARRIVAL,
+                rows.META_HORIZONS,
+                rows.META_FREED,
+            }
             if lasting:
                 raise LogCorrupt(f"the log in {self._folder} has lost what says which log it is")
             mender = LogMender(table, self._schema, RecentEntries(0), self._bodies)
             return mender.mend(dropped, me, spoilt, derive=derive)
+
+    def prune(
+        self, horizons: Mapping[tuple[str, Key], int], drop: Iterable[Document] = (), replaced_before_ms: int = 0
+    ) -> int:
+        with self._writing() as table:
+            pruner = LogPruner(table, self._schema, RecentEntries(0), self._bodies)
+            return pruner.prune(horizons, drop, replaced_before_ms)
 
     @contextmanager
     def read(self) -> Generator[Reader]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from gossip.document import Document, Key
 from gossip.errors import LogError
 from gossip.log import Appended, Arrival, Looked, Mended, Reader, View
 from gossip.log_counted import CountedReader, RecentCutOffs
 from gossip.log_mending import LogMender, look
+from gossip.log_pruning import LogPruner
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_table import KEY_BYTES_MAX
 from gossip.log_writer import LogWriter, RecentBodies
@@ -144,6 +146,19 @@ class MemoryLog:
             table.commit()
             self._table, self._readers, self._entries = table, 0, RecentEntries()
         return mended
+
+    def prune(
+        self, horizons: Mapping[tuple[str, Key], int], drop: Iterable[Document] = (), replaced_before_ms: int = 0
+    ) -> int:
+        self._refuse_if_closed()
+        with self._lock:
+            table = self._table.copy()
+            count = LogPruner(table, self._schema, RecentEntries(0), self._bodies).prune(
+                horizons, drop, replaced_before_ms
+            )
+            table.commit()
+            self._table, self._readers = table, 0
+        return count
 
     @contextmanager
     def read(self) -> Generator[Reader]:

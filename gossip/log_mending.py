@@ -71,6 +71,17 @@ def _is_indexed(table: TableReader, reader: LogReader, stored: Stored) -> bool:
         return False
 
 
+def each(table: TableReader, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Rows in order, read ahead, so that the table may be written meanwhile."""
+    low, high = prefix, after_prefix(prefix)
+    while True:
+        chunk = [row for row, _ in zip(table.scan(low, high), range(_ROWS_AT_ONCE), strict=False)]
+        yield from chunk
+        if len(chunk) < _ROWS_AT_ONCE:
+            return
+        low = chunk[-1][0] + b"\0"
+
+
 class LogMender(LogWriter):
     """One transaction. When ``mend`` has returned, the caller commits."""
 
@@ -78,7 +89,7 @@ class LogMender(LogWriter):
         """``dropped``: keys of the damaged rows, which are gone from the table; see ``gossip.log.Log.mend``."""
         for arrival in spoilt:
             self._writer.delete(rows.entry_key(arrival))
-        for key, value in self._each(rows.ENTRY):
+        for key, value in each(self._table, rows.ENTRY):
             if _taken_apart(key, value) is None:
                 self._writer.delete(key)
         before = set(self.lost())
@@ -94,28 +105,18 @@ class LogMender(LogWriter):
         views += tuple(b"" for key in dropped if key[:1] not in _KNOWN)
         return Mended(len(dropped) + len(spoilt), tuple(set(self.lost()) - before), derived, views)
 
-    def _each(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Rows in order, read ahead, so that the table may be written meanwhile."""
-        low, high = prefix, after_prefix(prefix)
-        while True:
-            chunk = [row for row, _ in zip(self._table.scan(low, high), range(_ROWS_AT_ONCE), strict=False)]
-            yield from chunk
-            if len(chunk) < _ROWS_AT_ONCE:
-                return
-            low = chunk[-1][0] + b"\0"
-
     def _is_whole(self) -> bool:
         """Whether every entry is found by its hash and in its feed."""
         return all(
             (stored := _taken_apart(key, value)) is not None and _is_indexed(self._table, self, stored)
-            for key, value in self._each(rows.ENTRY)
+            for key, value in each(self._table, rows.ENTRY)
         )
 
     # What is lost
 
     def _lose(self, me: Author) -> None:
         """Take note of everything that the index names and that is not there."""
-        for key, value in self._each(rows.PAST):
+        for key, value in each(self._table, rows.PAST):
             tip, feed = rows.from_past(key, value), rows.feed_of_past(key)
             if not self._is_there(tip):
                 self._writer.delete(rows.BY_HASH + tip.hash)
@@ -124,7 +125,7 @@ class LogMender(LogWriter):
                     self._note(feed, tip)
                 else:
                     self._writer.delete(key)
-        for key, value in self._each(rows.FEED):
+        for key, value in each(self._table, rows.FEED):
             feed, tips = key[1:], rows.from_tips(value)
             kept: list[Tip] = []
             for tip in tips:
@@ -152,14 +153,14 @@ class LogMender(LogWriter):
 
     def _derive(self) -> None:
         """Write the index again: from the entries, and from what is known of those that are lost."""
-        lost = [rows.from_lost(key, value) for key, value in self._each(rows.LOST)]
+        lost = [rows.from_lost(key, value) for key, value in each(self._table, rows.LOST)]
         for prefix in (*_INDEX, rows.LOST):
-            for key, _ in self._each(prefix):
+            for key, _ in each(self._table, prefix):
                 self._writer.delete(key)
         self._sums.clear()
         self._scopes.clear()
         last = 0
-        for key, value in self._each(rows.ENTRY):
+        for key, value in each(self._table, rows.ENTRY):
             stored = _taken_apart(key, value)
             assert stored is not None
             last = stored.arrival
@@ -176,7 +177,7 @@ class LogMender(LogWriter):
                 )
         for feed, tip in sorted(lost):
             self._place_lost(feed, tip)
-        for key, value in self._each(rows.FEED):
+        for key, value in each(self._table, rows.FEED):
             document = key[1:-AUTHOR_BYTES]
             self._account(from_order_key(document), document, key[1:], [], rows.from_tips(value))
         self._write_sums()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -173,11 +173,24 @@ class LogReader:
 
     # Scopes
 
+    @functools.cached_property
+    def horizons(self) -> Mapping[tuple[str, Key], int]:
+        """By kind and store, the day before which documents travel no more."""
+        return rows.from_horizons(self._table.get(rows.META_HORIZONS))
+
+    def is_past(self, document: Document) -> bool:
+        """Whether a document lies before the horizon of its kind and store."""
+        if not document.day or not document.keys:
+            return False
+        return document.day < self.horizons.get((document.kind, document.keys[0]), 0)
+
     def scopes(self, entry: Entry) -> frozenset[Scope]:
         return frozenset(self.scopes_of(entry.document, entry.scope))
 
     def scopes_of(self, document: Document, scope: ScopeClass) -> list[Scope]:
-        """The scopes of a document's entries of one scope class."""
+        """The scopes of a document's entries of one scope class; none once it is past its horizon."""
+        if self.is_past(document):
+            return []
         fixed = fixed_scope(document, scope)
         return self.patrons_scopes(document.keys[-1]) if fixed is None else [fixed]
 

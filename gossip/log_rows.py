@@ -26,13 +26,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import struct
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
 
 from gossip.document import FeedType, Key, Scope, ScopeClass
 from gossip.entry import HASH_BYTES, Entry, Hash
 from gossip.errors import LogCorrupt
 from gossip.log import FINGERPRINT_MODULUS, Fingerprint
 from merge_rules import canonical
+from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 
 FORMAT_VERSION: Final = 2
@@ -59,6 +61,8 @@ META_COMPANY: Final = b"mcompany"
 META_DATABASE: Final = b"mdatabase"
 META_FILE: Final = b"mfile"
 META_ARRIVAL: Final = b"marrival"
+META_HORIZONS: Final = b"mhorizons"
+"""[[kind, store, day], …]: documents of a kind and store before this day travel no more."""
 META_FREED: Final = b"mfreed"
 """There, while the file may hold bytes of what was shredded."""
 
@@ -201,6 +205,20 @@ def from_sum(value: bytes | None) -> Fingerprint:
 
 def reduced(value: int, feeds: int) -> Fingerprint:
     return Fingerprint(value % FINGERPRINT_MODULUS, feeds)
+
+
+@functools.lru_cache(maxsize=64)
+def from_horizons(value: bytes | None) -> Mapping[tuple[str, Key], int]:
+    if value is None:
+        return {}
+    try:
+        return {(kind, store): day for kind, store, day in cast("list[tuple[str, int, int]]", canonical.decode(value))}
+    except NotCanonical as error:
+        raise LogCorrupt("the horizons of the log are damaged") from error
+
+
+def horizons_value(horizons: Mapping[tuple[str, Key], int]) -> bytes:
+    return canonical.encode([[kind, store, day] for (kind, store), day in sorted(horizons.items(), key=repr)])
 
 
 @functools.lru_cache(maxsize=4096)

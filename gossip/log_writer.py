@@ -90,6 +90,8 @@ class LogWriter(LogReader):
         document = order_key(entry.document)
         if self._any_shredded and self._table.get(rows.SHREDDED + document) is not None:
             return _KNOWN  # as if a newer entry of the feed were here
+        if arrival.received_from is not None and self.is_past(entry.document):
+            return _KNOWN  # it was kept for long enough
         if arrival.quarantine is not None:
             return self._quarantine(entry, record, arrival.quarantine)
         feed = document + entry.author
@@ -180,8 +182,15 @@ class LogWriter(LogReader):
         self._writer.put(rows.SHREDDED + name, b"")
         self._writer.put(rows.META_FREED, b"")
         self._any_shredded = True
+        self._remove(document)
+
+    def _remove(self, document: Document) -> int:
+        """Remove all that is held of a document; how many entries that were."""
+        name = order_key(document)
+        count = 0
         for feed, tips in list(self.feed_rows(name)):
             for tip in list(self.held(feed)):
+                count += 1
                 self._writer.delete(rows.entry_key(tip.arrival))
                 self._writer.delete(rows.past_key(feed, tip.seq, tip.hash))
                 self._writer.delete(rows.BY_HASH + tip.hash)
@@ -197,6 +206,7 @@ class LogWriter(LogReader):
         for stored, _ in list(self.quarantined()):
             if stored.entry.document == document:
                 self._writer.delete(rows.QUARANTINE + stored.entry.hash)
+        return count
 
     # The order of a feed
 

@@ -52,6 +52,7 @@ class Tag(IntEnum):
     CLOSURE = 6
     SEALED_KEY = 7
     GUARDING = 8
+    HORIZON = 9
 
 
 class Why(IntEnum):
@@ -181,7 +182,24 @@ class Guarding:
     stores: int
 
 
-Record = Enrolment | StoreRecord | ProgrammeRecord | Revocation | Readmission | Closure | SealedKey | Guarding
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Documents of a kind in a store dated before ``before`` are gossiped no more, and may be dropped by whoever finds that what
+    stands for them is at head office: exactly what it holds of that has this fingerprint."""
+
+    kind: str
+    store: int
+    before: datetime.date
+    value: bytes
+    """Of the documents that stand for them, dated from ``since`` to before ``before``: the sum of their feeds' fingerprints, 32
+    bytes."""
+    feeds: int
+    """How many feeds that are."""
+    since: datetime.date = EPOCH
+    """The horizon before."""
+
+
+Record = Enrolment | StoreRecord | ProgrammeRecord | Revocation | Readmission | Closure | SealedKey | Guarding | Horizon
 
 _TYPES: Final[Mapping[Tag, type[Record]]] = {
     Tag.ENROLMENT: Enrolment,
@@ -192,6 +210,7 @@ _TYPES: Final[Mapping[Tag, type[Record]]] = {
     Tag.CLOSURE: Closure,
     Tag.SEALED_KEY: SealedKey,
     Tag.GUARDING: Guarding,
+    Tag.HORIZON: Horizon,
 }
 _TAGS: Final = {kind: tag for tag, kind in _TYPES.items()}
 
@@ -339,6 +358,8 @@ class Directory:
     sealed_keys: tuple[SealedKey, ...] = ()
     guardians: int = GUARDIANS
     """How many other stores keep each store's sealed journals."""
+    horizons: tuple[Horizon, ...] = ()
+    """By kind, store and date."""
 
     @classmethod
     def build(
@@ -381,6 +402,12 @@ class Directory:
             tuple(record for record in records if isinstance(record, Closure)),
             tuple(record for record in records if isinstance(record, SealedKey)),
             max((record.stores for record in records if isinstance(record, Guarding)), default=GUARDIANS),
+            tuple(
+                sorted(
+                    (record for record in records if isinstance(record, Horizon)),
+                    key=lambda one: (one.kind, one.store, one.before, one.value),
+                )
+            ),
         )
 
     def knowing(self, chain: Iterable[bytes]) -> Directory:
@@ -398,6 +425,10 @@ class Directory:
         """The certificate of an author; ``None`` if it is not known here."""
         chain = self.chains.get(author)
         return None if chain is None else chain[0]
+
+    def horizon(self, kind: str, store: int) -> datetime.date:
+        """Documents of a kind in a store dated before this are gossiped no more; 1970-01-01 if nothing is said."""
+        return max((one.before for one in self.horizons if (one.kind, one.store) == (kind, store)), default=EPOCH)
 
     def takes_part(self, author: Author) -> bool:
         """Whether sessions with this author are allowed. One that the roster here does not know yet proves itself."""

@@ -6,12 +6,13 @@ disk is a matter of luck: whole or not at all. Stands in for ``gossip.log_lmdb``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from crdt_pos.schema import SCHEMA
+from gossip.document import Document, Key
 from gossip.errors import LogFull
 from gossip.log import Appended, Arrival, Looked, Mended, Outcome, Reader, View
 from gossip.log_memory import MemoryLog, MemoryTable
@@ -88,6 +89,11 @@ class Disk:
 
     def mend(self, me: Author, spoilt: Collection[int] = (), *, derive: bool = False) -> Mended:
         return self._log.mend(me, spoilt, derive=derive)
+
+    def prune(
+        self, horizons: Mapping[tuple[str, Key], int], drop: Iterable[Document] = (), replaced_before_ms: int = 0
+    ) -> int:
+        return self._log.prune(horizons, drop, replaced_before_ms)
 
     def close(self) -> None:
         """Nothing to let go of."""
