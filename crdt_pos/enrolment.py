@@ -115,6 +115,12 @@ def seal_keys(office: Folder, copies: Sequence[SealedKey], now_ms: int) -> None:
         registrar.seal_keys(copies)
 
 
+def set_guardians(office: Folder, count: int, now_ms: int) -> None:
+    """State how many other stores keep each store's sealed journals."""
+    with at_office(office, now_ms) as registrar:
+        registrar.set_guardians(count)
+
+
 def retire_till(office: Folder, store: int, till: int, now_ms: int, life: str = "") -> Closure:
     """State that nothing more is expected of a life of a till from its first date on that was not closed."""
     with at_office(office, now_ms) as registrar:

@@ -9,6 +9,7 @@ from crdt_pos import catalogue, catalogue_views
 from crdt_pos.catalogue import Change
 from crdt_pos.claim_commands import ClaimCommands
 from crdt_pos.clock import system_ms
+from crdt_pos.guardians import GUARDIANS_MAX
 from crdt_pos.local import Command, Declined, Message
 from crdt_pos.local_shapes import Asked
 from crdt_pos.products import Price
@@ -63,6 +64,7 @@ class OfficeCommands:
             "letter": self._letter,
             "add_office": self._add_office,
             "seal_keys": self._seal_keys,
+            "set_guardians": self._set_guardians,
         }
 
         def reading(answer: Callable[[Asked], Awaitable[Message]]) -> Command:
@@ -133,6 +135,12 @@ class OfficeCommands:
         copies = asked.each("copies", sealed_key_asked)
         asked.end()
         await self._decide(lambda registrar: registrar.seal_keys(copies))
+        return {}
+
+    async def _set_guardians(self, asked: Asked) -> Message:
+        count = asked.integer("count", low=1, high=GUARDIANS_MAX)
+        asked.end()
+        await self._decide(lambda registrar: registrar.set_guardians(count))
         return {}
 
     async def _decide(self, decide: Callable[[Registrar], T]) -> T:

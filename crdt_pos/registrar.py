@@ -28,7 +28,7 @@ from peers.certificates import Certificate
 from peers.errors import CertificateError, InvalidElement, RosterError
 from peers.keys import PublicKey
 from peers.permissions import Role
-from peers.roster import Closure, Directory, Enrolment, Record, SealedKey, StoreRecord, element, from_element
+from peers.roster import Closure, Directory, Enrolment, Guarding, Record, SealedKey, StoreRecord, element, from_element
 
 NUMBER_MAX: Final = 999_999
 """The largest number of a store or till."""
@@ -208,6 +208,15 @@ class Registrar:
             state = roster_state(reader, COMPANY_ROSTER)
         removed = [state.remove_body(element(one)) for one in old if one not in copies]
         self._append([(COMPANY_ROSTER, [*(state.add_body(element(one)) for one in copies), *removed])])
+
+    def set_guardians(self, count: int) -> None:
+        """State how many other stores keep each store's sealed journals."""
+        with self._log.read() as reader:
+            state = roster_state(reader, COMPANY_ROSTER)
+        new = element(Guarding(count))
+        old = [one for one in state.elements() if isinstance(from_element(one), Guarding)]
+        added = [] if new in old else [state.add_body(new)]
+        self._append([(COMPANY_ROSTER, [*added, *(state.remove_body(one) for one in old if one != new)])])
 
     def state(self, records: Iterable[Record]) -> None:
         """State these in the company's roster as they are."""

@@ -71,6 +71,10 @@ class RegistrarLink:
         """State sealed copies of the company's keys."""
         self.call("seal_keys", copies=[{"purpose": one.purpose, "sealed": one.sealed.hex()} for one in copies])
 
+    def set_guardians(self, count: int) -> None:
+        """State how many other stores keep each store's sealed journals."""
+        self.call("set_guardians", count=count)
+
     def call(self, do: str, **fields: object) -> Message:
         """Ask the office for one of its requests."""
         try:

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import trio
 
 from crdt_pos.cli import Refused
 from crdt_pos.columns import plural
-from crdt_pos.folder import Folder, open_folder
+from crdt_pos.folder import VAULT_EVERY_S_MAX, Folder, open_folder
 from crdt_pos.log_lines import REPLICA, LineFormatter, Style
 from crdt_pos.restored import mark_restored
 from crdt_pos.supervisor import Supervisor, is_journal
@@ -79,13 +80,23 @@ def run_relay(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
     help="Once, after this till's disk was replaced by an older image or copy of it, and no other copy runs: it takes back "
     "what the others hold before it sells, and leaves out receipt numbers that may have been given.",
 )
-def run_till(folders: tuple[Path, ...], verbose: bool, style: str, restored: bool) -> None:
+@click.option(
+    "--vault-every",
+    type=click.IntRange(1, VAULT_EVERY_S_MAX),
+    metavar="SECONDS",
+    help="How old a receipt may become before it is sealed for other stores to keep, in place of vault_every_s in replica.toml.",
+)
+def run_till(
+    folders: tuple[Path, ...], verbose: bool, style: str, restored: bool, vault_every: int | None
+) -> None:
     """Run a till until it is told to stop (Ctrl-C or SIGTERM).
 
     It finds the other tills of its store by itself, and calls the addresses in its replica.toml. Whether any answers or not:
     it sells. Open its screen in another terminal: crdt-pos sell --at DIR
     """
-    run_replicas(folders, Role.TILL, verbose=verbose, style=Style(style), restored=restored)
+    run_replicas(
+        folders, Role.TILL, verbose=verbose, style=Style(style), restored=restored, vault_every_s=vault_every
+    )
 
 
 def run_replicas(
@@ -95,11 +106,12 @@ def run_replicas(
     verbose: bool,
     style: Style = Style.TEXT,
     restored: bool = False,
+    vault_every_s: int | None = None,
     made: Callable[[Folder], RunningReplica] | None = None,
 ) -> None:
     """Run the replicas of these folders until SIGTERM or SIGINT. ``made`` makes one of its folder; else it is an ordinary one.
 
-    ``restored``: they are older than what was written in their names.
+    ``restored``: they are older than what was written in their names. ``vault_every_s``: in place of what their settings say.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter(style, to_journal=is_journal(os.environ, 2)))
@@ -112,6 +124,8 @@ def run_replicas(
                 name, asked = folder.certificate.name, folder.certificate.role
                 raise Refused(f"{path} is the folder of {name}: run it with 'crdt-pos {asked} run --at {path}'.")
             held.enter_context(folder.held())
+            if vault_every_s is not None:
+                folder = replace(folder, settings=replace(folder.settings, vault_every_s=vault_every_s))
             if restored:
                 mark_restored(folder)
             opened.append(folder)

@@ -1,4 +1,4 @@
-"""``crdt-pos store add``."""
+"""``crdt-pos store``: which stores there are, on what terms they sell, and who keeps their receipts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from crdt_pos.clock import system_ms
+from crdt_pos.commands.guardians import guardians
 from crdt_pos.commands.replica_options import office_option
 from crdt_pos.enrolment import add_store
 from crdt_pos.folder import open_folder
@@ -16,7 +17,10 @@ from peers.roster import StoreRecord
 
 @click.group()
 def store() -> None:
-    """Say which stores there are, and on what terms they sell."""
+    """Say which stores there are, on what terms they sell, and who keeps their receipts."""
+
+
+store.add_command(guardians)
 
 
 @store.command()
