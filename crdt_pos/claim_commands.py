@@ -30,6 +30,9 @@ class ClaimCommands:
     async def _claim(self, asked: Asked) -> Message:
         code, product, store = asked.text("code"), asked.integer("product", high=PRODUCT_MAX), asked.integer("store")
         asked.end()
+        own = self._replica.certificate.store
+        if own is not None and store != own:
+            raise Declined(f"A manager speaks for store {own} only.", "OtherStore")
         if store not in self._replica.trust.directory.stores:
             raise Declined(f"There is no store {store}: say in whose name the code is claimed.", "UnknownStore")
         return await self._say(lambda reader: claiming.claim(reader, self._writer, store, code, product, system_ms()))
@@ -40,7 +43,8 @@ class ClaimCommands:
         asked.end()
 
         def said(reader: Reader) -> Batch:
-            stores = claims_views.stores(reader) if store is None else [store]
+            own = self._replica.certificate.store
+            stores = [own] if own is not None else claims_views.stores(reader) if store is None else [store]
             return claiming.retract(reader, self._writer, stores, code, product, system_ms())
 
         return await self._say(said)

@@ -42,6 +42,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "office": "Create a head office, and run it.",
             "store": "Say which stores there are, and on what terms they sell.",
             "till": "Enrol a till in a store, and run it.",
+            "manager": "Add a store's back office, which says who works there, and run it.",
             "relay": "Add a relay, which keeps and passes on what it cannot read, and run it.",
             "invite": "Make a one-time ticket, with which a new till, relay or head office joins.",
             "join": "Join a company with a ticket, on the new machine.",

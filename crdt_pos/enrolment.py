@@ -109,6 +109,20 @@ def enrol_relay(
     return made
 
 
+def enrol_manager(
+    office: Folder, store: int, number: int, path: Path, settings: Settings, now_ms: int, *, again: bool = False
+) -> Folder:
+    """The next life of a store's manager, in the new folder ``path``; ``again`` for one that takes part already."""
+    folders.refuse_used(path)
+    key = SecretKey.generate()
+    with at_office(office, now_ms) as registrar:
+        chain = registrar.enrol_manager(store, number, key.public, again=again)
+        made = folders.create_folder(path, settings, key, chain, office.root)
+        with registrar.reading() as reader:
+            _seed(made, reader, [COMPANY_ROSTER, store_roster(store)], office.certificate.author, now_ms)
+    return made
+
+
 def seal_keys(office: Folder, copies: Sequence[SealedKey], now_ms: int) -> None:
     """State sealed copies of the company's keys in place of those before."""
     with at_office(office, now_ms) as registrar:

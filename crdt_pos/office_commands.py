@@ -60,6 +60,7 @@ class OfficeCommands:
             "add_store": self._add_store,
             "enrol_till": self._enrol_till,
             "enrol_relay": self._enrol_relay,
+            "enrol_manager": self._enrol_manager,
             "retire_till": self._retire_till,
             "letter": self._letter,
             "add_office": self._add_office,
@@ -106,6 +107,13 @@ class OfficeCommands:
         public, again = public_key_asked(asked), asked.flag("again")
         asked.end()
         chain = await self._decide(lambda registrar: registrar.enrol_till(store, till, public, again=again))
+        return {"chain": [der.hex() for der in chain]}
+
+    async def _enrol_manager(self, asked: Asked) -> Message:
+        store, number = asked.integer("store", high=NUMBER_MAX), asked.integer("manager", high=NUMBER_MAX)
+        public, again = public_key_asked(asked), asked.flag("again")
+        asked.end()
+        chain = await self._decide(lambda registrar: registrar.enrol_manager(store, number, public, again=again))
         return {"chain": [der.hex() for der in chain]}
 
     async def _enrol_relay(self, asked: Asked) -> Message:

@@ -49,6 +49,11 @@ class RegistrarLink:
         answer = self.call("enrol_till", store=store, till=till, public_key=public.hex(), again=again)
         return tuple(map(bytes.fromhex, answer["chain"]))
 
+    def enrol_manager(self, store: int, number: int, public: PublicKey, *, again: bool = False) -> tuple[bytes, ...]:
+        """The next life of a store's manager: the chain that proves it."""
+        answer = self.call("enrol_manager", store=store, manager=number, public_key=public.hex(), again=again)
+        return tuple(map(bytes.fromhex, answer["chain"]))
+
     def enrol_relay(self, number: int, public: PublicKey, *, again: bool = False) -> tuple[bytes, ...]:
         """A relay's next life: the chain that proves it."""
         answer = self.call("enrol_relay", relay=number, public_key=public.hex(), again=again)

@@ -74,6 +74,19 @@ def run_relay(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
 @_AT
 @_VERBOSE
 @_LOG
+def run_manager(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
+    """Run a store's back office until it is told to stop (Ctrl-C or SIGTERM).
+
+    It finds the tills of its store by itself, and calls the addresses in its replica.toml. Whoever works in the store is named
+    here: crdt-pos cashier add --help
+    """
+    run_replicas(folders, Role.MANAGER, verbose=verbose, style=Style(style))
+
+
+@click.command("run")
+@_AT
+@_VERBOSE
+@_LOG
 @click.option(
     "--restored",
     is_flag=True,
