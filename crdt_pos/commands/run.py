@@ -99,17 +99,13 @@ def run_manager(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
     metavar="SECONDS",
     help="How old a receipt may become before it is sealed for other stores to keep, in place of vault_every_s in replica.toml.",
 )
-def run_till(
-    folders: tuple[Path, ...], verbose: bool, style: str, restored: bool, vault_every: int | None
-) -> None:
+def run_till(folders: tuple[Path, ...], verbose: bool, style: str, restored: bool, vault_every: int | None) -> None:
     """Run a till until it is told to stop (Ctrl-C or SIGTERM).
 
     It finds the other tills of its store by itself, and calls the addresses in its replica.toml. Whether any answers or not:
     it sells. Open its screen in another terminal: crdt-pos sell --at DIR
     """
-    run_replicas(
-        folders, Role.TILL, verbose=verbose, style=Style(style), restored=restored, vault_every_s=vault_every
-    )
+    run_replicas(folders, Role.TILL, verbose=verbose, style=Style(style), restored=restored, vault_every_s=vault_every)
 
 
 def run_replicas(
