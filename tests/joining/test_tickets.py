@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import cbor2
+import nacl.secret
+import nacl.signing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,3 +116,25 @@ def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
     pace = Pace(1)
     assert pace.allows("a", 10**12)
     assert pace.allows("a", 0)
+
+
+def test_a_request_made_by_the_specification_alone_is_understood_and_answered() -> None:
+    """PROTOCOL.md §12, with the primitives of other people."""
+
+    def key(purpose: bytes, request: bytes = b"") -> bytes:
+        person = b"crdt-pos " + purpose
+        return hashlib.blake2b(request, digest_size=32, key=TICKET.secret, person=person).digest()
+
+    signing = nacl.signing.SigningKey(b"k" * 32)
+    public = bytes(signing.verify_key)
+    outside = [TICKET.company, TICKET.office, TICKET.id]
+    said = cbor2.dumps(["crdt-pos join", *outside, public], canonical=True)
+    plain = cbor2.dumps([public, signing.sign(said).signature], canonical=True)
+    box = nacl.secret.Aead(key(b"ask")).encrypt(plain, cbor2.dumps(outside, canonical=True))
+    raw = cbor2.dumps([1, *outside, bytes(box)], canonical=True)
+    request = Request.decode(raw)
+    assert request is not None
+    assert request.opened(TICKET.secret) == public == KEY.public
+    answer = cbor2.loads(encode_answer(Answer(Outcome.REFUSED, "No."), TICKET.secret, raw))
+    opened = nacl.secret.Aead(key(b"answer", raw)).decrypt(answer[1], b"")
+    assert (answer[0], cbor2.loads(opened)) == (0, [4, "No.", [], b""])
