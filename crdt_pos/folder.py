@@ -251,7 +251,7 @@ def _settings(table: Mapping[str, object], path: Path) -> Settings:
 def _vault_every_s(value: object, path: Path) -> int | None:
     if value is not None and not (type(value) is int and 1 <= value <= VAULT_EVERY_S_MAX):
         raise FolderError(f"{path}: vault_every_s is a number of seconds from 1 to {VAULT_EVERY_S_MAX}, not {value!r}.")
-    return cast("int | None", value)
+    return value
 
 
 def _texts(table: Mapping[str, object], name: str, path: Path) -> list[str]:

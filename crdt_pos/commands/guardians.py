@@ -47,7 +47,7 @@ def guardians(path: Path, count: int | None, as_json: bool) -> None:
     burnt = directory.guardians + 1
     click.echo(
         f"Each store's receipts are kept, sealed, by {plural(directory.guardians, 'other store')}, and by every head office and "
-        f"relay: only if {burnt} stores burn at once, and all of these, are they lost."
+        f"relay: they are lost only if {burnt} stores burn at once, and all head offices and relays with them."
     )
     columns = (Column("store", right=True), Column("is guarded by"), Column("guards"))
     lines = [
