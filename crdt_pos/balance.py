@@ -31,6 +31,8 @@ class Balance:
 
     counter: CounterBounded
     forked: frozenset[Author]
+    lost: frozenset[Author] = frozenset()
+    """Who is revoked: what it held nobody can spend."""
 
     @classmethod
     def read(cls, reader: Reader, programme: str, account: bytes) -> Balance:
@@ -42,11 +44,25 @@ class Balance:
             entry = stored.entry
             (forked if entry.author in seen else seen).add(entry.author)
             counter = counter.join(CounterBounded.from_entry(entry.author, entry.seq, entry.body))
-        return cls(counter, liars(reader) | forked)
+        return cls(counter, liars(reader) | forked, reader.revoked())
+
+    @property
+    def written_off(self) -> int:
+        """Rights that are lost with replicas that are revoked: held by them, or granted to them and not received."""
+        counter = self.counter
+        return sum(
+            counter.rights(one, self.forked) + sum(counter.receivable(one).values())
+            for one in self.lost & {*counter.authors, *_takers(counter)}
+        )
+
+    @property
+    def value(self) -> int:
+        """What the account has, as far as it is known here: what is written off left out."""
+        return max(0, self.counter.value() - self.written_off)
 
     def redeemable(self, author: Author) -> Redeemable:
         """What ``author`` can redeem without asking, grants that are here included; and the balance as known."""
-        return Redeemable(self.received(author).counter.rights(author, self.forked), self.counter.value())
+        return Redeemable(self.received(author).counter.rights(author, self.forked), self.value)
 
     def received(self, author: Author) -> Balance:
         """After ``author`` has received every grant to it that is here. A contradictory donor's grants wait."""
@@ -54,7 +70,7 @@ class Balance:
         for donor in counter.receivable(author):
             if donor not in self.forked:
                 counter = counter.join(counter.receive(author, donor))
-        return Balance(counter, self.forked)
+        return replace(self, counter=counter)
 
     def moved(self, author: Author, movement: AccountMovement, *, undoing: bool = False) -> Balance:
         """After a receipt's movement: redeemed first, so that nothing is paid with what it earns.
@@ -73,7 +89,7 @@ class Balance:
             counter = counter.join(counter.redeem(author, movement.redeemed, self.forked))
         if movement.earned:
             counter = counter.join(counter.earn(author, movement.earned))
-        return Balance(counter, self.forked)
+        return replace(self, counter=counter)
 
     def granted(self, author: Author, to: Author, amount: int) -> tuple[Balance, int]:
         """After granting at most ``amount``, and how much that was."""
@@ -82,8 +98,12 @@ class Balance:
         if amount <= 0 or author == to:
             return self, 0
         counter = after.counter
-        return Balance(counter.join(counter.grant(author, to, amount, self.forked)), self.forked), amount
+        return replace(self, counter=counter.join(counter.grant(author, to, amount, self.forked))), amount
 
     def body(self, author: Author) -> object:
         """What ``author`` signs."""
         return self.counter.entry_body(author)
+
+
+def _takers(counter: CounterBounded) -> set[Author]:
+    return {taker for donor in counter.authors for taker in counter.granted(donor)}

@@ -60,6 +60,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "cashier": "Say who works in a store, and give cashiers their PINs.",
             "person": "Say who a member is, and look it up.",
             "erase": "Erase a person: destroy name, phone and the key to them everywhere.",
+            "points": "What a member or card has, and what head office credits for what was lost.",
             "product": "Make a product at a till; say which products one code means, and settle where they differ.",
         },
     ),

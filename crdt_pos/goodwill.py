@@ -6,7 +6,7 @@ in its own entry, which is a cost, and shown as one. A customer finds them at an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crdt_pos.balance import Balance, balance_document
 from crdt_pos.folder import Folder
@@ -48,7 +48,7 @@ def give(log: Log, office: Folder, goodwill: Goodwill, now_ms: int) -> int:
     document = balance_document(goodwill.programme, goodwill.account)
     with log.read() as reader:
         balance = Balance.read(reader, goodwill.programme, goodwill.account)
-        counter = balance.counter.join(balance.counter.earn(me, goodwill.amount))
+        after = replace(balance, counter=balance.counter.join(balance.counter.earn(me, goodwill.amount)))
         feed = OwnFeed.read(reader, office.key, me, document, SCHEMA[BALANCE])
-    log.append(feed.arrivals([counter.entry_body(me)], now_ms << 16), received_ms=now_ms)
-    return counter.value()
+    log.append(feed.arrivals([after.body(me)], now_ms << 16), received_ms=now_ms)
+    return after.value

@@ -6,13 +6,14 @@ already, whoever is nearer to the others: a head office, a neighbour that reache
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from crdt_pos.balance import balance_document
+from crdt_pos.balance import Balance, balance_document
 from crdt_pos.rights import ASKED_MAX, TOPIC, RightsQuestion, decode_granted, donors, encode_granted
+from crdt_pos.rights_batch import Throttle, Wish, decode_wishes, encode_grants
 from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
 from gossip.errors import LogFull
@@ -53,6 +54,10 @@ class Surroundings(Protocol):
         """Neighbours that say they reach a head office, best first."""
         ...
 
+    def grant_all(self, wishes: Sequence[Wish], to: Author) -> list[int]:
+        """Grant own rights in one transaction, in the writers' turn: how much of each."""
+        ...
+
     async def write(self, act: Callable[[], T]) -> T:
         """Run an act that may append."""
         ...
@@ -68,6 +73,7 @@ class Lending:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._me = around.certificate
+        self._throttle = Throttle()
 
     async def asked(self, peer: Certificate, content: bytes) -> bytes | None:
         """The answer to a peer's question; ``None`` for one that it may not ask, or that is none."""
@@ -76,18 +82,31 @@ class Lending:
             return None
         granted = 0
         till = self._around.till
-        if till is not None:
-            grant = partial(till.grant, question.account, question.taker, question.amount, question.programme)
-            try:
-                granted = await self._around.write(grant)
-            except LogFull:
-                return None
+        wish = Wish(question.programme, question.account, question.amount)
+        try:
+            if till is not None or await self._around.look(partial(self._holds, wish)):
+                granted = (await self._around.write(partial(self._around.grant_all, [wish], question.taker)))[0]
+        except LogFull:
+            return None
         if granted < question.amount and (question.asked or till is None):
             rest = replace(question, amount=question.amount - granted, asked=question.asked | {peer.author})
             # Offices have it all when one has it: those that asked one another would send a question round for ever.
             offices = [one for one, link in self._around.linked().items() if link.peer.role is Role.OFFICE]
             granted += await self.ask_around(rest, offices if peer.role is Role.OFFICE else (), ASK_TIMEOUT_MS)
         return encode_granted(granted)
+
+    def _holds(self, wish: Wish, reader: Reader) -> bool:
+        return Balance.read(reader, wish.programme, wish.account).redeemable(self._me.author).here > 0
+
+    async def asked_many(self, peer: Certificate, content: bytes, now_ms: int) -> bytes | None:
+        """The same of a peer that fetches in advance, for itself; ``None`` also if it asks too often."""
+        wishes = decode_wishes(content)
+        if not wishes or peer.role is not Role.TILL or not self._throttle.allows(peer.author, now_ms):
+            return None
+        try:
+            return encode_grants(await self._around.write(partial(self._around.grant_all, wishes, peer.author)))
+        except LogFull:
+            return None
 
     def _may_ask(self, peer: Certificate, question: RightsQuestion) -> bool:
         """Whether ``peer`` may say who takes: itself, or whoever it passes the question on for."""

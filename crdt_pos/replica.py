@@ -29,6 +29,7 @@ from crdt_pos.mending import Mending
 from crdt_pos.neighbourhood import Neighbourhood
 from crdt_pos.office_commands import OfficeCommands
 from crdt_pos.people import People
+from crdt_pos.prefetching import Prefetching
 from crdt_pos.replica_core import Linked, ReplicaCore
 from crdt_pos.restored import has_written
 from crdt_pos.rights import RightsQuestion
@@ -54,6 +55,9 @@ from peers.permissions import Role
 from peers.presence import TOPIC as PRESENCE
 
 CHECKPOINT_S: Final = 60.0
+PREFETCH_S: Final = 10.0
+PREFETCH_BEHIND_S: Final = 1.0
+"""Between two rounds while there is more to look at."""
 ADDRESSES_TOPIC: Final = "addresses"
 """Whoever brings back what was lost asks around: where others were met."""
 ADDRESSES_MAX: Final = 64
@@ -95,6 +99,7 @@ class RunningReplica(ReplicaCore):
         hooks.ended = self._ended
         self._refused_by: dict[str, str] = {}
         """Who ended a session since this replica is revoked, and what it said."""
+        self.prefetching = Prefetching(self)
         self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self.neighbourhood = Neighbourhood(folder, self.node, self.trust)
@@ -163,6 +168,7 @@ class RunningReplica(ReplicaCore):
                     nursery.start_soon(self.guarding.run)
                 if self.till is not None:
                     nursery.start_soon(self._checkpoints, self.till)
+                    nursery.start_soon(self._prefetch)
                 nursery.start_soon(self.neighbourhood.run, self.listening)
                 task_status.started(self.listening)
                 _log.info("%s runs at %s", self.certificate.name, self.listening)
@@ -190,6 +196,19 @@ class RunningReplica(ReplicaCore):
                 live = self.folder.settings.wan == "live"
                 await self._wrote(till.publish if live else till.publish_morning)
             await self._wrote(self._save)
+
+    async def _prefetch(self) -> None:
+        while True:
+            more = True
+            with contextlib.suppress(LogFull):
+                more = await self.prefetching.round()
+            await trio.sleep(PREFETCH_BEHIND_S if more else PREFETCH_S)
+
+    async def part_with_rights(self) -> int:
+        """Grant every right to points and cards to whoever is here and goes on; how many there were to give."""
+        with contextlib.suppress(LogFull):
+            return await self.prefetching.part()
+        return 0
 
     async def _prove_forks(self) -> None:
         pairs: list[tuple[Entry, Hash]] = []  # what came before this start is judged first

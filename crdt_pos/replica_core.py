@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from crdt_pos import catalogue_views, forks, journal, own_heads, persons, projecting_again, proxy, variances
+from crdt_pos import catalogue_views, forks, granting, journal, own_heads, persons, projecting_again, proxy, rights_batch, variances
 from crdt_pos.accused import Asking
 from crdt_pos.balance import Balance
 from crdt_pos.cashiers import Cashiers
@@ -26,6 +26,7 @@ from crdt_pos.lending import Lending
 from crdt_pos.loyalty import Programme, programme_in
 from crdt_pos.money import Currency
 from crdt_pos.rights import TOPIC, RightsQuestion
+from crdt_pos.rights_batch import Wish
 from crdt_pos.safety import Safety
 from crdt_pos.schema import CATALOGUE, CLAIMS, FORKS
 from crdt_pos.terms import Terms
@@ -344,7 +345,15 @@ class ReplicaCore(ABC):
             return await self.look(partial(own_heads.answer, asker=peer.author, content=content))
         if topic == VAULT_TOPIC and self.outside is not None and peer.store == self.certificate.store:
             return self.outside.table()
-        return await self.lending.asked(peer, content) if topic == TOPIC and self.may_act() else None
+        if not self.may_act():
+            return None
+        if topic == rights_batch.TOPIC:
+            return await self.lending.asked_many(peer, content, self.system_ms())
+        return await self.lending.asked(peer, content) if topic == TOPIC else None
+
+    def grant_all(self, wishes: Sequence[Wish], to: Author) -> list[int]:
+        """Grant own rights in one transaction; how much of each."""
+        return granting.grant_all(self.till, self.log, self.folder, wishes, to, self.system_ms())
 
     def rights(self, reader: Reader, programme: str, account: bytes) -> int:
         """What this replica can redeem of an account without asking."""

@@ -1,4 +1,4 @@
-"""Books, stock, prices and checks after a till was stolen: as the company knew it, and no further, until somebody lets more in."""
+"""Books, stock and prices after a till was stolen: as the company knew it, and no further, until somebody lets more in."""
 
 from __future__ import annotations
 
