@@ -9,20 +9,33 @@ What was erased is out of the log at once, and out of its file when that is writ
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from crdt_pos.cashier_commands import CashierCommands
+from crdt_pos.claim_commands import ClaimCommands
 from crdt_pos.directory import is_roster
-from crdt_pos.local import Command
+from crdt_pos.local import Command, Message
+from crdt_pos.local_shapes import Asked
 from crdt_pos.person_commands import PersonCommands
 from crdt_pos.persons import ERASED
 from crdt_pos.schema import STAFF
 from gossip.errors import LogFull
 from gossip.intake import Batch
 from gossip.log_lmdb import LmdbLog
+from peers.permissions import Role
 
 if TYPE_CHECKING:
     from crdt_pos.replica import RunningReplica
+
+
+def reading(answer: Callable[[Asked], Awaitable[Message]]) -> Command:
+    """A command whose fields are read one by one."""
+
+    async def command(request: Message) -> Message:
+        return await answer(Asked(request))
+
+    return command
 
 
 class People:
@@ -36,7 +49,11 @@ class People:
 
     def commands(self) -> dict[str, Command]:
         """Name → command."""
-        return {**CashierCommands(self._replica).commands(), **PersonCommands(self._replica).commands()}
+        replica = self._replica
+        known = {**CashierCommands(replica).commands(), **PersonCommands(replica).commands()}
+        if replica.certificate.role is Role.MANAGER:
+            known |= {name: reading(answer) for name, answer in ClaimCommands(replica).answers().items()}
+        return known
 
     def appended(self, batch: Batch) -> None:
         """Entries have arrived."""
