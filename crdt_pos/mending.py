@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from crdt_pos import views_again
+from crdt_pos import retention, views_again
 from crdt_pos.columns import plural
 from crdt_pos.local_shapes import Asked
 from crdt_pos.scrub import ROWS_AT_ONCE, ROWS_PER_S, Scrub
@@ -95,6 +96,8 @@ class Mending:
         while True:
             await trio.sleep(ROWS_AT_ONCE / ROWS_PER_S)
             async with self._turn:
+                if not self.scrub.rows:  # at the start, and with every pass
+                    await self._let_go()
                 await trio.to_thread.run_sync(self.scrub.look, ROWS_AT_ONCE)
                 if self.scrub.damaged:
                     await self._mend()
@@ -151,6 +154,17 @@ class Mending:
         return (await self.heal(derive=derive, patience_s=patience_s)).body()
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    async def _let_go(self) -> None:
+        """Drop what was kept for long enough and is safe elsewhere."""
+        replica = self._replica
+        with contextlib.suppress(LogFull):
+            count = await replica.node.write(
+                lambda: retention.apply(replica.log, replica.trust.directory, replica.system_ms())
+            )
+            if count:
+                _log.info("%s were let go: they were kept for long enough", plural(count, "entry", "entries"))
+                replica.people.erased_something()  # the file is written anew without them
 
     async def now(self) -> None:
         """Somebody has met what is damaged."""

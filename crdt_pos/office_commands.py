@@ -16,6 +16,7 @@ from crdt_pos.products import Price
 from crdt_pos.receipt import PRODUCT_MAX
 from crdt_pos.registrar import NUMBER_MAX, Registrar
 from crdt_pos.registrar_link import chain_asked, public_key_asked, sealed_key_asked, store_asked
+from crdt_pos.retention import NAMES, state
 from crdt_pos.revoking_desk import RevokingCommands
 from crdt_pos.ticket_desk import TicketCommands
 
@@ -65,6 +66,7 @@ class OfficeCommands:
             "letter": self._letter,
             "add_office": self._add_office,
             "seal_keys": self._seal_keys,
+            "prune": self._prune,
             "set_guardians": self._set_guardians,
         }
 
@@ -128,6 +130,15 @@ class OfficeCommands:
         asked.end()
         closure = await self._decide(lambda registrar: registrar.retire_till(store, till, life))
         return {"life": closure.life, "last_day": closure.last_day.isoformat()}
+
+    async def _prune(self, asked: Asked) -> Message:
+        kind, before = NAMES.get(asked.text("what"), ""), asked.date("before")
+        store, dry = asked.maybe_integer("store", high=NUMBER_MAX), asked.flag("dry")
+        asked.end()
+        if not kind or before is None:
+            raise Declined("Say what is to go, and before which date.", "BadRequest")
+        stated = await self._decide(lambda registrar: state(registrar, kind, store, before, dry=dry))
+        return {"stores": [one.store for one in stated]}
 
     async def _letter(self, asked: Asked) -> Message:
         asked.end()

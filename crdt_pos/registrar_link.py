@@ -72,6 +72,11 @@ class RegistrarLink:
         answer = self.call("retire_till", store=store, till=till, life=life)
         return Closure(store, till, datetime.date.fromisoformat(answer["last_day"]), life=answer["life"])
 
+    def prune(self, what: str, store: int | None, before: datetime.date, *, dry: bool = False) -> list[int]:
+        """State that receipts or variances before a date may go: in which stores."""
+        where = {} if store is None else {"store": store}
+        return list(self.call("prune", what=what, before=before.isoformat(), dry=dry, **where)["stores"])
+
     def seal_keys(self, copies: Sequence[SealedKey]) -> None:
         """State sealed copies of the company's keys."""
         self.call("seal_keys", copies=[{"purpose": one.purpose, "sealed": one.sealed.hex()} for one in copies])

@@ -86,7 +86,7 @@ _ROWS: Final = (
     Kind(CLAIMS, _WHOLE, ScopeClass.COMPANY, Claims, Permission(_MANAGED, _OWN_STORE), _STORE, _UNDATED, None),
     Kind(STAFF, _LATEST, ScopeClass.STORE, STAFF_RULE, Permission(_MANAGED, _OWN_STORE), _STORE, _UNDATED, None),
     Kind(JOURNAL, _WHOLE, ScopeClass.JOURNAL, LogAppend, Permission(_TILL, _OWN_STORE), _STORE, _DATED, TEN_YEARS_DAYS),
-    Kind(DAY, _LATEST, ScopeClass.STORE, CounterCovers, Permission(_TILL, _OWN_STORE), _STORE, _DATED, TEN_YEARS_DAYS),
+    Kind(DAY, _LATEST, ScopeClass.STORE, CounterCovers, Permission(_TILL, _OWN_STORE), _STORE, _DATED, None),
     Kind(BALANCE, _LATEST, ScopeClass.PATRONS, CounterBounded, Permission(_BOTH, _ANY_STORE), _ACCOUNT, _UNDATED, None),
     Kind(
         PATRONS, _WHOLE, ScopeClass.STORE, SetGrow, Permission(_BOTH, _OWN_STORE), _STORE, _UNDATED, None, accounts_of

@@ -42,7 +42,7 @@ class Outcome(Enum):
     GAP = "gap"
     """Not appended: the entry before it in its ``whole`` feed is not here yet."""
     TOO_MANY = "too many"
-    """Not appended: its author, who sent it itself, contradicts itself in this ``whole`` feed more often than is taken from it."""
+    """Not appended: its author, who sent it itself, contradicts itself in this ``whole`` feed too often."""
 
 
 NOT_HERE: Final = frozenset({Outcome.GAP, Outcome.TOO_MANY})
@@ -228,6 +228,10 @@ class Reader(Protocol):
 
     def quarantined(self) -> Iterator[tuple[Stored, str]]:
         """Entries kept apart, with the reason; where only what counts is read, also those that do not."""
+        ...
+
+    def replaced(self) -> Iterator[int]:
+        """The stamps of our own entries of ``latest`` feeds that a newer one has replaced. Costs a look at each."""
         ...
 
     @property

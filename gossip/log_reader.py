@@ -173,6 +173,12 @@ class LogReader:
 
     # Scopes
 
+    def replaced(self) -> Iterator[int]:
+        for key, value in self._table.scan(rows.PAST, after_prefix(rows.PAST)):
+            tip = rows.from_past(key, value)
+            if not rows.is_whole(tip.form):
+                yield self.entry(tip.arrival).stamp
+
     @functools.cached_property
     def horizons(self) -> Mapping[tuple[str, Key], int]:
         """By kind and store, the day before which documents travel no more."""

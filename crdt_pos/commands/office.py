@@ -9,6 +9,7 @@ import click
 from crdt_pos.clock import system_ms
 from crdt_pos.commands.key_options import KeySource, key_options
 from crdt_pos.commands.products import products
+from crdt_pos.commands.prune import prune
 from crdt_pos.commands.replica_options import office_option, replica_options
 from crdt_pos.commands.run import run_office
 from crdt_pos.enrolment import add_office
@@ -37,3 +38,4 @@ def add(office: Path, keys: KeySource, path: Path, settings: Settings) -> None:
 
 office.add_command(run_office)
 office.add_command(products)
+office.add_command(prune)

@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from crdt_pos import retention
 from crdt_pos import verify as checks
 from crdt_pos.columns import plural
 from crdt_pos.local import Message
@@ -75,6 +76,7 @@ def verify(path: Path, heal: bool, wait: int, as_json: bool) -> None:
     \b
     --json prints one object: replica, entries, chains, receipts,
       receipts_signed, days, days_derived, fingerprints, quarantined, left_off, seconds,
+      history: where it begins, in sentences,
       findings: check, document, author, seq, detail
       with --heal: healed: rows, damaged, derived, came_back,
       missing (document, author, seq), asked
@@ -90,13 +92,18 @@ def verify(path: Path, heal: bool, wait: int, as_json: bool) -> None:
         if looked.damage:
             report.add(Finding("bytes", "roster", "", 0, looked.damage))
         name = looked.folder.certificate.name
+        history = list(retention.begins(looked.directory))
+        if kept := retention.kept_text(retention.due(reader, looked.directory)):
+            history.append(kept)
     seconds = time.monotonic() - began
     if as_json:
-        told = {"replica": name, **dataclasses.asdict(report), "seconds": round(seconds, 3)}
+        told = {"replica": name, **dataclasses.asdict(report), "history": history, "seconds": round(seconds, 3)}
         click.echo(json.dumps(told if healed is None else {**told, "healed": healed}, indent=2))
     else:
         if healed is not None:
             _print_healed(healed)
+        for one in history:
+            click.echo(click.wrap_text(one, shutil.get_terminal_size().columns))
         _print(name, report, seconds)
     if report.findings:
         raise click.exceptions.Exit(EXIT_FOUND)
