@@ -108,9 +108,15 @@ class CashierCommands:
     def _command(self, answer: Answer) -> Command:
         async def command(request: Message) -> Message:
             asked, replica = Asked(request), self._replica
-            store = replica.certificate.store or asked.integer("store", low=1)
-            cashiers = replica.cashiers if replica.certificate.store else replica.cashiers_of(store)
-            assert cashiers is not None
+            own, named = replica.certificate.store, asked.maybe_integer("store", low=1)
+            if own is not None and named not in (None, own):
+                raise Declined(
+                    f"This is a replica of store {own}: ask one of store {named}, or a head office.", "OtherStore"
+                )
+            store = own or named
+            if store is None or store not in replica.trust.directory.stores:
+                raise Declined("Say which store, with --store; it must stand in the roster.", "UnknownStore")
+            cashiers = replica.cashiers or replica.cashiers_of(store)
             answered = await replica.act(lambda: answer(cashiers, asked))
             replica.after_commit()
             return answered

@@ -151,6 +151,8 @@ def _ask(path: Path, do: str, store: int | None, **fields: object) -> Message:
     number = me.store if me.store is not None else store
     if number is None:
         raise Refused("Say which store, with --store.")
+    if store not in (None, number):
+        raise Refused(f"This is a replica of store {number}: ask one of store {store}, or a head office.")
     with folder.held(), open_log(folder) as log:
         trust = RosterTrust(folder, log)
         if number not in trust.directory.stores:
