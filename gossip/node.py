@@ -7,6 +7,7 @@ it. The replica's own acts go through ``write``, so that the log has one writer 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections import Counter
@@ -17,19 +18,21 @@ from typing import Final, TypeVar, cast
 
 import trio
 
-from gossip import admission, doorbell, intake, tls
+from gossip import admission, doorbell, frames, intake, tls
 from gossip.dialling import Choice, Dialling
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
-from gossip.errors import LogFull
+from gossip.errors import LogFull, TransportError
 from gossip.events import Acknowledged, Asked, CursorMoved, Ended, EntriesReceived, Event, PeerSaidHello, Shared
 from gossip.in_flight import InFlight
 from gossip.ingest import Checked, check
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Commit, Derive, Derived, Trust, write_group
 from gossip.link import Link
 from gossip.log import Appended, Log
+from gossip.messages import Bye
 from gossip.outbound import Grown
 from gossip.reasons import Reason
+from gossip.refusals import Refusals
 from gossip.schema import Schema
 from gossip.session import Me, Session
 from gossip.tls import Address, TlsStream
@@ -39,6 +42,9 @@ from peers.certificates import Certificate, TlsContexts
 CERTIFICATES_AT_ONCE: Final = 16
 LOOKED_THROUGH_MAX: Final = 256
 """So many new arrivals are looked through once, to wake only the sessions that share one of them."""
+SESSIONS_OF_ONE_MAX: Final = 4
+"""Accepted from one peer at once: two dials that crossed, and two that only seem alive."""
+BYE_TIMEOUT_S: Final = 1.0
 CHUNK_ENTRIES_MIN: Final = 32
 """From this many entries on, a batch is checked on two threads."""
 
@@ -123,6 +129,7 @@ class Node:
         self._live: dict[Link, frozenset[Scope]] = {}
         """Every session that runs, also those not admitted yet, and the scopes that its peer could be offered."""
         self._changed = trio.Event()
+        self._refusals = Refusals()
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -321,9 +328,19 @@ class Node:
     # --- sessions ----------------------------------------------------------------------------------------------------
 
     async def _accept(self, stream: TlsStream) -> None:
+        if sum(link.peer.author == stream.peer.author for link in self._live) >= SESSIONS_OF_ONE_MAX:
+            self._refused(stream.address, f"{stream.peer.name} has too many sessions already")
+            bye = frames.encode(Bye(Reason.DUPLICATE, "you have too many sessions already"))
+            with trio.move_on_after(BYE_TIMEOUT_S), contextlib.suppress(TransportError):
+                await stream.send(bye)
+            return
         await self._run_link(stream, dialled=False)
 
     def _refused(self, address: Address, reason: str) -> None:
+        said = self._refusals.another(address.host, reason, _ticks_ms())
+        if said is None:
+            return
+        reason = said
         _log.warning(
             "refused a connection from %s: %s", address, reason, extra={"address": str(address), "reason": reason}
         )

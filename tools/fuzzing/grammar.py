@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from crdt_pos.day import Day, Flow, Goods, Numbers, TaxTotals
+from crdt_pos.patrons import PATRONS
 from crdt_pos.products import Price
 from crdt_pos.receipt import (
     AccountMovement,
@@ -31,7 +32,7 @@ from crdt_pos.receipt import (
     TenderState,
     Undoes,
 )
-from crdt_pos.schema import BALANCE, CATALOGUE, CLAIMS, DAY, FORKS, JOURNAL, PATRONS, SCHEMA, STAFF, VARIANCES
+from crdt_pos.schema import BALANCE, CATALOGUE, CLAIMS, DAY, FORKS, JOURNAL, SCHEMA, STAFF, VARIANCES
 from crdt_pos.variance import Variance
 from gossip import patch
 from gossip.document import Document, FeedType, Scope, ScopeClass
@@ -71,7 +72,7 @@ from gossip.sketch import CELL_BYTES, STRATA_BYTES
 from merge_rules import canonical
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from merge_rules.document_yjs import DocumentYjs
-from merge_rules.lattice import Author
+from merge_rules.lattice import Author, Rule
 from peers.keys import SecretKey, Signature, author_of
 from peers.permissions import Role
 from peers.roster import (
@@ -318,7 +319,7 @@ _BODIES: Final[dict[str, Callable[[Random, Author], object]]] = {
     JOURNAL: _journal,
     VARIANCES: _variance,
 }
-_BY_RULE: Final[dict[object, Callable[[Random, Author], object]]] = {
+_BY_RULE: Final[dict[type[Rule], Callable[[Random, Author], object]]] = {
     SCHEMA[kind].rule: draw for kind, draw in _BODIES.items() if kind not in (JOURNAL, VARIANCES)
 } | {RosterSet: _roster}
 
@@ -382,12 +383,13 @@ def patched(dice: Random) -> tuple[Entry, Entry, bytes]:
 
 
 def _grown(dice: Random, kind: Kind, body: object, author: Author) -> object:
-    if isinstance(body, dict) and body and dice.random() < 0.8:
-        grown: dict[Any, Any] = dict(body)  # pyright: ignore[reportUnknownArgumentType]
-        key = dice.choice(list(grown))
-        grown[key] = grown[key] + 1 if isinstance(grown[key], int) else bodies(dice, kind, author)
-        return grown
-    return body
+    if not isinstance(body, dict) or not body or dice.random() < 0.2:
+        return cast("object", body)
+    grown = dict(cast("dict[object, object]", body))
+    key = dice.choice(list(grown))
+    before = grown[key]
+    grown[key] = before + 1 if isinstance(before, int) else bodies(dice, kind, author)
+    return grown
 
 
 # --- messages --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ INTEGERS: Final = (
     2**40, 2**40 + 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, -(2**63), -(2**63) - 1, 2**64,
 )  # fmt: skip
 """Where bounds lie."""
-SCALARS: Final[tuple[object, ...]] = (
+SCALARS: tuple[object, ...] = (
     *INTEGERS,
     True,
     False,
@@ -87,11 +87,9 @@ def changed(dice: Random, value: object, others: Sequence[object] = ()) -> objec
     """``value`` with one place changed; what is not changed is shared with it. ``others``: for their parts."""
     container: Any = value
     path: list[tuple[Any, Any]] = []
-    while isinstance(container, list | dict) and container and dice.random() < 0.85:
-        where: Any = dice.randrange(len(cast("list[object]", container)))
-        if isinstance(container, dict):
-            where = list(cast("dict[object, object]", container))[where]
-        path.append((cast("object", container), where))
+    while (places := _places(container)) and dice.random() < 0.85:
+        where = dice.choice(places)
+        path.append((container, where))
         container = container[where]
     made = _CHANGES[dice.randrange(len(_CHANGES))](dice, container, others)
     for above, where in reversed(path):
@@ -201,11 +199,17 @@ def _wrapped(dice: Random, value: object, _others: Sequence[object]) -> object:
 
 def _part(dice: Random, others: Sequence[object]) -> object:
     """Some part of one of the others."""
-    part: Any = dice.choice(others) if others else dice.choice(SCALARS)
-    while isinstance(part, list | dict) and part and dice.random() < 0.7:
-        inner = list(cast("dict[object, object]", part).values()) if isinstance(part, dict) else part
-        part = dice.choice(cast("list[object]", inner))
-    return part
+    part: Any = dice.choice(others or SCALARS)
+    while (places := _places(part)) and dice.random() < 0.7:
+        part = part[dice.choice(places)]
+    return cast("object", part)
+
+
+def _places(container: object) -> Sequence[Any]:
+    """Indices of a list, keys of a map, nothing of anything else."""
+    if isinstance(container, list):
+        return range(len(cast("list[object]", container)))
+    return list(cast("dict[object, object]", container)) if isinstance(container, dict) else ()
 
 
 _CHANGES: Final[tuple[Callable[[Random, object, Sequence[object]], object], ...]] = (

@@ -25,7 +25,7 @@ from crdt_pos.schema import SCHEMA
 from crdt_pos.variance import Variance
 from gossip import frames, patch
 from gossip.document import COMPANY, from_order_key, order_key
-from gossip.entry import Entry, Signature, assemble, decode, sign
+from gossip.entry import Entry, assemble, decode, sign
 from gossip.errors import BadEntry, ProtocolError
 from gossip.events import Asked, CursorMoved, EntriesReceived, PeerSaidHello
 from gossip.ingest import check, reason_against
@@ -48,6 +48,7 @@ from gossip.messages import (
     Ranges,
     Want,
 )
+from gossip.schema import Kind
 from gossip.session import Me, Session
 from gossip.sketch import CELL_BYTES, coded, differences, sketch
 from merge_rules import canonical, yjs_update
@@ -209,7 +210,7 @@ def judge_entry(raw: bytes) -> bool:
         entry.stamp,
         entry.body,
         entry.previous,
-        Signature(entry.signature),
+        entry.signature,
     )
     same(again.raw, raw, "an entry encodes to other bytes")
     same(from_order_key(order_key(entry.document)), entry.document, "a document is not what its key names")
@@ -633,6 +634,14 @@ def _draw_update(dice: Random) -> bytes:
     return body[0]
 
 
+def _draw_body(kind: Kind, dice: Random) -> bytes:
+    return grammar.entry_of(dice, kind).raw
+
+
+def _draw_message(code: int, dice: Random) -> bytes:
+    return frames.encode(grammar.MESSAGES[code](dice))[4:]
+
+
 def _draw_element(dice: Random) -> bytes:
     return canonical.encode(element(grammar.roster_record(dice)))
 
@@ -651,7 +660,7 @@ def targets() -> tuple[Target, ...]:
     kinds = tuple(
         Target(
             f"body {kind.name}",
-            lambda dice, kind=kind: grammar.entry_of(dice, kind).raw,
+            partial(_draw_body, kind),
             partial(judge_body, kind.name),
             _of_entry,
             share=10,
@@ -661,7 +670,7 @@ def targets() -> tuple[Target, ...]:
     messages = tuple(
         Target(
             f"message {code}",
-            lambda dice, code=code: frames.encode(grammar.MESSAGES[code](dice))[4:],
+            partial(_draw_message, code),
             judge_message,
             _of_cbor,
             share=30,
