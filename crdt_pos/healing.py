@@ -51,6 +51,8 @@ class Why(IntEnum):
     """A peer had read further in this log than it reaches. It proves nothing any more; it stands in what is kept."""
     RESTORED = 2
     """A person said so."""
+    DAMAGED = 3
+    """Its file could not be read any more: it was set aside."""
 
     @property
     def text(self) -> str:
@@ -59,6 +61,7 @@ class Why(IntEnum):
             "others hold what this till has signed and does not have",
             "others have read more of this till's log than there is",
             "this folder is a restored copy",
+            "what it had on its disk could not be read any more",
         )[self]
 
 

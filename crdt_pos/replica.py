@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 import trio
 
+from crdt_pos import set_aside
 from crdt_pos.admitting import TOPIC as JOIN
 from crdt_pos.admitting import Admitting
 from crdt_pos.clock import system_ms
@@ -43,7 +44,6 @@ from gossip.events import Ended
 from gossip.intake import Batch
 from gossip.link import Link
 from gossip.log import Reader
-from gossip.log_lmdb import LmdbLog
 from gossip.node import Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
 from gossip.session import Me
@@ -70,7 +70,7 @@ class RunningReplica(ReplicaCore):
     """One replica of this process. Implements ``local_commands.Replica``."""
 
     def __init__(self, folder: Folder, new_session: NewSession = orderly_session) -> None:
-        log = LmdbLog.open(folder.log_path, SCHEMA, folder.root.company)
+        log = set_aside.open_log(folder)
         certificate = folder.certificate
         if log.copied and not has_written(log, certificate.author):
             log.adopt()  # a folder may be carried to its machine once: nobody has spoken in its name so far

@@ -170,6 +170,21 @@ def decode(raw: bytes) -> Entry:
     return _entry(fields, author, raw)
 
 
+def beginning() -> bytes:
+    """What every entry begins with."""
+    return _BEFORE_AUTHOR
+
+
+def length(first: bytes) -> int:
+    """How many bytes an entry has, by its first ones; 0 if they do not say."""
+    head = first[_PAYLOAD_AT:]
+    if not head or head[0] >> 5 != 2:
+        return 0
+    head_bytes = _byte_string_head_bytes(head)
+    size = int.from_bytes(head[1:head_bytes], "big") if head_bytes > 1 else head[0] & 0x1F
+    return _PAYLOAD_AT + head_bytes + size + _TAIL_BYTES
+
+
 def _entry(content: object, author: Author, raw: bytes) -> Entry:
     if not isinstance(content, list):
         _refuse("the payload is not an array")

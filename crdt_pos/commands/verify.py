@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -20,6 +21,7 @@ from crdt_pos.local import Message
 from crdt_pos.looking import look
 from crdt_pos.schema import SCHEMA
 from crdt_pos.verify import Finding, Report
+from gossip.errors import LogCorrupt
 
 PROGRESS_AFTER_S: Final = 2.0
 EXIT_FOUND: Final = 1
@@ -112,10 +114,11 @@ def verify(path: Path, heal: bool, wait: int, as_json: bool) -> None:
 def _heal(path: Path, wait: int) -> Message:
     from crdt_pos.local import LocalClient, NotRunning
 
-    with look(path, damaged=True) as looked, looked.log.read() as reader:
+    derive = False
+    with contextlib.suppress(LogCorrupt), look(path, damaged=True) as looked, looked.log.read() as reader:
         # Sums that nothing has damaged and that are wrong all the same are derived again too.
         found = checks.verify(reader, looked.directory, SCHEMA)
-    derive = any(one.check in ("fingerprint", "chain") for one in found.findings)
+        derive = any(one.check in ("fingerprint", "chain") for one in found.findings)
     try:
         with LocalClient(path, timeout_s=wait + HEAL_TIMEOUT_S) as client:
             return client.call("heal", derive=derive, patience_s=wait)
