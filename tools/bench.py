@@ -42,7 +42,7 @@ from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
-from tools import baskets, bench_apart, bench_join, bench_lan, bench_return
+from tools import baskets, bench_apart, bench_heal, bench_join, bench_lan, bench_return
 from tools.baskets import DataMissing
 from tools.town import TownError, cores
 
@@ -137,6 +137,24 @@ def _return(stores: int, repeats: int, json_file: Path | None) -> None:
     except TownError as error:
         raise click.ClickException(f"{error}.") from error
     _show({"return": lambda: rows}, json_file, beside)
+
+
+@bench.command("heal")
+@click.option("--days", default=30, show_default=True, help="Business dates that the till had sold on.")
+@click.option("--receipts", default=150, show_default=True, help="Receipts on each.")
+@_JSON
+def _heal(days: int, receipts: int, json_file: Path | None) -> None:
+    """Time and bytes to heal a till that was lost with a month of journal; what the vault costs."""
+    _show({"heal": partial(bench_heal.heal, days, receipts)}, json_file)
+
+
+@bench.command("bound")
+@click.option("--every", default=60, show_default=True, help="Seconds between segments.")
+@click.option("--periods", default=3, show_default=True, help="How many such times to sell.")
+@_JSON
+def _bound(every: int, periods: int, json_file: Path | None) -> None:
+    """How old a receipt becomes before it is safe outside of its store: what is lost if all of that burns."""
+    _show({"bound": partial(bench_heal.bound, every, periods)}, json_file)
 
 
 def _show(parts: dict[str, Callable[[], list[Row]]], json_file: Path | None, beside: Row | None = None) -> None:
