@@ -30,8 +30,10 @@ from tools.town import Process, Town, TownError
 
 OFFICE = "office-a"
 KIT = "kit.txt"
-REBUILDER = "rebuilder"
-"""Dials the tills while there is no head office."""
+RECOVERER = "recoverer"
+"""Dials those who are left, for somebody who was lost."""
+COMMAND_TIMEOUT_S = 120.0
+ALONE = ("--listen", f"{LOOPBACK}:0", "--no-multicast")
 
 Ends = tuple[str, str]
 """The names of who dials and of who is dialled."""
@@ -53,6 +55,8 @@ class Cabled:
     posted: frozenset[int] = frozenset()
     """The stores whose tills dial the post and no other head office."""
     post_seed: str = "post"
+    vault_every_s: int | None = None
+    """How often its tills seal what is new."""
 
     @classmethod
     def found(
@@ -65,12 +69,13 @@ class Cabled:
         *,
         posted: Iterable[int] = (),
         post_seed: str = "post",
+        vault_every_s: int | None = None,
     ) -> Cabled:
         """Create a company with these stores and so many tills in each. Nothing runs.
 
         ``posted``: stores that reach the head office through an untidy post alone.
         """
-        made = cls(Town.found(at, company, [], 0, _settings([], wan)))
+        made = cls(Town.found(at, company, [], 0, _settings([], wan)), vault_every_s=vault_every_s)
         made.folders[OFFICE] = made.town.office
         made.safe.mkdir()
         shutil.copy2(made.town.office.path / ROOT, made.safe / ROOT)
@@ -91,17 +96,51 @@ class Cabled:
     def enrol(self, store: int, till: int, *, again: bool = False, wan: str = "live") -> Folder:
         """Enrol a till (``again``: another life), with a cable to every office and to the tills before it in its store.
 
-        The head office may run meanwhile.
+        Where the head office runs, by a ticket, as people do it.
         """
         name = f"{store}-{till}"
-        before = [other for other in self.tills(store) if int(other.partition("-")[2]) < till]
-        offices = self._offices(store)
-        path = self.town.at / (f"till-{name}" if not again else f"till-{name}-{self._next()}")
-        settings = _settings([self._cable(name, other) for other in (*offices, *before)], wan)
+        return self._enrol(
+            name, self.town.at / (f"till-{name}-{self._next()}" if again else f"till-{name}"), again, wan
+        )
+
+    def _enrol(self, name: str, path: Path, again: bool, wan: str = "live") -> Folder:
+        store, till = _place(name)
+        before = [other for other in self.tills(store) if _place(other)[1] < till]
+        peers = [self._cable(name, other) for other in (*self._offices(store), *before)]
+        settings = _settings(peers, wan, self.vault_every_s)
         issuer = [other for other in self.folders if _is_office(other) and other != self.post][-1]
-        made = enrolment.enrol_till(self.folders[issuer], store, till, path, settings, system_ms(), again=again)
+        office = self.folders[issuer]
+        if issuer in self.running():
+            seat = ["--store", str(store), "--till", str(till), *(["--again"] if again else [])]
+            address = f"{LOOPBACK}:{self.port(issuer)}"
+            ticket = _asked("invite", "--at", str(office.path), *seat, "--address", address, "--json")["ticket"]
+            words = [word for peer in peers for word in ("--peer", str(peer))]
+            words += [] if self.vault_every_s is None else ["--vault-every", str(self.vault_every_s)]
+            _told("join", ticket, "--at", str(path), "--wan", wan, *words, *ALONE)
+            made = open_folder(path)
+        else:
+            made = enrolment.enrol_till(office, store, till, path, settings, system_ms(), again=again)
         self.folders[name] = self.town.tills[store, till] = made
         return made
+
+    def recover_store(self, store: int, tills: Iterable[str], sources: Iterable[str]) -> dict[str, Any]:
+        """Bring back a store that was burnt: its tills join again, and get what ``sources``, who run, and those whom they know
+        hold of it. Nothing is started. Returns what the command printed."""
+        place = self.town.at / f"recovered-{self._next()}"
+        for name in tills:
+            self._enrol(name, place / f"till-{name}", again=True)
+        asked = [word for name in sources for word in ("--from", str(self._cable(RECOVERER, name)))]
+        told = _asked("recover", "store", str(store), "--at", str(place), *self._kit, *asked, *ALONE, "--json")
+        self._take_away(RECOVERER)
+        return told
+
+    @property
+    def _kit(self) -> list[str]:
+        return ["--kit", str(self.safe / KIT)]
+
+    def _take_away(self, dialler: str) -> None:
+        for ends in [ends for ends in self.cables if ends[0] == dialler]:
+            self.cables.pop(ends).close()
 
     def _add_post(self, wan: str) -> None:
         settings = _settings([self._cable("post", OFFICE)], wan)
@@ -126,15 +165,10 @@ class Cabled:
         It takes over the cables of the lost one, under its new name, and is not started. Returns what the command printed.
         """
         dialled = [name for name in (*sources,) or self.tills() if name in self.running()]
-        addresses = [str(self._cable(REBUILDER, name)) for name in dialled]
+        asked = [word for name in dialled for word in ("--from", str(self._cable(RECOVERER, name)))]
         at = self.town.at / f"office-{self._next()}"
-        command = [*child_command(), "recover", "office", "--kit", str(self.safe / KIT)]
-        command += ["--root", str(self.safe / ROOT), "--at", str(at), "--listen", f"{LOOPBACK}:0", "--no-multicast"]
-        command += ["--lost", lost, *(word for address in addresses for word in ("--from", address))]
-        done = subprocess.run([*command, "--json", *words], capture_output=True, text=True, timeout=120.0)
-        if done.returncode:
-            raise TownError(done.stderr.strip())
-        told: dict[str, Any] = json.loads(done.stdout)
+        root = ["--root", str(self.safe / ROOT), "--lost", lost]
+        told = _asked("recover", "office", "--at", str(at), *self._kit, *root, *asked, *ALONE, "--json", *words)
         name = str(told["office"])
         self.folders[name] = self.town.office = open_folder(at)
         for ends in [ends for ends in self.cables if ends[1] == lost]:
@@ -142,8 +176,7 @@ class Cabled:
             if ends in self.cut:
                 self.cut.remove(ends)
                 self.cut.add((ends[0], name))
-        for ends in [ends for ends in self.cables if ends[0] == REBUILDER]:
-            self.cables.pop(ends).close()
+        self._take_away(RECOVERER)
         return told
 
     def tills(self, store: int | None = None) -> list[str]:
@@ -290,8 +323,21 @@ class Cabled:
             self.close()
 
 
-def _settings(peers: list[Address], wan: str) -> Settings:
-    return Settings(Address(LOOPBACK, 0), tuple(peers), wan=wan, multicast=False)
+def _told(*words: str) -> str:
+    """What a command of ``crdt-pos`` prints. Raises ``TownError`` with what it says if it refuses."""
+    done = subprocess.run([*child_command(), *words], capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S)
+    if done.returncode:
+        raise TownError(done.stderr.strip())
+    return done.stdout
+
+
+def _asked(*words: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(_told(*words))
+    return told
+
+
+def _settings(peers: list[Address], wan: str, vault_every_s: int | None = None) -> Settings:
+    return Settings(Address(LOOPBACK, 0), tuple(peers), wan, multicast=False, vault_every_s=vault_every_s)
 
 
 def _is_office(name: str) -> bool:

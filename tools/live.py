@@ -24,7 +24,8 @@ COLOURS: Final = {RUNS: "green", KILLED: "red", BURNT: "dark_orange", STARTING: 
 SIGNS: Final = {RUNS: "● runs", KILLED: "✗ killed", BURNT: "♨ burnt", STARTING: "… starting"}
 MINUTE: Final = (
     "The unforgettable minute: [b]s[/b] sells you a bottle of milk at the chosen till, [b]b[/b] burns that till, "
-    "[b]↓[/b] goes to its neighbour, [b]p[/b] prints your receipt there."
+    "[b]↓[/b] goes to its neighbour, [b]p[/b] prints your receipt there. Or burn both, and [b]r[/b] brings it back from "
+    "another store, which kept it sealed."
 )
 
 

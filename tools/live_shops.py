@@ -20,6 +20,7 @@ from crdt_pos import catalogue
 from crdt_pos.books import Query
 from crdt_pos.errors import FolderError, NothingHere
 from crdt_pos.folder import Folder
+from crdt_pos.guardians import guardians_of
 from crdt_pos.journal import find
 from crdt_pos.local import ConnectionLost, LocalClient, LocalRefused, NotRunning
 from crdt_pos.looking import look
@@ -39,6 +40,8 @@ MILK: Final = SHELF[0][0]
 DATE: Final = datetime.date(2026, 11, 22)
 PUBLISH_S: Final = 2.0
 CUSTOMER_S: Final = 1.5
+VAULT_EVERY_S: Final = 2
+"""A person at the keyboard shall not have to wait for a minute before what was sold is safe outside of the store."""
 
 RUNS, KILLED, BURNT, STARTING = "runs", "killed", "burnt", "starting"
 
@@ -73,7 +76,7 @@ class LiveShops:
     def __init__(self, at: Path, stores: Sequence[int] = STORES) -> None:
         records = [StoreRecord(store, legal_entity=f"{COMPANY} Ltd", currency=CURRENCY) for store in stores]
         self.stores = stores
-        self.town = Cabled.found(at, COMPANY, records, TILLS)
+        self.town = Cabled.found(at, COMPANY, records, TILLS, vault_every_s=VAULT_EVERY_S)
         changes = [catalogue.tax_change(code, rate) for code, rate in RATES_PPM.items()]
         for product, code in SHELF:
             changes += catalogue.product_changes(product, [code])
@@ -192,7 +195,8 @@ class LiveShops:
         return f"{name} has burnt: its folder is gone."
 
     def recover(self, name: str) -> str:
-        """Another life: a till is enrolled again and healed by whoever is left, a head office is rebuilt from the stores."""
+        """Another life: a till joins again and is healed by whoever is left; a store of which no till is left gets back what
+        its guardians keep sealed; a head office is rebuilt from the stores."""
         with self._acting:
             self._need(name, BURNT)
             if name == self.names[0]:
@@ -205,11 +209,34 @@ class LiveShops:
                         "Only a head office gives a till another life: start it (k) or recover it (r) first."
                     )
                 store, till = map(int, name.split("-"))
+                burnt = [one for one in self._store(store) if self._states[one] == BURNT]
+                if len(burnt) == TILLS:
+                    return self._recover_store(store, burnt)
                 self._states[name] = STARTING
                 with self._folders:
                     self.town.enrol(store, till, again=True)
             self._start(name)
         return f"{name} is back, in another life, and takes back what others hold."
+
+    def _recover_store(self, store: int, tills: Sequence[str]) -> str:
+        with self._folders, look(self.town.folders[self.names[0]].path) as looked:
+            keeps = guardians_of(store, looked.directory)
+        guardian = next((one for keeper in keeps for one in self._store(keeper) if self._states[one] == RUNS), "")
+        if not guardian:
+            names = " and ".join(str(one) for one in keeps)
+            raise TownError(f"No till runs in stores {names}, which keep what store {store} had sealed.")
+        for name in tills:
+            self._states[name] = STARTING
+        with self._folders:
+            told = self.town.recover_store(store, tills, [guardian])
+        self._start(*tills)
+        return (
+            f"Store {store} is back: {told['receipts']} receipts out of {told['segments']} segments that {guardian} kept "
+            "sealed, opened with the key from the safe."
+        )
+
+    def _store(self, store: int) -> list[str]:
+        return [name for name in self.names[1:] if name.startswith(f"{store}-")]
 
     def _start(self, *names: str) -> None:
         for name in names:

@@ -18,6 +18,7 @@ from crdt_pos.clock import system_ms
 from crdt_pos.enrolment import retire_till
 from crdt_pos.errors import NothingHere
 from crdt_pos.folder import Folder
+from crdt_pos.guardians import guardians_of
 from crdt_pos.local import LocalRefused
 from crdt_pos.looking import identities, look
 from crdt_pos.variance import Variance
@@ -233,7 +234,7 @@ def destroy_a_disk(week: Week) -> None:
     week.noted["burnt on"] = week.today
     week.town.burn(till)
     week.tell(
-        f"Till {till} burns, with {len(given)} receipts on its disk. It is enrolled again, under the same number."
+        f"Till {till} burns, with {len(given)} receipts on its disk. A new one joins with a ticket, under the same number."
     )
     week.town.enrol(store, 2, again=True)
     week.town.start(till)
@@ -299,12 +300,16 @@ def burn_a_store(week: Week) -> None:
     tills, due_minor = week.town.tills(store), week.due_minor(store)
     given = sum(_store(number) == store for number in week.ledger.numbers)
     week.wait(lambda: week.takings_minor(week.office, store) == due_minor, f"Telling what store {store} took")
-    week.tell(f"Store {store} burns after it has closed, with both tills. They are enrolled again.")
+    week.town.until(lambda: not any(_only_here(week, till) for till in tills), f"Sealing what store {store} sold")
     for till in tills:
         week.town.burn(till)
-    for till in tills:
-        week.town.enrol(store, int(till.partition("-")[2]), again=True)
-        week.town.start(till)
+    keeps = _guardian(week, store)
+    week.tell(
+        f"Store {store} burns after it has closed, with both tills. New ones join with tickets; what the old ones had sealed "
+        f"comes back from store {_store(keeps)}, which kept it and could not read it, and is opened with the key from the safe."
+    )
+    told = week.town.recover_store(store, tills, [keeps, week.office])
+    week.town.start(*tills)
     so_far = truth.compute(week.dates[0], week.today, [store])
 
     def back(till: str) -> tuple[int, int]:
@@ -322,8 +327,21 @@ def burn_a_store(week: Week) -> None:
     missing = sum(row.missing for row in rows if row.store == store)
     lost_minor, drifted = max(lost)
     figure = f"{_money(lost_minor)} of {_money(due_minor)} takings lost, stock drift {drifted}; "
-    figure += f"{missing} of {given} receipts cannot be recovered yet"
-    week.see(7, figure, right=lost == {(0, 0)} and vouched_for == given)
+    back_again = min(week.holds(till, [one for one in week.ledger.numbers if _store(one) == store]) for till in tills)
+    figure += f"{back_again} of {given} receipts back, from {told['segments']} sealed segments"
+    week.see(7, figure, right=lost == {(0, 0)} and vouched_for == back_again == given and not missing)
+
+
+def _only_here(week: Week, till: str) -> int:
+    """How many acts of a till nobody outside of its store keeps yet."""
+    return int(week.town.call(till, "status")["outside"]["waiting"])
+
+
+def _guardian(week: Week, store: int) -> str:
+    """A till of a store that keeps this one's sealed receipts."""
+    with look(week.town.folders[week.office].path) as looked:
+        keeps = guardians_of(store, looked.directory)
+    return next(till for guardian in keeps for till in week.town.tills(guardian) if till in week.town.running())
 
 
 def _vouched(folder: Folder) -> list[Vouched]:

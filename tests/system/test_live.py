@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tests.system.shops import PATIENCE_S
 from tools.live import Live, Printed
-from tools.live_shops import BURNT, KILLED, RUNS, LiveShops
+from tools.live_shops import BURNT, KILLED, RUNS, STARTING, LiveShops
 
 
 @pytest.fixture
@@ -99,3 +99,35 @@ def test_a_till_and_head_office_are_killed_and_started_and_a_burnt_head_office_c
             await until(pilot, office_knows)
 
     asyncio.run(keys())
+
+
+def test_you_burn_the_whole_store_and_your_receipt_comes_back_out_of_what_another_store_kept_sealed(
+    tmp_path: Path,
+) -> None:
+    shops = LiveShops(tmp_path / "live", stores=(1, 2))
+
+    async def minute() -> None:
+        app = Live(shops)
+        async with app.run_test(size=(110, 36)) as pilot:
+            await until(pilot, app.ready.is_set)
+            await pilot.press("space", "s")
+            await until(pilot, lambda: shops.receipt is not None)
+            await until(pilot, lambda: not shops.town.call("1-1", "status")["outside"]["waiting"])
+            await pilot.press("b", "down", "b")
+            await until(pilot, lambda: {"1-1", "1-2"} <= burnt())
+            await pilot.press("r")
+            await until(pilot, lambda: not burnt())
+            await pilot.press("p")
+            await until(pilot, lambda: isinstance(app.screen, Printed))
+            paper = "\n".join(str(part.render()) for part in app.screen.query(Static))
+            assert shops.receipt is not None
+            assert shops.receipt[0] in paper
+            assert "✓ Signed by till 1-1 a1. Its signature was verified at 1-2" in paper
+
+    def burnt() -> set[str]:
+        return {view.name for view in shops.views() if view.state in (BURNT, STARTING)}
+
+    try:
+        asyncio.run(minute())
+    finally:
+        shops.close()

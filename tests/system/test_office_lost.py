@@ -16,7 +16,7 @@ from crdt_pos.local import LocalRefused
 from crdt_pos.looking import look
 from tests.system.figures import books_of, sell
 from tests.system.shops import records, refusal, run
-from tools.cabled import KIT, OFFICE, REBUILDER, Cabled
+from tools.cabled import KIT, OFFICE, RECOVERER, Cabled
 
 DAYS = ("2026-11-19", "2026-11-20")
 MEMBER = "00000000000000a1"
@@ -146,7 +146,7 @@ def test_the_tills_admit_the_new_office_which_enrols_a_till_and_changes_a_price_
     town.call("13-2", "sell", lines=[{"code": "4000000000029"}])
     town.call("13-2", "publish")
     town.until(lambda: takings(town.folders["office-b"]) == before + 270, "The books of the new office")
-    assert not any(ends[1] == OFFICE or ends[0] == REBUILDER for ends in town.cables)
+    assert not any(ends[1] == OFFICE or ends[0] == RECOVERER for ends in town.cables)
     with look(town.folders["12-1"].path) as looked, looked.log.read() as reader:
         authors = {looked.name_of(author) for author in reader.authors(COMPANY_ROSTER)}
     assert authors == {"office-a a0", "office-b b0"}
