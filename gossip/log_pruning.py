@@ -26,7 +26,7 @@ class LogPruner(LogWriter):
                 for feed, tips in list(self.feed_rows(order_key(document))):
                     self._account(document, order_key(document), feed, tips, [])
             self._writer.put(rows.META_HORIZONS, rows.horizons_value(after))
-            del self.horizons  # read again
+            del self._horizons  # read again
             self._scopes.clear()
         count = 0
         for document in drop:

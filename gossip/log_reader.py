@@ -179,9 +179,13 @@ class LogReader:
             if not rows.is_whole(tip.form):
                 yield self.entry(tip.arrival).stamp
 
-    @functools.cached_property
+    @property
     def horizons(self) -> Mapping[tuple[str, Key], int]:
         """By kind and store, the day before which documents travel no more."""
+        return self._horizons
+
+    @functools.cached_property
+    def _horizons(self) -> Mapping[tuple[str, Key], int]:
         return rows.from_horizons(self._table.get(rows.META_HORIZONS))
 
     def is_past(self, document: Document) -> bool:
