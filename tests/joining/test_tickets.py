@@ -118,23 +118,31 @@ def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
     assert pace.allows("a", 0)
 
 
-def test_a_request_made_by_the_specification_alone_is_understood_and_answered() -> None:
-    """PROTOCOL.md §12, with the primitives of other people."""
-
-    def key(purpose: bytes, request: bytes = b"") -> bytes:
-        person = b"crdt-pos " + purpose
-        return hashlib.blake2b(request, digest_size=32, key=TICKET.secret, person=person).digest()
-
-    signing = nacl.signing.SigningKey(b"k" * 32)
-    public = bytes(signing.verify_key)
+def by_the_specification(public: bytes, signing: nacl.signing.SigningKey) -> bytes:
+    """A request as PROTOCOL.md §12 has it, with the primitives of other people."""
     outside = [TICKET.company, TICKET.office, TICKET.id]
     said = cbor2.dumps(["crdt-pos join", *outside, public], canonical=True)
     plain = cbor2.dumps([public, signing.sign(said).signature], canonical=True)
-    box = nacl.secret.Aead(key(b"ask")).encrypt(plain, cbor2.dumps(outside, canonical=True))
-    raw = cbor2.dumps([1, *outside, bytes(box)], canonical=True)
+    box = nacl.secret.Aead(key_for(b"ask")).encrypt(plain, cbor2.dumps(outside, canonical=True))
+    return cbor2.dumps([1, *outside, bytes(box)], canonical=True)
+
+
+def key_for(purpose: bytes, request: bytes = b"") -> bytes:
+    return hashlib.blake2b(request, digest_size=32, key=TICKET.secret, person=b"crdt-pos " + purpose).digest()
+
+
+def test_a_request_made_by_the_specification_alone_is_understood_and_answered() -> None:
+    signing = nacl.signing.SigningKey(b"k" * 32)
+    raw = by_the_specification(bytes(signing.verify_key), signing)
     request = Request.decode(raw)
     assert request is not None
-    assert request.opened(TICKET.secret) == public == KEY.public
+    assert request.opened(TICKET.secret) == bytes(signing.verify_key) == KEY.public
     answer = cbor2.loads(encode_answer(Answer(Outcome.REFUSED, "No."), TICKET.secret, raw))
-    opened = nacl.secret.Aead(key(b"answer", raw)).decrypt(answer[1], b"")
+    opened = nacl.secret.Aead(key_for(b"answer", raw)).decrypt(answer[1], b"")
     assert (answer[0], cbor2.loads(opened)) == (0, [4, "No.", [], b""])
+
+
+def test_whoever_has_a_ticket_can_enrol_no_key_but_its_own() -> None:
+    request = Request.decode(by_the_specification(KEY.public, nacl.signing.SigningKey(b"x" * 32)))
+    assert request is not None
+    assert request.opened(TICKET.secret) is None
