@@ -1,8 +1,9 @@
 """The books: what stores took and moved, read from the day entries that are here, on any replica.
 
 Every figure comes from what counts of a till's date, as ``crdt_pos.counted`` says: its own summary, its journal's fold, or
-what a proxy tells. Nothing is added across legal entities or currencies. What is not closed, or should be here and is not, is
-named with every figure: a till is *waited for* on a date
+what a proxy tells. Nothing is added across legal entities or currencies: a life of a till sells for one legal entity in one
+currency, those of its store on its first date, also if it hears late that the store has others. What is not closed, or should
+be here and is not, is named with every figure: a till is *waited for* on a date
 
 - while its entry of that date is not closed,
 - if its entry of a later date says that there was one and it is not here,
@@ -25,6 +26,7 @@ from crdt_pos.counted import Claim, counted
 from crdt_pos.day import Day, Flow, TaxTotals, days_between
 from crdt_pos.errors import NothingHere
 from crdt_pos.goods_rows import GoodsRow, GoodsRows, Key, Measure
+from crdt_pos.loyalty import POINTS, currency_of
 from crdt_pos.schema import BALANCE, DAY, VARIANCES
 from crdt_pos.settling import ToSettle
 from crdt_pos.variance import Variance
@@ -172,9 +174,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A programme's balances as known here, at whatever date."""
+    """A programme's balances as known here, at whatever date: what one legal entity issued and redeemed in one currency.
+
+    Below zero where it redeemed what others issued, who owe it that.
+    """
 
     programme: str
+    legal_entity: str
+    currency: str
+    exponent: int
+    """Decimals of the amounts; 0 for points, which are whole."""
     accounts: int
     earned: int
     redeemed: int
@@ -206,54 +215,70 @@ def read(reader: Reader, directory: Directory, query: Query, identities: Identit
     if query.till is not None and not known.has_till(query.till):
         raise NothingHere(f"There is no till {query.till}{_of_store(query)} here.")
     waiting = list(known.waiting(date_from, date_to))
-    keys = {_key(directory, day.store, day.date): None for day in chosen}
-    keys.update({_key(directory, int(one.till.partition("-")[0]), one.date): None for one in waiting})
+    keys = {known.key(day.author, day.store, day.date): None for day in chosen}
+    keys.update({key: None for _, key in waiting})
     goods = GoodsRows(identities or Identities(), partial(_measure, reader), query.product)
     for day in known.between(datetime.date.min, date_to):
-        goods.add(_key(directory, day.store, day.date), day.day.goods, moved=day.date >= date_from)
+        goods.add(known.key(day.author, day.store, day.date), day.day.goods, moved=day.date >= date_from)
     if query.product is not None and not goods.anywhere():
         raise NothingHere(f"Product {query.product} has never moved{_of_store(query)}, as far as it is known here.")
     accounts = tuple(
         Account(
             *key,
-            stores=tuple(sorted({day.store for day in chosen if _key(directory, day.store, day.date) == key})),
-            money=_money(day.day for day in chosen if _key(directory, day.store, day.date) == key),
+            stores=tuple(sorted({day.store for day in days})),
+            money=_money(day.day for day in days),
             goods=goods.rows(key),
-            days=tuple(day for day in chosen if _key(directory, day.store, day.date) == key),
-            waiting=tuple(one for one in waiting if _key(directory, int(one.till.partition("-")[0]), one.date) == key),
+            days=tuple(days),
+            waiting=tuple(one for one, its_key in waiting if its_key == key),
         )
         for key in sorted(keys)
+        for days in [[day for day in chosen if known.key(day.author, day.store, day.date) == key]]
     )
     return Books(
         date_from,
         date_to,
         accounts,
-        owed(reader, directory, query),
+        owed(reader, known, directory, query),
         _variances(reader, query, date_from, date_to),
         tuple(one for one in settling.read(reader) if _to_settle(query, date_from, date_to, one)),
     )
 
 
-def owed(reader: Reader, directory: Directory, query: Query) -> tuple[Owed, ...]:
-    """What is owed to accounts, by programme. With a store or till: what was earned and redeemed there."""
-    sums: dict[str, list[int]] = {}
+def owed(reader: Reader, known: _TillDays, directory: Directory, query: Query) -> tuple[Owed, ...]:
+    """What is owed to accounts, by programme and legal entity. With a store or till: what was earned and redeemed there."""
+    sums: dict[tuple[str, Key], list[int]] = {}
     for document in reader.documents(BALANCE):
         state = CounterBounded.bottom()
         for stored in reader.head_entries(document):
             state = state.join(CounterBounded.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-        authors = [author for author in state.authors if _asked(directory, query, author)]
-        if authors:
-            row = sums.setdefault(str(document.keys[0]), [0, 0, 0, 0])
+        programme = str(document.keys[0])
+        by_key: dict[Key, list[Author]] = {}
+        for author in state.authors:
+            if _asked(directory, query, author):
+                by_key.setdefault(_money_of(known, directory, programme, author), []).append(author)
+        issued_by = {_money_of(known, directory, programme, author) for author in state.authors}
+        for key, authors in by_key.items():
+            row = sums.setdefault((programme, key), [0, 0, 0, 0])
+            earned, redeemed = sum(map(state.earned, authors)), sum(map(state.redeemed, authors))
             row[0] += 1
-            row[1] += sum(map(state.earned, authors))
-            row[2] += sum(map(state.redeemed, authors))
-            row[3] += state.value()
-    return tuple(Owed(programme, *row) for programme, row in sorted(sums.items()))
+            row[1] += earned
+            row[2] += redeemed
+            row[3] += state.value() if len(issued_by) == 1 else earned - redeemed
+    return tuple(Owed(programme, *key, *row) for (programme, key), row in sorted(sums.items()))
+
+
+def _money_of(known: _TillDays, directory: Directory, programme: str, author: Author) -> Key:
+    """The legal entity and currency of what an author did to a balance; points have no decimals."""
+    certificate = directory.certificate(author)
+    store = None if certificate is None else certificate.store
+    entity, currency, exponent = ("", currency_of(programme), 2) if store is None else known.key(author, store)
+    return entity, currency, 0 if programme.startswith(POINTS) else exponent
 
 
 def _key(directory: Directory, store: int, date: datetime.date) -> Key:
     record = directory.store(store, date)
-    return (record.legal_entity, record.currency, record.exponent) if record else ("", "", 2)
+    # Of two stores that are not known here nobody knows that their money is the same.
+    return (record.legal_entity, record.currency, record.exponent) if record else (f"unknown, of store {store}", "", 2)
 
 
 def _measure(reader: Reader, product: int) -> Measure:
@@ -345,6 +370,14 @@ class _TillDays:
             if query.till in (None, till_day.till)
         ]
 
+        self._first: dict[Author, datetime.date] = {}
+        for day in self._days:
+            self._first[day.author] = min(day.date, self._first.get(day.author, day.date))
+
+    def key(self, author: Author, store: int, date: datetime.date = datetime.date.max) -> Key:
+        """Whose money a life's is: by its first date that is here, or else by ``date``."""
+        return _key(self._directory, store, self._first.get(author, date))
+
     def between(self, date_from: datetime.date, date_to: datetime.date) -> list[TillDay]:
         return [day for day in self._days if date_from <= day.date <= date_to]
 
@@ -357,8 +390,8 @@ class _TillDays:
         known = {day.store for day in self._days} | self._directory.stores.keys()
         return sorted(known if self._query.store is None else known & {self._query.store})
 
-    def waiting(self, date_from: datetime.date, date_to: datetime.date) -> Iterator[Awaited]:
-        """Tills of which more may come for a date of the period, by store, till and date."""
+    def waiting(self, date_from: datetime.date, date_to: datetime.date) -> Iterator[tuple[Awaited, Key]]:
+        """Tills of which more may come for a date of the period, by store, till and date; and whose money that will be."""
         by_author: dict[Author, list[TillDay]] = {}
         for day in self._days:
             by_author.setdefault(day.author, []).append(day)
@@ -373,7 +406,7 @@ class _TillDays:
             heard_ms = max((day.heard_ms for day in days), default=0)
             for date in _missing(days, dates):
                 if self._directory.expects(store, till, life, date):
-                    yield Awaited(f"{store}-{till}", date, heard_ms)
+                    yield Awaited(f"{store}-{till}", date, heard_ms), self.key(author, store, date)
 
 
 def _missing(days: Sequence[TillDay], dates: Sequence[datetime.date]) -> Iterator[datetime.date]:

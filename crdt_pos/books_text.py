@@ -374,13 +374,20 @@ class BooksText:
         if not self._books.owed:
             return
         rows = [
-            (one.programme, *(number(n) for n in (one.accounts, one.earned, one.redeemed, one.owed)))
+            (
+                one.programme,
+                one.legal_entity,
+                one.currency,
+                number(one.accounts),
+                *(number(n, one.exponent) for n in (one.earned, one.redeemed, one.owed)),
+            )
             for one in self._books.owed
         ]
         figures = (Column(title, right=True) for title in ("accounts", "earned", "redeemed", "owed"))
         yield ""
         yield click.style("Owed to members, as known here, whatever the date", bold=True)
-        yield from table((Column("programme", shorten=True), *figures), rows, width)
+        titles = (Column("programme", shorten=True), Column("of", shorten=True), Column("currency"))
+        yield from table((*titles, *figures), rows, width)
 
     def _variances(self, width: int, *, everything: bool) -> Iterator[str]:
         found = [

@@ -6,6 +6,7 @@ of them, peers are asked within the deadline, and if that does not help the answ
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
@@ -126,7 +127,7 @@ class TillCommands:
         catalogue: Catalogue,
         replica: Replica,
         now: Callable[[], Now],
-        terms: Callable[[], Terms],
+        terms: Callable[[datetime.date | None], Terms],
     ) -> None:
         self._till = till
         self._identity = identity
@@ -170,13 +171,14 @@ class TillCommands:
         asked.end()
         open_on = await self._replica.look(lambda _: self._till.open_on)
         healed = await self._replica.look(healings)
-        status, terms, who = self._replica.status(), self._terms(), self._identity
+        status, terms, who = self._replica.status(), self._terms(None), self._identity
         return {
             "replica": f"{who.store}-{who.till}",
             "store": who.store,
             "till": who.till,
             "incarnation": who.incarnation,
             "legal_entity": terms.legal_entity,
+            "tax_id": terms.tax_id,
             "currency": terms.currency.code,
             "exponent": terms.currency.exponent,
             "cash_step_minor": terms.cash_step_minor,
@@ -308,7 +310,7 @@ class TillCommands:
                 wanted[key] = wanted.get(key, 0) + tender.amount_minor
         for (programme, account), amount in wanted.items():
             if amount > short.here:
-                name = programme and self._terms().balances(programme)
+                name = programme and self._terms(None).balances(programme)
                 await self._replica.borrow(account, amount - short.here, deadline_ms, name)
 
     async def _lines(self, asked: Asked) -> tuple[LineRequest, ...]:
@@ -438,7 +440,7 @@ class TillCommands:
         mark = await self._replica.look(lambda reader: find_mark(reader, receipt.number))
         return {
             "receipt": receipt_json(receipt, mark),
-            "text": receipt_text(receipt),
+            "text": receipt_text(receipt, self._terms(receipt.business_date)),
             "qr": qr_payload(receipt, mark),
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+POINTS: Final = "points"
 UNIT_MINOR_LEAST: Final = 100
 PLAIN_CURRENCY: Final = "EUR"
 """Programmes whose names say no currency are in this one, a store record's default."""
@@ -18,6 +19,12 @@ def programme_in(programme: str, currency: str) -> str:
     """
     suffix = f"-{currency.lower()}"
     return programme if currency == PLAIN_CURRENCY or programme.endswith(suffix) else programme + suffix
+
+
+def currency_of(programme: str) -> str:
+    """The currency that the name of a programme's balances says."""
+    suffix = programme.rpartition("-")[2]
+    return suffix.upper() if suffix != programme and len(suffix) == 3 else PLAIN_CURRENCY
 
 
 @dataclass(frozen=True, slots=True)

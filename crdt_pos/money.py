@@ -16,6 +16,23 @@ RATE_PPM_MAX: Final = 10 * RATE_ONE_PPM
 """1,000 %: a catalogue that says more is not believed."""
 
 
+EXPONENTS: Final = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW"), 0),
+    **dict.fromkeys(("PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+"""ISO 4217: the currencies in use whose minor unit is not a hundredth."""
+
+
+def exponent_of(currency: str) -> int:
+    """How many decimals amounts of a currency have, by ISO 4217.
+
+    >>> exponent_of("CHF"), exponent_of("JPY"), exponent_of("KWD")
+    (2, 0, 3)
+    """
+    return EXPONENTS.get(currency, 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Currency:
     """An ISO 4217 code and how many decimals its amounts have: ``Currency("EUR", 2)``."""

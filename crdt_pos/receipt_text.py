@@ -15,6 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from crdt_pos.money import decimal_text
 from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, StockAct
 from crdt_pos.reports import XReport, ZReport
+from crdt_pos.terms import Terms
 
 COLUMNS: Final = 42
 _RULE: Final = "─" * COLUMNS
@@ -35,14 +36,14 @@ _TITLES: Final = {
 }
 
 
-def receipt_text(receipt: Receipt) -> str:
-    """The receipt, lines of at most 42 columns."""
-    return "\n".join(_receipt_lines(receipt))
+def receipt_text(receipt: Receipt, terms: Terms | None = None) -> str:
+    """The receipt, lines of at most 42 columns. ``terms``: of its business date, with the store's name, address and tax id."""
+    return "\n".join(_receipt_lines(receipt, terms or Terms()))
 
 
-def _receipt_lines(receipt: Receipt) -> Iterator[str]:
+def _receipt_lines(receipt: Receipt, terms: Terms) -> Iterator[str]:
     money = _Money(receipt.exponent)
-    yield from _head(receipt)
+    yield from _head(receipt, terms)
     if receipt.type is ReceiptType.STOCK:
         yield _RULE
         for line in receipt.lines:
@@ -60,8 +61,9 @@ def _receipt_lines(receipt: Receipt) -> Iterator[str]:
         yield from _foot(receipt, money)
 
 
-def _head(receipt: Receipt) -> Iterator[str]:
-    for title in (receipt.legal_entity, _title(receipt)):
+def _head(receipt: Receipt, terms: Terms) -> Iterator[str]:
+    tax_id = f"Tax no. {terms.tax_id}" if terms.tax_id else ""
+    for title in (receipt.legal_entity, terms.store_name, terms.address, tax_id, _title(receipt)):
         if title:
             yield title[:COLUMNS].center(COLUMNS).rstrip()
     yield _sides(receipt.number, local_time(receipt.stamp_ms, receipt.offset_minutes))

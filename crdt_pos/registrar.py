@@ -11,6 +11,7 @@ import re
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Final
 
 from crdt_pos.books import till_days
@@ -19,7 +20,7 @@ from crdt_pos.directory import COMPANY_ROSTER, load_directory, roster_state, sto
 from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.folder import Folder
 from crdt_pos.schema import DAY, SCHEMA
-from gossip.document import Document
+from gossip.document import Document, date_of
 from gossip.log import Arrival, Log, Reader, View
 from gossip.own_feed import OwnFeed
 from merge_rules.lattice import Author
@@ -88,12 +89,33 @@ class Registrar:
         same_date = [one for one in known if one.valid_from == record.valid_from]
         if same_date == [record]:
             raise EnrolmentRefused(f"Store {record.store} stands in the roster like this already.")
+        self._refuse_other_money(record)
         with self._log.read() as reader:
             state = roster_state(reader, COMPANY_ROSTER)
         bodies: list[object] = [state.remove_body(element(one)) for one in same_date if one != record]
         if record not in same_date:
             bodies.append(state.add_body(element(record)))
         self._append([(COMPANY_ROSTER, bodies)])
+
+    def _refuse_other_money(self, record: StoreRecord) -> None:
+        """Of what was sold already neither legal entity nor currency may change, and a currency has one exponent."""
+        for many in self._directory.stores.values():
+            for one in many:
+                if one.currency == record.currency and one.exponent != record.exponent and one.store != record.store:
+                    raise EnrolmentRefused(
+                        f"{one.currency} has {one.exponent} decimals in store {one.store}, and not {record.exponent}."
+                    )
+        others = [one for one in self._directory.stores.get(record.store, ()) if one.valid_from != record.valid_from]
+        after = replace(self._directory, stores={record.store: tuple(sorted([*others, record], key=_from))})
+        with self._log.read() as reader:
+            dates = [date_of(one.day) for one in reader.documents(DAY) if one.keys[:1] == (record.store,)]
+        for date in sorted(dates):
+            sold, now = self._directory.store(record.store, date), after.store(record.store, date)
+            if sold is not None and _money(sold) != _money(now):
+                raise EnrolmentRefused(
+                    f"Store {record.store} has sold for {sold.legal_entity or 'nobody'} in {sold.currency} on {date}: another "
+                    "legal entity or currency begins at a later date, and its tills are enrolled again then."
+                )
 
     def refuse_till(self, store: int, till: int, *, again: bool) -> list[Certificate]:
         """Raise for a store that is not in the roster, and unless ``again`` for a till that takes part already: its lives."""
@@ -288,6 +310,14 @@ class Registrar:
                 feed = OwnFeed.read(reader, office.key, office.certificate.author, document, kind)
                 arrivals += feed.arrivals(bodies, self._now_ms << 16)
         self._log.append(arrivals, views, received_ms=self._now_ms)
+
+
+def _from(record: StoreRecord) -> datetime.date:
+    return record.valid_from
+
+
+def _money(record: StoreRecord | None) -> tuple[str, str, int] | None:
+    return None if record is None else (record.legal_entity, record.currency, record.exponent)
 
 
 def check_office(office: Folder) -> None:

@@ -143,6 +143,9 @@ class ReplicaCore(ABC):
             record.cash_step_minor,
             not record.prices_without_tax,
             Programme(name) if points is None else Programme(name, points.points_per_unit, points.minor_per_point),
+            record.name,
+            record.address,
+            record.tax_id,
         )
 
     def identity(self) -> Identity:

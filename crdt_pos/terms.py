@@ -18,6 +18,9 @@ class Terms:
     """The smallest coin: 5 in Switzerland."""
     prices_with_tax: bool = True
     programme: Programme = field(default_factory=Programme)
+    store_name: str = ""
+    address: str = ""
+    tax_id: str = ""
 
     def balances(self, programme: str) -> str:
         """The name of a programme's balances in the store's currency."""

@@ -109,7 +109,9 @@ class PracticeShop:
 
     def commands(self) -> TillCommands:
         """What the shop's socket answers."""
-        return TillCommands(self.till, self.identity, self.products, self.replica, lambda: self.now, lambda: self.terms)
+        return TillCommands(
+            self.till, self.identity, self.products, self.replica, lambda: self.now, lambda _: self.terms
+        )
 
     @contextmanager
     def served(self, folder: Path) -> Generator[None]:

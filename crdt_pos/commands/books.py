@@ -66,7 +66,8 @@ def books(
           refunds_minor, heard_ms, disputed, given_up, told_ms,
           published_by ("": folded here), claims (what others say of it
           and does not count): published_by, covers, takings_minor
-      owed: programme, accounts, earned, redeemed, owed
+      owed: programme, legal_entity, currency, exponent, accounts, earned,
+        redeemed, owed (below 0: others issued what was redeemed here)
       variances: date, store, number, line, product, quantity,
         quantity_exponent, sold_minor, sold_exponent, due_minor, due_exponent
       to_settle: receipt, line, product, quantity, quantity_exponent,
@@ -107,11 +108,7 @@ class _Plain:
             "to": self._books.date_to.isoformat(),
             "final": self._words.final(),
             "accounts": [self._plain_account(account) for account in self._books.accounts],
-            "owed": [
-                {"programme": one.programme, "accounts": one.accounts, "earned": one.earned}
-                | {"redeemed": one.redeemed, "owed": one.owed}
-                for one in self._books.owed
-            ],
+            "owed": [dataclasses.asdict(one) for one in self._books.owed],
             "variances": [
                 {
                     "date": date.isoformat(),

@@ -12,6 +12,7 @@ from crdt_pos.commands.guardians import guardians
 from crdt_pos.commands.replica_options import office_option
 from crdt_pos.enrolment import add_store
 from crdt_pos.folder import open_folder
+from crdt_pos.money import exponent_of
 from peers.roster import StoreRecord
 
 
@@ -28,17 +29,17 @@ store.add_command(guardians)
 @click.option("--store", "number", type=int, required=True, help="The store's number.")
 @click.option("--name", default="", help="What people call it.")
 @click.option("--legal-entity", default="", help="Whose takings these are. Books never add across legal entities.")
-@click.option("--tax-id", default="", help="The legal entity's tax number.")
+@click.option("--tax-id", default="", help="The legal entity's tax number, printed on receipts.")
 @click.option("--address", default="", help="The address on receipts.")
 @click.option("--currency", default="EUR", show_default=True, help="Three letters, like EUR or CHF.")
-@click.option("--exponent", type=int, default=2, show_default=True, help="How many decimals the currency has.")
+@click.option("--exponent", type=int, help="How many decimals the currency has; without: as ISO 4217 says.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Where its clock is set, like Europe/Zurich.")
 @click.option(
     "--cash-rounding",
     type=int,
     default=1,
     show_default=True,
-    help="The smallest coin, in cents: 5 rounds cash to 0.05.",
+    help="The smallest coin, in cents or whatever the currency's smallest unit is: 5 rounds cash to 0.05.",
 )
 @click.option("--prices-without-tax", is_flag=True, help="Shelf prices are without tax, which is added at the till.")
 @click.option("--valid-from", type=click.DateTime(["%Y-%m-%d"]), help="The first day of these terms; without: always.")
@@ -50,7 +51,7 @@ def add(
     tax_id: str,
     address: str,
     currency: str,
-    exponent: int,
+    exponent: int | None,
     time_zone: str,
     cash_rounding: int,
     prices_without_tax: bool,
@@ -65,7 +66,7 @@ def add(
         tax_id=tax_id,
         address=address,
         currency=currency,
-        exponent=exponent,
+        exponent=exponent_of(currency) if exponent is None else exponent,
         time_zone=time_zone,
         cash_step_minor=cash_rounding,
         prices_without_tax=prices_without_tax,
