@@ -47,6 +47,8 @@ PERSON_KEY: Final = "person-key"
 ERASED: Final = "erased"
 """Accounts whose persons are destroyed: a tombstone for each."""
 
+SHREDDABLE: Final = frozenset({PERSON, PERSON_KEY})
+"""Kinds whose entries stand in no other entry: what is embedded somewhere cannot be destroyed."""
 PHONE_HASH_BYTES: Final = 16
 PHONES_MAX: Final = 8
 _PHONE_VIEW: Final = b"person/phone/"

@@ -18,6 +18,7 @@ from crdt_pos.counted import counted
 from crdt_pos.cut_offs import reach
 from crdt_pos.directory import COMPANY_ROSTER, store_roster
 from crdt_pos.errors import EnrolmentRefused
+from crdt_pos.persons import SHREDDABLE
 from crdt_pos.registrar import Registrar
 from crdt_pos.schema import DAY, JOURNAL
 from gossip.document import Document, FeedType, ScopeClass
@@ -25,7 +26,7 @@ from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Reader, Stored
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.certificates import Certificate
-from peers.roster import CUT_OFF_MAX, Directory, Readmission, Revocation, Why
+from peers.roster import CUT_OFF_MAX, Directory, Readmission, Record, Revocation, Why
 
 PART_BYTES_MAX: Final = 256 << 10
 """Embedded in one element. A cut-off that is longer is stated in several, of which the union counts."""
@@ -62,22 +63,28 @@ def revoke(registrar: Registrar, who: str, why: Why, note: str = "", life: str =
         raise EnrolmentRefused("A head office does not revoke itself: let another one do it.")
     embedded: dict[Document, list[bytes]] = {COMPANY_ROSTER: []}
     reaches: dict[Document, list[bytes]] = {}
+    by_hash: list[Hash] = []
     with registrar.reading() as reader:
         for document in reader.documents():
             entries = _newest(reader, FeedId(document, revoked.author))
-            if entries:
+            if document.kind in SHREDDABLE:
+                by_hash.extend(entry.hash for entry in entries)
+            elif entries:
                 place = _place(document, entries[0])
                 embedded.setdefault(place, []).extend(entry.raw for entry in entries)
             if document.kind == DAY:
                 covered = list(_covered(reader, document, revoked.author))
                 if covered:
                     reaches.setdefault(store_roster(_store(document)), []).extend(covered)
-    stated = [
-        (place, list(_parts(revoked.author, why, note, embedded.get(place, []), reaches.get(place, []))))
+    stated: dict[Document, list[Record]] = {
+        place: list(_parts(revoked.author, why, note, embedded.get(place, []), reaches.get(place, [])))
         for place in {**embedded, **reaches}
-    ]
-    registrar.state_in(stated)
-    return Revoked(revoked, sum(map(len, embedded.values())), sum(map(len, reaches.values())))
+    }
+    for at in range(0, len(by_hash), HASHES_MAX):
+        counting = tuple(sorted(by_hash[at : at + HASHES_MAX]))
+        stated[COMPANY_ROSTER].append(Readmission(revoked.author, counting, note))
+    registrar.state_in(list(stated.items()))
+    return Revoked(revoked, sum(map(len, embedded.values())) + len(by_hash), sum(map(len, reaches.values())))
 
 
 def readmit(registrar: Registrar, hashes: Sequence[Hash], who: str = "", note: str = "", life: str = "") -> int:
