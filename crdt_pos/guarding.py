@@ -83,7 +83,8 @@ class Guarding:
         state = TillState.read(reader)
         told = (state.closed_day, state.published if self._publishes else 0)
         news, self._told = told != self._told, told
-        return news or self._vault.more or now_s >= self._sealed_s + self._every_s
+        late = now_s >= self._sealed_s + self._every_s
+        return (news or self._vault.more or late) and self._vault.has_news(reader)
 
     def _sealed(self) -> int:
         now_ms = self._core.system_ms()

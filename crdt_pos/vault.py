@@ -65,14 +65,17 @@ class Vault:
         self.more = False
         """Whether there was more than is looked at in one go: seal again."""
 
+    def has_news(self, reader: Reader) -> bool:
+        """Whether there is anything to seal."""
+        upto, entries = self._unsealed(reader)
+        if not entries:
+            self._scanned = upto
+        return bool(entries)
+
     def seal(self, now_ms: int, views: Sequence[View] = ()) -> int:
         """Seal and append what has come since the last segment; how many segments that took. ``views`` go with them."""
         with self._log.read() as reader:
-            after = max(self._scanned, int.from_bytes(reader.view(_SEALED_KEY) or b"", "big"))
-            arrived = list(reader.arrivals(after, SCAN_MAX))
-            self.more = len(arrived) == SCAN_MAX
-            upto = arrived[-1].arrival if self.more else reader.last_arrival()
-            entries = self._unsealed(reader, arrived)
+            upto, entries = self._unsealed(reader)
             if not entries:
                 self._scanned = upto
                 return 0
@@ -80,13 +83,10 @@ class Vault:
             feed = OwnFeed.read(reader, self._who.key, self._who.author, document, SCHEMA[VAULT])
             bodies = [self._body(part) for part in split(entries)]
             arrivals = feed.arrivals(bodies, now_ms << 16)
-            until = [now_ms, {day: head.seq for day, head in _journal_heads(reader, self._who).items()}]
-            written: list[View] = [
-                (_SEALED_KEY, upto.to_bytes(8, "big")),
-                (_segment_key(feed.seq), canonical.encode(until)),
-                *own_heads.newest_views(reader, arrivals),
-                *views,
-            ]
+            written = [(_SEALED_KEY, upto.to_bytes(8, "big")), *own_heads.newest_views(reader, arrivals), *views]
+            if not self.more:
+                until = [now_ms, {day: head.seq for day, head in _journal_heads(reader, self._who).items()}]
+                written.append((_segment_key(feed.seq), canonical.encode(until)))
         self._log.append(arrivals, written, received_ms=now_ms)
         self._scanned = upto
         return len(bodies)
@@ -99,9 +99,14 @@ class Vault:
         }
         return seal_segment(Segment(tuple(entries), journals), self._recovery_key)
 
-    def _unsealed(self, reader: Reader, arrived: Sequence[Stored]) -> list[Entry]:
+    def _unsealed(self, reader: Reader) -> tuple[int, list[Entry]]:
+        """Up to which arrival was looked, and what is to be sealed of it."""
+        after = max(self._scanned, int.from_bytes(reader.view(_SEALED_KEY) or b"", "big"))
+        arrived = list(reader.arrivals(after, SCAN_MAX))
+        self.more = len(arrived) == SCAN_MAX
+        upto = arrived[-1].arrival if self.more else reader.last_arrival()
         open_day = TillState.read(reader).open_day
-        return [
+        return upto, [
             stored.entry for stored in arrived if self._only_here(stored, open_day) and _current(reader, stored.entry)
         ]
 
