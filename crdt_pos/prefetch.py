@@ -15,7 +15,6 @@ from crdt_pos.balance import Balance
 from crdt_pos.rights_batch import WISHES_MAX, Wish
 from crdt_pos.schema import BALANCE
 from gossip.document import Document
-from gossip.entry import FeedId
 from gossip.log import Reader
 from merge_rules.lattice import Author
 
@@ -83,7 +82,7 @@ def held(reader: Reader, me: Author) -> Iterator[Wish]:
     """Every account to which ``me`` holds rights, and how many."""
     for document in reader.documents(BALANCE):
         account = account_of(document)
-        if account is not None and reader.heads(FeedId(document, me)):
+        if account is not None:
             rights = Balance.read(reader, *account).redeemable(me).here
             if rights > 0:
                 yield Wish(*account, rights)
