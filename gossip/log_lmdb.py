@@ -51,6 +51,8 @@ _ROWS_AT_ONCE: Final = 10_000
 SNAPSHOT_S_MAX: Final = 2.0
 """How long a snapshot may stay open before it puts off ``wipe``."""
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ROOM_BYTES_MIN: Final = 1 << 20
+"""A disk with less is full."""
 _DAMAGED: Final = (
     lmdb.CorruptedError,
     lmdb.InvalidError,
@@ -489,10 +491,16 @@ def _opening(folder: Path) -> Generator[None]:
         raise LogError(f"the log in {folder} cannot be used: {error}") from error
 
 
+def _has_room(folder: Path) -> bool:
+    # On a full disk a write may take a part of what it is given; LMDB calls that EIO, and nothing of the transaction is kept.
+    system = os.statvfs(folder)
+    return system.f_bavail * system.f_frsize >= _ROOM_BYTES_MIN
+
+
 def _log_error(folder: Path, error: lmdb.Error) -> LogError:
     if isinstance(error, lmdb.MapFullError):
         return LogFull(f"the log in {folder} has reached its greatest size: nothing was written")
-    if error.code in _NO_SPACE:
+    if error.code in _NO_SPACE or (error.code == errno.EIO and not _has_room(folder)):
         return LogFull(f"no space is left for the log in {folder}: nothing was written, make room and try again")
     if isinstance(error, _DAMAGED):
         return LogCorrupt(f"the log in {folder} is damaged: {error}")
