@@ -12,7 +12,9 @@ from crdt_pos import erasing, own_heads, persons
 from crdt_pos.errors import PersonRefused
 from crdt_pos.person_commands import Desk
 from crdt_pos.persons import Person, Writer
+from crdt_pos.registrar import Registrar
 from crdt_pos.requests import LineRequest, SaleRequest
+from crdt_pos.revoking import revoke
 from crdt_pos.schema import SCHEMA
 from gossip.document import COMPANY, Scope
 from gossip.entry import Entry
@@ -23,6 +25,8 @@ from gossip.log_memory import MemoryLog
 from peers.errors import SealError
 from peers.keys import unlock
 from peers.permissions import Role
+from peers.roster import Why
+from tests.books import company as books
 from tests.people.shop import DATE, STORE, Company, Place
 
 ANNA = b"member-1"
@@ -244,3 +248,33 @@ def test_a_file_is_not_changed_under_an_open_snapshot(tmp_path: Path, monkeypatc
         assert log.wipe()
     finally:
         log.close()
+
+
+def test_a_till_that_is_revoked_leaves_names_that_can_be_read_and_destroyed(tmp_path: Path) -> None:
+    company = books.Company.found(tmp_path)
+    try:
+        till, office = company.tills["12-1"], company.office
+        till.till.welcome(ANNA)
+        with till.log.read() as reader:
+            me = Writer(till.identity.key, till.identity.author, till.identity.company, SCHEMA)
+            said = persons.write(reader, me, ANNA, HER, till.clock().ms)
+        till.log.append(said)
+        till.tell(office)
+        office.tell(company.tills["12-2"])
+        revoke(Registrar(office.folder, office.log, books.NOON_MS), "12-1", Why.STOLEN)
+        (keyring,) = (one.entry.body for one in said if one.entry.document.kind == persons.PERSON_KEY)
+        rosters = [entry.raw for entry in office.entries() if entry.document.kind.startswith("roster")]
+        assert not any(keyring[1][0] in raw for raw in rosters)
+        office.tell(company.tills["12-2"])
+        for replica in (office, company.tills["12-2"]):
+            with replica.log.read() as reader:
+                assert reader.revoked() == {till.identity.author}
+                assert persons.read(reader, ANNA) == HER
+        with office.log.read() as reader:
+            head = Writer(office.identity.key, office.identity.author, office.identity.company, SCHEMA)
+            gone = erasing.erase(reader, head, ANNA, books.NOON_MS)
+        office.log.append(gone)
+        with office.log.read_all() as reader:
+            assert not list(reader.documents(persons.PERSON_KEY))
+    finally:
+        company.close_logs()
