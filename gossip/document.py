@@ -84,6 +84,7 @@ def order_key(document: Document) -> bytes:
     return month_of(document.day).to_bytes(2, "big") + name
 
 
+@functools.lru_cache(maxsize=4096)
 def from_order_key(encoded: bytes) -> Document:
     """The document of an order key. Raises ``NotCanonical``."""
     day, kind, *keys = cast("list[Any]", canonical.decode(encoded[2:]))

@@ -15,6 +15,7 @@ class InFlight:
     def __init__(self, fetch_ms_max: int = 3_000, claims_max: int = 1 << 16) -> None:
         self._fetch_ms_max = fetch_ms_max
         self._claims_max = claims_max
+        self._cleared_ms = -fetch_ms_max
         self._claims: dict[Hash, tuple[int, object]] = {}
         self._sessions: dict[Author, object] = {}
 
@@ -29,7 +30,8 @@ class InFlight:
             return False
         # The author's own session comes first, once.
         fetches = owner if wanted in self._claims else self._sessions.get(author, owner)
-        if len(self._claims) >= self._claims_max:
+        if len(self._claims) >= self._claims_max and now_ms - self._cleared_ms >= self._fetch_ms_max:
+            self._cleared_ms = now_ms  # a look at all of them: not for every claim that a peer makes up
             self._claims = {hash_: claim for hash_, claim in self._claims.items() if claim[0] > now_ms}
         if len(self._claims) < self._claims_max:
             self._claims[wanted] = now_ms + self._fetch_ms_max, fetches

@@ -25,6 +25,8 @@ from gossip.messages import FRAME_BYTES_MAX, Announce, Announcement, Durable, En
 from gossip.reasons import Reason
 
 WANTED_MAX: Final = 1 << 18
+DEFERRED_LOOKS_MAX: Final = 2048
+"""Announced entries that are looked for again in one go: the others wait their turn."""
 
 
 def cursor_key(database: bytes, shared: frozenset[Scope]) -> bytes:
@@ -171,7 +173,7 @@ class Inbound:
         """Look again for announced entries that another session was fetching."""
         if not self._deferred:
             return []
-        waiting, self._deferred = self._deferred, []
+        waiting, self._deferred = self._deferred[:DEFERRED_LOOKS_MAX], self._deferred[DEFERRED_LOOKS_MAX:]
         with self.log.read_all() as reader:
             for item in waiting:
                 batch = self._open[item.batch]
