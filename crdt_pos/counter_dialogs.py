@@ -29,14 +29,15 @@ class Ask(ModalScreen[str | None]):
     Ask .hint { color: $text-muted; }
     """
 
-    def __init__(self, question: str, hint: str = "", answer: str = "") -> None:
+    def __init__(self, question: str, hint: str = "", answer: str = "", *, hidden: bool = False) -> None:
+        """``hidden``: what is typed is not shown."""
         super().__init__()
-        self._question, self._hint, self._answer = question, hint, answer
+        self._question, self._hint, self._answer, self._hidden = question, hint, answer, hidden
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Label(self._question, markup=False)
-            yield Input(self._answer, select_on_focus=True)
+            yield Input(self._answer, select_on_focus=True, password=self._hidden)
             yield Label(self._hint or "Enter: go on     Esc: back", classes="hint", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

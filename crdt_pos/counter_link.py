@@ -50,6 +50,8 @@ class LinkedScreen(App[None]):
         self.status: Message = {}
         """The replica's last answer to ``status``; empty before the first."""
         self.training = False
+        self.cashier = ""
+        """Who has signed on at this screen."""
         self._client: AsyncLocalClient | None = None
         self._connecting = asyncio.Lock()
 
@@ -119,7 +121,7 @@ class LinkedScreen(App[None]):
             self.say("The replica is back.")
         date = status["business_date"] or "no date is open"
         training = "  TRAINING" if self.training else ""
-        where.update(f"Till {status['replica']}   {status['legal_entity']}   {date}{training}".strip())
+        where.update(f"Till {status['replica']}   {status['legal_entity']}   {date}{training}   {self.cashier}".strip())
         _light(here, "safe", "● safe here")
         copies, waiting = status["safe"]["elsewhere"], status["safe"]["waiting"]
         if waiting:
@@ -144,9 +146,9 @@ class LinkedScreen(App[None]):
         except OSError as error:
             self.say(f"The replica cannot be reached: {error.strerror}.", wrong=True)
 
-    async def ask(self, question: str, hint: str = "", answer: str = "") -> str | None:
+    async def ask(self, question: str, hint: str = "", answer: str = "", *, hidden: bool = False) -> str | None:
         """What the cashier answers, or ``None`` after Esc."""
-        dialog: Screen[str | None] = Ask(question, hint, answer)
+        dialog: Screen[str | None] = Ask(question, hint, answer, hidden=hidden)
         return await self.push_screen_wait(dialog)
 
 

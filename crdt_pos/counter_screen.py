@@ -49,6 +49,7 @@ _FOUND_PADDING: Final = 4
 """Columns between the price and the name, and beside the list."""
 
 MENU: Final = (
+    ("s", "sign_on", "Sign on or off"),
     ("v", "voucher", "Pay with a voucher"),
     ("r", "refund", "Refund a receipt by its number"),
     ("n", "void", "Void a receipt: the sale never happened"),
@@ -467,6 +468,7 @@ class CounterScreen(LinkedScreen):
     async def action_menu(self) -> None:
         chosen = await self.push_screen_wait(Menu("More", MENU))
         acts: dict[str, Callable[[], Awaitable[None]]] = {
+            "sign_on": self._sign_on,
             "voucher": lambda: self._pay("voucher", "Amount on the voucher"),
             "refund": self._refund,
             "void": self._void,
@@ -483,6 +485,21 @@ class CounterScreen(LinkedScreen):
         }
         if chosen:
             await self.attempt(acts[chosen])
+
+    async def _sign_on(self) -> None:
+        name = await self.ask("Who are you? Your id; empty: sign off", self.cashier)
+        if name is None:
+            return
+        if not name:
+            await self.call("sign_off")
+            self.cashier = ""
+        else:
+            pin = await self.ask(f"PIN of {name}", hidden=True)
+            if not pin:
+                return
+            self.cashier = (await self.call("sign_on", cashier=name, pin=pin))["cashier"]
+        await self.poll_status()
+        self.say(f"{self.cashier} has signed on." if self.cashier else "Nobody is signed on.")
 
     async def _refund(self) -> None:
         number = await self.ask("Refund: number of the receipt", answer=self._last_number)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from textual.widgets import Input
 
 from crdt_pos import enrolment
 from crdt_pos.clock import system_ms
+from crdt_pos.counter_dialogs import Ask
+from crdt_pos.counter_screen import CounterScreen
 from crdt_pos.local import LocalRefused
 from crdt_pos.persons import PERSON_KEY, Keyring, key_document
 from gossip.log import entries_of
 from merge_rules.register_lww import RegisterLww
+from tests.counter.test_screen import Cashier
 from tests.system.shops import DATE, ON_LOOPBACK, Shops, reading, refusal, run
 from tools.town import Process
 
@@ -99,6 +104,27 @@ def test_cashiers_from_head_office_to_the_verified_receipt(shops: Shops) -> None
     shops.processes["12-m1"].start()
     shops.until(lambda: signs_on(shops, "12-2", "anna", "5678"), "anna signs on at 12-2 with the new PIN")
     shops.until(lambda: verified(shops, "12-m1")["receipts_signed"] == 5, "the back office holds every receipt")
+
+
+def test_a_cashier_signs_on_at_the_screen(shops: Shops) -> None:
+    async def at_the_screen() -> None:
+        app = CounterScreen(at(shops, "12-2"))
+        async with app.run_test(size=(100, 30)) as pilot:
+            cashier = Cashier(app, pilot)
+            await cashier.choose("s")
+            await cashier.answer("anna")
+            await cashier.until(lambda: isinstance(app.screen, Ask))
+            assert app.screen.query_one(Input).password
+            await cashier.answer("0000")
+            await cashier.until(lambda: "Wrong PIN for anna" in cashier.said())
+            await cashier.choose("s")
+            await cashier.answer("anna")
+            await cashier.answer("5678")
+            await cashier.until(lambda: "anna has signed on" in cashier.said())
+
+    asyncio.run(at_the_screen())
+    listed = json.loads(done("cashier", "list", "--json", "--at", at(shops, "12-2")))
+    assert listed["on_duty"] == "anna"
 
 
 def verified(shops: Shops, name: str) -> dict[str, Any]:
