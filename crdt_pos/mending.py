@@ -87,12 +87,12 @@ class Mending:
         """Entries that peers have brought back since the start."""
         self._replica = replica
         self._turn = trio.Lock()
-        self._lost: tuple[tuple[FeedId, Head], ...] = ()
+        with replica.log.read() as reader:
+            self._lost = tuple(reader.lost())
         self._asked_at: dict[str, float] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._lost = await self._missing()
         while True:
             await trio.sleep(ROWS_AT_ONCE / ROWS_PER_S)
             async with self._turn:
