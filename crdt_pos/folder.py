@@ -34,6 +34,8 @@ from peers.permissions import Role
 
 SETTINGS: Final = "replica.toml"
 KEY: Final = "key.pem"
+RETIRED: Final = "retired.json"
+"""There once the replica of a folder is retired and its key destroyed."""
 CERTIFICATE: Final = "certificate.pem"
 ROOT: Final = "root.pem"
 LOG: Final = "log"
@@ -119,6 +121,8 @@ def _open(path: Path) -> Folder:
         raise FolderError(f"There is no folder {path}: create a company or enrol a till first.")
     if not (path / SETTINGS).is_file():
         raise FolderError(f"{path} is not a replica's folder: it has no {SETTINGS}.")
+    if (path / RETIRED).exists():
+        raise FolderError(f"The replica of {path} is retired and its key destroyed: nothing runs from this folder any more.")
     table = _table(path / SETTINGS)
     root = _root(path / ROOT)
     chain = tuple(certificates.load_certificates(path / CERTIFICATE))

@@ -126,9 +126,9 @@ class OfficeCommands:
 
     async def _retire_till(self, asked: Asked) -> Message:
         store, till = asked.integer("store", high=NUMBER_MAX), asked.integer("till", high=NUMBER_MAX)
-        life = asked.text("life")
+        life, gone = asked.text("life"), asked.flag("gone")
         asked.end()
-        closure = await self._decide(lambda registrar: registrar.retire_till(store, till, life))
+        closure = await self._decide(lambda registrar: registrar.retire_till(store, till, life, gone=gone))
         return {"life": closure.life, "last_day": closure.last_day.isoformat()}
 
     async def _prune(self, asked: Asked) -> Message:

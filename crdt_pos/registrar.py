@@ -197,9 +197,10 @@ class Registrar:
         removed = [state.remove_body(element(Enrolment((one.der,)))) for one in lost]
         self._append([(document, [*added, *removed])], also())
 
-    def retire_till(self, store: int, till: int, life: str = "") -> Closure:
+    def retire_till(self, store: int, till: int, life: str = "", *, gone: bool = False) -> Closure:
         """State that nothing more is expected of a till's life from its first date on that was not closed.
 
+        ``gone``: it has handed over and its key is destroyed, so it takes part no more; what it signed counts.
         ``life`` may be left out of a till that has only one of which more may come.
         """
         name, lives = certificates.till_name(store, till), self._lives(store, till)
@@ -218,8 +219,13 @@ class Registrar:
                     f"{name} has lived as {' and '.join(open_still)}: say with --life which will never be heard of again."
                 )
             closure = closures[life or open_still[0]]
-            stated = self._stating(reader, COMPANY_ROSTER, [closure])
-        self._append([stated])
+            stated = [self._stating(reader, COMPANY_ROSTER, [closure])]
+            if gone:
+                state = roster_state(reader, store_roster(store))
+                ended = next(one.author for one in lives if one.incarnation == closure.life)
+                chain = tuple(one.der for one in self._directory.chains[ended])
+                stated.append((store_roster(store), [state.remove_body(element(Enrolment(chain)))]))
+        self._append(stated)
         return closure
 
     def seal_keys(self, copies: Sequence[SealedKey]) -> None:

@@ -67,9 +67,9 @@ class RegistrarLink:
         """State a further head office, whose certificate the root key has signed."""
         self.call("add_office", chain=[der.hex() for der in chain])
 
-    def retire_till(self, store: int, till: int, life: str = "") -> Closure:
+    def retire_till(self, store: int, till: int, life: str = "", *, gone: bool = False) -> Closure:
         """State that nothing more is expected of a till's life."""
-        answer = self.call("retire_till", store=store, till=till, life=life)
+        answer = self.call("retire_till", store=store, till=till, life=life, gone=gone)
         return Closure(store, till, datetime.date.fromisoformat(answer["last_day"]), life=answer["life"])
 
     def prune(self, what: str, store: int | None, before: datetime.date, *, dry: bool = False) -> list[int]:

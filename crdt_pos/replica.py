@@ -33,6 +33,7 @@ from crdt_pos.people import People
 from crdt_pos.prefetching import Prefetching
 from crdt_pos.replica_core import Linked, ReplicaCore
 from crdt_pos.restored import has_written
+from crdt_pos.retiring import Retiring
 from crdt_pos.rights import RightsQuestion
 from crdt_pos.schema import SCHEMA
 from crdt_pos.taking_back import Returning
@@ -118,7 +119,9 @@ class RunningReplica(ReplicaCore):
         self.mending = Mending(self)
         if gone:
             self.mending.derive(gone)
+        self.retiring = Retiring(self)
         own = {
+            **self.retiring.commands(),
             **self.people.commands(),
             **self.mending.commands(),
             **Health(self).commands(),
@@ -226,6 +229,7 @@ class RunningReplica(ReplicaCore):
 
     def _acknowledged(self, peer: Author, heads: Sequence[tuple[FeedId, Head]]) -> None:
         self.safety.acknowledged(peer, heads)
+        self.retiring.acknowledged(heads)
         link = self.node.links.get(peer)
         if self.outside is not None and link is not None:
             self.outside.acknowledged(link.peer, heads)
@@ -257,6 +261,9 @@ class RunningReplica(ReplicaCore):
         return True
 
     # --- rights ------------------------------------------------------------------------------------------------------
+
+    def may_act(self) -> bool:
+        return not self.retiring.retired and super().may_act()
 
     async def borrow(self, account: bytes, amount: int, deadline_ms: int, programme: str = "") -> None:
         """Ask peers, most rights first, until ``amount`` is granted and here, or the deadline has passed."""
@@ -301,7 +308,7 @@ class RunningReplica(ReplicaCore):
 
     async def act(self, act: Callable[[], T]) -> T:
         """Run an act that may append, off the event loop, one at a time. Raises ``TakingBack``, ``OutOfService``."""
-        if why := self.revoked():
+        if why := self.revoked() or self.retiring.retired:
             raise OutOfService(why)
         if self.returning is None:
             return await self._whole(partial(self.node.write, act))
@@ -384,6 +391,7 @@ class RunningReplica(ReplicaCore):
         returning = self.returning.trouble if self.returning else ""
         return (
             self.revoked()
+            or self.retiring.retired
             or self.node.trouble
             or returning
             or self._refused()

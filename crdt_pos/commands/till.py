@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import re
 from pathlib import Path
 from typing import Final
@@ -11,12 +13,15 @@ import click
 from crdt_pos.cli import Refused
 from crdt_pos.clock import system_ms
 from crdt_pos.commands.close_for import close_for
-from crdt_pos.commands.replica_options import office_option, replica_options
+from crdt_pos.commands.replica_options import FOLDER, office_option, replica_options
 from crdt_pos.commands.run import run_till
 from crdt_pos.enrolment import enrol_till, retire_till
 from crdt_pos.folder import Settings, open_folder
+from crdt_pos.local import LocalClient, LocalRefused
+from gossip.tls import Address
 from peers.roster import Closure
 
+HAND_OVER_TIMEOUT_S: Final = 40
 _NAME: Final = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,5})")
 
 
@@ -46,18 +51,90 @@ def enrol(office: Path, store: int, number: int, again: bool, path: Path, settin
 @click.argument("name")
 @office_option
 @click.option("--life", default="", help="Which of its lives, like a1, of a till that has lived several.")
-def retire(name: str, office: Path, life: str) -> None:
-    """State that nothing more is expected of the till NAME, such as 12-1: it is gone for good, and nobody has its journal.
+@click.option("--at", "path", type=FOLDER, help="The folder of the till, which runs here: it hands over first.")
+@click.option("--gone", is_flag=True, help="It has handed over on its own machine, with 'crdt-pos till hand-over'.")
+def retire(name: str, office: Path, life: str, path: Path | None, *, gone: bool) -> None:
+    """State that nothing more is expected of the till NAME, such as 12-1.
 
-    The books wait no longer for its dates that were not closed: what is known of them is final, and is marked so. Takings are
+    A till that lives hands over first (--at, or --gone): then it takes part no more. Of one that is dead, whose journal nobody
+    has, the books wait no longer for dates that were not closed: what is known of them is final, and is marked so. Takings are
     never touched: should it come back after all, what it took counts.
     """
+    if path is not None:
+        own = open_folder(path).certificate
+        if own.name != name or life not in ("", own.incarnation):
+            raise Refused(f"{path} is the folder of {own.name} {own.incarnation}, not of {name} {life}".rstrip() + ".")
+        life = own.incarnation
+        _hand_over(path)
+    store, number = _named(name)
+    ended = gone or path is not None
+    closure = retire_till(open_folder(office), store, number, system_ms(), life, gone=ended)
+    after = f", after {closure.last_day}" if closure.last_day > Closure(0).last_day else ""
+    click.echo(f"Nothing more is expected of {name}, life {closure.life}{after}.")
+    if ended:
+        click.echo(f"{name} takes part no more. What it signed counts.")
+
+
+@till.command("hand-over", epilog="Example: crdt-pos till hand-over --at till-12-1")
+@click.option("--at", "path", type=FOLDER, required=True, help="The folder of the till, which runs.")
+def hand_over(path: Path) -> None:
+    """Let a running till end its life: everything of it goes to others, then its key is destroyed. There is no way back.
+
+    It closes its date, grants its rights to points and cards to a neighbour or head office, and waits until others have
+    everything that it wrote on their disks. Afterwards, at head office: crdt-pos till retire NAME --office DIR --gone
+    """
+    name = open_folder(path).certificate.name
+    _hand_over(path)
+    click.echo(f"Next, at head office: crdt-pos till retire {name} --office DIR --gone")
+
+
+@till.command(epilog="Example: crdt-pos till move 12-1 --at till-12-1 --office office --to-store 13 --till 2 --into till-13-2")
+@click.argument("name")
+@click.option("--at", "path", type=FOLDER, required=True, help="The folder of the till, which runs.")
+@office_option
+@click.option("--to-store", "store", type=int, required=True, help="The number of the store that it moves to.")
+@click.option("--till", "number", type=int, help="Its number there; by default the same.")
+@click.option("--into", "new", type=FOLDER, required=True, help="The new folder in which it lives on.")
+def move(name: str, path: Path, office: Path, store: int, number: int | None, new: Path) -> None:
+    """Move the till NAME to another store: its life here ends as with 'retire', and a new one begins there.
+
+    It takes nothing along: its numbers here are closed, its journal stays with its neighbours, and its new life has its own key
+    and numbers.
+    """
+    old = open_folder(path)
+    if old.certificate.name != name:
+        raise Refused(f"{path} is the folder of {old.certificate.name}, not of {name}.")
+    here, till_number = _named(name)
+    if store == here:
+        raise Refused(f"{name} is in store {store} already: name another one.")
+    headquarters = open_folder(office)
+    settings = dataclasses.replace(old.settings, listen=Address(old.settings.listen.host, 0))
+    # First the new life: where that is refused, the old one goes on.
+    made = enrol_till(headquarters, store, number or till_number, new, settings, system_ms())
+    _hand_over(path)
+    closure = retire_till(headquarters, here, till_number, system_ms(), old.certificate.incarnation, gone=True)
+    click.echo(f"{name}, life {closure.life}, takes part no more. What it signed counts.")
+    click.echo(f"It lives on as {made.certificate.name}, life {made.certificate.incarnation}, in {new}.")
+    click.echo(f"Next: stop the old one, then crdt-pos till run --at {new}")
+
+
+def _named(name: str) -> tuple[int, int]:
     match = _NAME.fullmatch(name)
     if match is None:
         raise Refused(f"{name!r} is no till: write store and till, like 12-1.")
-    closure = retire_till(open_folder(office), int(match[1]), int(match[2]), system_ms(), life)
-    after = f", after {closure.last_day}" if closure.last_day > Closure(0).last_day else ""
-    click.echo(f"Nothing more is expected of {name}, life {closure.life}{after}.")
+    return int(match[1]), int(match[2])
+
+
+def _hand_over(path: Path) -> None:
+    with contextlib.closing(LocalClient(path, timeout_s=HAND_OVER_TIMEOUT_S)) as till_here:
+        click.echo("Handing over: closing its date, giving its rights away, waiting until all of it is with others …")
+        try:
+            done = till_here.call("hand_over")
+        except LocalRefused as no:
+            raise Refused(no.message) from no
+    if done["closed"]:
+        click.echo(f"Closed {done['closed']}.")
+    click.echo(f"Granted away rights to {done['rights']} in all. Its key is destroyed: stop it whenever you like.")
 
 
 till.add_command(run_till)
