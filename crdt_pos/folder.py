@@ -298,6 +298,7 @@ def _write_settings(path: Path, settings: Settings, certificate: Certificate, ro
     # A JSON string, number, boolean or list of strings is one in TOML too.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in said.items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.chmod(0o600)  # whom it dials is the owner's to change, whatever the umask
     _sync(path)
 
 

@@ -337,7 +337,7 @@ class LmdbLog:
         being_made = self._folder / _BEING_MADE
         with _opening(self._folder):
             shutil.rmtree(being_made, ignore_errors=True)
-            being_made.mkdir()
+            being_made.mkdir(mode=0o700)
             copy = self._environment_of(being_made, create=True)
             try:
                 with self._snapshot() as transaction, transaction.cursor() as found:
@@ -426,7 +426,8 @@ def _make(folder: Path, company: bytes, map_bytes: int) -> None:
     """Write an empty log beside its place and move it there: what is there is whole."""
     being_made = folder / _BEING_MADE
     with _opening(folder):
-        being_made.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        being_made.mkdir(mode=0o700, exist_ok=True)
         for left_over in (_FILE, _LOCK):
             (being_made / left_over).unlink(missing_ok=True)
         environment = lmdb.open(str(being_made), map_size=map_bytes, mode=0o600)

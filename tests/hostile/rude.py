@@ -19,8 +19,9 @@ from gossip import frames, tls
 from gossip.document import Scope
 from gossip.errors import TransportError
 from gossip.frames import Frames
-from gossip.messages import Admitted, Bye, Cursor, Hello, Message, Pong
+from gossip.messages import Admitted, Bye, Cursor, Hello, Message
 from gossip.reasons import Reason
+from gossip.tls import Address
 from tests.node.company import Company, address, introduce, link, note, notes, running, until
 
 PATIENCE_S = 15.0
@@ -50,8 +51,9 @@ class Rude:
         self._frames = Frames()
 
     @asynccontextmanager
-    async def at(self, replica: RunningReplica) -> AsyncIterator[Rude]:
-        self.stream = await tls.dial(address(replica), self.folder.tls_contexts())
+    async def at(self, replica: RunningReplica | Address) -> AsyncIterator[Rude]:
+        where = replica if isinstance(replica, Address) else address(replica)
+        self.stream = await tls.dial(where, self.folder.tls_contexts())
         try:
             with trio.fail_after(PATIENCE_S):
                 yield self

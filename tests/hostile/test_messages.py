@@ -57,11 +57,9 @@ SOME_HASH = Hash(bytes(32))
     ids=["answer", "pong", "durable", "answer-to-no-want", "batch", "want", "question", "cursor", "entry"],
 )
 async def test_what_nobody_asked_for_ends_the_session(tmp_path: Path, message: Message, reason: Reason) -> None:
-    async with shop(tmp_path) as (company, office, _):
-        async with Rude(company.tills["12-2"]).at(office) as rude:
-            await rude.greet()
-            # FINGERPRINTS begin a comparison by themselves; nothing else is due from us.
-            assert await ends_with(rude, reason, message)
+    async with shop(tmp_path) as (company, office, _), Rude(company.tills["12-2"]).at(office) as rude:
+        await rude.greet()
+        assert await ends_with(rude, reason, message)
 
 
 async def test_a_frame_an_entry_or_a_certificate_that_is_too_large_ends_the_session(tmp_path: Path) -> None:
