@@ -42,7 +42,7 @@ from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
-from tools import baskets, bench_apart, bench_heal, bench_join, bench_lan, bench_return
+from tools import baskets, bench_apart, bench_heal, bench_hostile, bench_join, bench_lan, bench_return, bench_scrub
 from tools.baskets import DataMissing
 from tools.town import TownError, cores
 
@@ -155,6 +155,22 @@ def _heal(days: int, receipts: int, json_file: Path | None) -> None:
 def _bound(every: int, periods: int, json_file: Path | None) -> None:
     """How old a receipt becomes before it is safe outside of its store: what is lost if all of that burns."""
     _show({"bound": partial(bench_heal.bound, every, periods)}, json_file)
+
+
+@bench.command("scrub")
+@click.option("--days", default=30, show_default=True, help="Business dates that the till has sold on.")
+@click.option("--receipts", default=150, show_default=True, help="Receipts on each.")
+@_JSON
+def _scrub(days: int, receipts: int, json_file: Path | None) -> None:
+    """What it costs to read a log over, to verify it, and to mend a flipped byte."""
+    _show({"scrub": partial(bench_scrub.scrub, days, receipts)}, json_file)
+
+
+@bench.command("hostile")
+@_JSON
+def _hostile(json_file: Path | None) -> None:
+    """How fast an honest till's entries reach the head office beside each attack, against none."""
+    _show({"hostile": bench_hostile.hostile}, json_file)
 
 
 def _show(parts: dict[str, Callable[[], list[Row]]], json_file: Path | None, beside: Row | None = None) -> None:
