@@ -114,20 +114,16 @@ class RunningReplica(ReplicaCore):
             tilled = TillCommands(self.till, self.identity(), self.products, self, self.now, self.terms)
             self._commands = tilled.commands()
         else:
-            self._commands = OfficeCommands(self).commands() if self.certificate.role is Role.OFFICE else {}
+            self._commands = OfficeCommands(self).commands()
         self.people = People(self)
         self.mending = Mending(self)
         if gone:
             self.mending.derive(gone)
         self.retiring = Retiring(self)
-        own = {
-            **self.retiring.commands(),
-            **self.people.commands(),
-            **self.mending.commands(),
-            **Health(self).commands(),
-            "connections": self._connections,
-        }
-        self._commands = {**self._commands, **own}
+        own = {**self.retiring.commands(), **self.people.commands()}
+        everywhere = {**self.mending.commands(), **Health(self).commands(), "connections": self._connections}
+        # A relay signs nothing, so nobody can ask it to.
+        self._commands = everywhere if certificate.role is Role.RELAY else {**self._commands, **own, **everywhere}
 
     # --- running -----------------------------------------------------------------------------------------------------
 

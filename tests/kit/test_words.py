@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -66,7 +67,7 @@ def test_a_word_that_is_none_is_named_with_the_one_that_is_near() -> None:
 
 
 @pytest.mark.parametrize("write", [kit_text, kit_page])
-def test_both_keys_are_found_in_either_form_of_the_kit_and_no_other_key(write: type[str]) -> None:
+def test_both_keys_are_found_in_either_form_of_the_kit_and_no_other_key(write: Callable[..., str]) -> None:
     kit = write(ROOT, KEYS, "a passphrase that was made")
     assert root_key_in(kit, ROOT) == KEYS.root
     assert recovery_key_in(kit, ROOT) == KEYS.recovery
