@@ -21,6 +21,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from crdt_pos import settling, variances
+from crdt_pos.balance import Balance
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.counted import Claim, counted
 from crdt_pos.day import Day, Flow, TaxTotals, days_between
@@ -251,6 +252,8 @@ def owed(reader: Reader, known: _TillDays, directory: Directory, query: Query) -
         state = CounterBounded.bottom()
         for stored in reader.head_entries(document):
             state = state.join(CounterBounded.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+        # What revoked replicas held nobody can spend.
+        lost = Balance(state, frozenset(), reader.revoked()).written_off if reader.revoked() else 0
         programme = str(document.keys[0])
         by_key: dict[Key, list[Author]] = {}
         for author in state.authors:
@@ -263,7 +266,7 @@ def owed(reader: Reader, known: _TillDays, directory: Directory, query: Query) -
             row[0] += 1
             row[1] += earned
             row[2] += redeemed
-            row[3] += state.value() if len(issued_by) == 1 else earned - redeemed
+            row[3] += state.value() - lost if len(issued_by) == 1 else earned - redeemed
     return tuple(Owed(programme, *key, *row) for (programme, key), row in sorted(sums.items()))
 
 

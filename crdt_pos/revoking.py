@@ -111,7 +111,7 @@ def readmit(registrar: Registrar, hashes: Sequence[Hash], who: str = "", note: s
     for author, named in by.items():
         if author not in registrar.directory.revocations:
             raise EnrolmentRefused("Only what a revoked replica signed can be readmitted.")
-        latest = [here[one] for one in named if one in here and here[one].feed is FeedType.LATEST]
+        latest = [here[one] for one in named if one in here and _is_embedded(here[one])]
         others = sorted(one for one in named if one not in {entry.hash for entry in latest})
         if others:
             places.setdefault(COMPANY_ROSTER, []).append(Readmission(author, tuple(others), note))
@@ -142,6 +142,10 @@ def found(directory: Directory, who: str, life: str = "") -> Certificate:
         lives = ", ".join(sorted(one.incarnation for one in named))
         raise EnrolmentRefused(f"{who} has lived as {lives}: say which with --life.")
     return named[0]
+
+
+def _is_embedded(entry: Entry) -> bool:
+    return entry.feed is FeedType.LATEST and entry.document.kind not in SHREDDABLE
 
 
 def _newest(reader: Reader, feed: FeedId) -> list[Entry]:
