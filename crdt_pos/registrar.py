@@ -99,7 +99,7 @@ class Registrar:
 
     def _refuse_other_money(self, record: StoreRecord) -> None:
         """Of what was sold already neither legal entity nor currency may change, and a currency has one exponent."""
-        for many in self._directory.stores.values():
+        for _, many in sorted(self._directory.stores.items()):
             for one in many:
                 if one.currency == record.currency and one.exponent != record.exponent and one.store != record.store:
                     raise EnrolmentRefused(
