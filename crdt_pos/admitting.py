@@ -188,7 +188,7 @@ class Admitting:
             if answer is None or len(answer) > ANSWER_BYTES_MAX:
                 continue
             outcome = outcome_of(answer)
-            if outcome not in (Outcome.UNREACHABLE, Outcome.BUSY):
+            if outcome is None or outcome not in (Outcome.UNREACHABLE, Outcome.BUSY):
                 return answer
             found = max(found, outcome)
         return open_answer(found)

@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -58,7 +58,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def begun(ticket: Ticket, path: Path) -> Iterator[Place]:
+def begun(ticket: Ticket, path: Path) -> Generator[Place]:
     """The place of joining at ``path``, made if that has not begun with this ticket, and held meanwhile.
 
     Raises ``FolderError``; ``EnrolmentRefused`` if it was let in with another ticket, or goes on in another process.
@@ -100,7 +100,7 @@ def _beside(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _held(at: Path) -> Iterator[None]:
+def _held(at: Path) -> Generator[None]:
     descriptor = os.open(at / _HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -117,7 +117,7 @@ class _Beside:
         return Ticket.parse(str(said["ticket"]))
 
     def withdraw(self, ticket: bytes) -> None:
-        self._link.call("withdraw_ticket", id=ticket.hex())
+        self._link.call("withdraw_ticket", ticket=ticket.hex())
 
     def answer(self, raw: bytes, via: str) -> bytes:
         return bytes.fromhex(str(self._link.call("join", request=raw.hex(), via=via)["answer"]))
@@ -126,7 +126,7 @@ class _Beside:
         return self._link.next_letter()
 
     def admit_office(self, ticket: bytes, chain: Sequence[bytes]) -> None:
-        self._link.call("admit_office", id=ticket.hex(), chain=[der.hex() for der in chain])
+        self._link.call("admit_office", ticket=ticket.hex(), chain=[der.hex() for der in chain])
 
 
 class TicketCommands:
@@ -161,7 +161,7 @@ class TicketCommands:
         return {"ticket": ticket.text()}
 
     async def _withdraw(self, asked: Asked) -> Message:
-        ticket = _octets(asked, "id", ID_BYTES)
+        ticket = _octets(asked, "ticket", ID_BYTES)
         asked.end()
         await self._decide(lambda book: book.withdraw(ticket))
         return {}
@@ -176,7 +176,7 @@ class TicketCommands:
         return {"answer": (await self._decide(lambda book: book.answer(raw, via))).hex()}
 
     async def _admit_office(self, asked: Asked) -> Message:
-        ticket, chain = _octets(asked, "id", ID_BYTES), chain_asked(asked)
+        ticket, chain = _octets(asked, "ticket", ID_BYTES), chain_asked(asked)
         asked.end()
         await self._decide(lambda book: book.admit_office(ticket, chain))
         return {}

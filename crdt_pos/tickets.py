@@ -126,17 +126,15 @@ class Ticket:
     @classmethod
     def _read(cls, value: object) -> Ticket | None:
         match value:
-            case [1, bytes(company), bytes(office), str(name), bytes(secret), list(addresses)] if (
+            case [1, bytes(company), bytes(office), str(name), bytes(secret), object() as addresses] if (
                 len(company) == COMPANY_BYTES
                 and len(office) == AUTHOR_BYTES
                 and 0 < len(name) <= NAME_CHARACTERS_MAX
                 and name.isprintable()
                 and len(secret) == SECRET_BYTES
-                and len(cast("list[object]", addresses)) <= ADDRESSES_MAX
             ):
-                found = [_address(one) for one in cast("list[object]", addresses)]
-                known = tuple(one for one in found if one is not None)
-                return cls(Company(company), Author(office), name, secret, known) if len(known) == len(found) else None
+                found = _addresses(addresses)
+                return None if found is None else cls(Company(company), Author(office), name, secret, found)
             case _:
                 return None
 
@@ -244,25 +242,34 @@ def encode_seed(entries: Sequence[bytes], secret: bytes, request: bytes) -> byte
 
 def decode_seed(box: bytes, secret: bytes, request: bytes) -> tuple[bytes, ...] | None:
     """The entries of ``encode_seed``; ``None`` if it was not made by an office for this request."""
-    plain = _unlocked(_key(secret, b"roster", request), box)
-    items = cast("list[object]", plain) if isinstance(plain, list) else None
-    if items is None or not all(isinstance(one, bytes) for one in items):
-        return None
-    return tuple(cast("list[bytes]", items))
+    return _octets(_unlocked(_key(secret, b"roster", request), box))
 
 
 def _answer(value: object) -> Answer | None:
     match value:
-        case [int(code), str(text), list(chain), bytes(root)] if (
+        case [int(code), str(text), object() as said, bytes(root)] if (
             code in set(Outcome) - OPEN
             and len(text) <= SENTENCE_CHARACTERS_MAX
             and len(root) <= CERTIFICATE_BYTES_MAX
-            and len(cast("list[object]", chain)) <= 2
-            and all(isinstance(one, bytes) for one in cast("list[object]", chain))
+            and (chain := _octets(said, 2)) is not None
         ):
-            return Answer(Outcome(code), text, tuple(cast("list[bytes]", chain)), root)
+            return Answer(Outcome(code), text, chain, root)
         case _:
             return None
+
+
+def _octets(value: object, count_max: int | None = None) -> tuple[bytes, ...] | None:
+    items = cast("list[object]", value) if isinstance(value, list) else None
+    if items is None or (count_max is not None and len(items) > count_max):
+        return None
+    found = tuple(one for one in items if isinstance(one, bytes))
+    return found if len(found) == len(items) else None
+
+
+def _addresses(value: object) -> tuple[Address, ...] | None:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    found = tuple(one for one in map(_address, items) if one is not None)
+    return found if isinstance(value, list) and len(found) == len(items) <= ADDRESSES_MAX else None
 
 
 def _address(value: object) -> Address | None:

@@ -104,6 +104,19 @@ def test_from_a_ticket_to_the_first_receipt_and_refused_when_it_is_used_again(he
     (listed,) = headquarters.listed()["tickets"]
     assert (listed["state"], listed["joined_as"]) == ("used", {"name": "12-3", "life": "a1"})
     assert [one["outcome"] for one in listed["attempts"]] == ["admitted", "used"]
+    # A ticket that is taken back, and a head office, which the running one never gets to see the root key for.
+    taken_back = headquarters.invite("--store", 12, "--till", 4)
+    well(run("invite", "--at", headquarters.office.path, "--withdraw", taken_back.id.hex()))
+    sentence = refused(run("join", taken_back.text(), "--at", headquarters.at / "late", *ALONE))
+    assert sentence == "This ticket was withdrawn: ask for a new one."
+    kit, second = headquarters.at / "kit.txt", headquarters.at / "second"
+    write_kit(kit, headquarters.office.root, headquarters.keys)
+    office = headquarters.invite("--office")
+    sentence = refused(run("join", office.text(), "--at", second, "--wait", 1, *ALONE))
+    assert "waits to be admitted with the root key" in sentence
+    assert "office-b" in well(run("admit", "--at", headquarters.office.path, "--kit", kit)).stdout
+    well(run("join", office.text(), "--at", second, *ALONE))
+    assert open_folder(second).certificate.name == "office-b"
 
 
 def test_an_office_that_is_killed_once_it_has_redeemed_gives_the_same_certificate_when_asked_again(
