@@ -59,7 +59,8 @@ def check(entries: Sequence[Entry], received_from: Author | None, lookup: Author
         elif not entry.verify(author.public_key):
             forged.append(entry)
         else:
-            arrivals.append(Arrival(entry, received_from, reason_against(entry, author, schema)))
+            reason = reason_against(entry, author, schema) or _reason_against_embedded(entry, lookup, schema)
+            arrivals.append(Arrival(entry, received_from, reason))
     return Checked(tuple(arrivals), tuple(unknown), tuple(forged))
 
 
@@ -82,6 +83,16 @@ def reason_against(entry: Entry, author: AuthorRecord, schema: Schema) -> str | 
             kind.patrons(entry.body)
     except InvalidBody as error:
         return str(error)
+    return None
+
+
+def _reason_against_embedded(entry: Entry, lookup: AuthorLookup, schema: Schema) -> str | None:
+    """A cut-off puts no words into anybody's mouth: what it embeds is signed by the author that it cuts off."""
+    kind = schema.get(entry.document.kind)
+    for cut in kind.cuts(entry.body) if kind is not None and kind.cuts is not None else ():
+        author = lookup(cut.author)
+        if author is not None and not all(one.verify(author.public_key) for one in cut.entries):
+            return "it embeds an entry whose signature is not its author's"
     return None
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdt_pos.schema import SCHEMA
 from gossip.entry import Entry
+from gossip.ingest import AuthorRecord, check
+from peers.permissions import Role
 from tests.out.signing import VARIANCES, Read, Writer, log_of, read, readmission, revocation
 
 
@@ -120,3 +123,15 @@ def test_what_counts_does_not_hang_on_the_order_of_arrival(history: tuple[Writer
     till, one, other = history
     found: list[Read] = [read(log_of(order), till.author) for order in (one, other)]
     assert found[0] == found[1]
+
+
+def test_a_revocation_that_embeds_what_its_author_never_signed_is_quarantined() -> None:
+    till, office, impostor = Writer("till"), Writer("office"), Writer("impostor")
+    impostor.author = till.author
+    records = {
+        till.author: AuthorRecord(till.key.public, Role.TILL, 12),
+        office.author: AuthorRecord(office.key.public, Role.OFFICE, None),
+    }
+    honest, false = (office.state(revocation(till, one.earned(10))) for one in (till, impostor))
+    checked = check([honest, false], None, records.get, SCHEMA)
+    assert [one.quarantine is None for one in checked.arrivals] == [True, False]
