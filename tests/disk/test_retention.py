@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from gossip.entry import sign
 from gossip.log import Arrival, Fingerprint
 from peers.roster import Directory, Horizon
 from tests.books.company import BREAD, DATE, DAY_MS, MILK, Company, Replica, basket
+from tests.system.shops import refusal, run
 
 LATER = DATE + datetime.timedelta(days=2)
 TODAY = LATER + datetime.timedelta(days=3653)
@@ -227,3 +229,18 @@ def test_own_states_that_were_replaced_long_ago_go(company: Company) -> None:
     with one.log.read() as reader:
         assert all(reader.heads(entry.feed_id) for entry in before)
     assert verified(one).findings == []
+
+
+def test_a_head_office_prunes_by_command_and_refuses_in_a_sentence(tmp_path: Path) -> None:
+    company = three_dates(Company.found(tmp_path))
+    company.close_logs()
+    office = company.office.folder.path
+    assert "Receipts are kept for 10 years" in refusal("office", "prune", "--at", office, "--before", LATER)
+    assert "no store 99" in refusal("office", "prune", "--at", office, "--before", "2010-01-01", "--store", 99)
+    told = json.loads(run("office", "prune", "--at", office, "--before", "2010-01-01", "--dry-run", "--json").stdout)
+    assert told == {"what": "receipts", "before": "2010-01-01", "stores": [12], "stated": False}
+    assert "may go now" in run("office", "prune", "--at", office, "--before", "2010-01-01").stdout
+    assert "may go already" in refusal("office", "prune", "--at", office, "--before", "2010-01-01")
+    checked = run("verify", "--at", office)
+    assert checked.returncode == 0
+    assert "Receipts of store 12 begin on 2010-01-01" in " ".join(checked.stdout.split())
