@@ -70,6 +70,8 @@ def close(turn: Turn, other: Author, date: datetime.date) -> ClosedFor | None:
         acts = list(journal.acts(reader, store, day, other)) if held else []
     except InvalidBody:
         return None  # acts of a kind that this version does not know: a newer one must sum them up
+    if from_journal and len(acts) < reach.seq:
+        return None  # some of it was damaged on the disk here: it is not summed up before it is back
     if from_journal:
         told = fold(acts)
     else:

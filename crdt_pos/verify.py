@@ -150,6 +150,7 @@ class _Checks:
         self._reader = reader
         self._directory = directory
         self._schema = schema
+        self._lost = {feed for feed, _ in reader.lost()}
         self._scopes: set[Scope] = set()
         self._undoings: dict[str, list[Receipt]] = {}
         self._numbers: dict[Author, dict[int, _Numbers]] = {}
@@ -323,8 +324,8 @@ class _Checks:
             )
         feed = FeedId(Document(JOURNAL, document.day, document.keys), summary.subject)
         acts = [act.entry for act in self._reader.entries(feed) if act.entry.seq <= summary.covers.seq]
-        if not acts:
-            return False  # sale-by-sale detail stays in its store
+        if not acts or feed in self._lost:
+            return False  # sale-by-sale detail stays in its store, or some of it was damaged
         if acts[-1].seq != summary.covers.seq or not acts[-1].hash.startswith(summary.covers.hash):
             self._found("day", entry, f"{of}it covers act {summary.covers.seq}, which is not in the journal here")
             return True
