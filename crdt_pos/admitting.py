@@ -118,8 +118,8 @@ class _Passed:
         except NotCanonical:
             return None
         match value:
-            case [bytes(request), list(said)] if 0 < len(request) <= QUESTION_BYTES_MAX:
-                items = cast("list[object]", said)
+            case [bytes(request), object() as said] if 0 < len(request) <= QUESTION_BYTES_MAX:
+                items = cast("list[object]", said) if isinstance(said, list) else []
                 authors = [Author(one) for one in items if isinstance(one, bytes) and len(one) == AUTHOR_BYTES]
                 return cls(request, frozenset(authors)) if 0 < len(authors) == len(items) <= CARRIERS_MAX else None
             case _:

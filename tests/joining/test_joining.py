@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from crdt_pos import joining
 from crdt_pos.clock import system_ms
+from crdt_pos.enrolment import enrol_till
 from crdt_pos.errors import EnrolmentRefused, FolderError
 from crdt_pos.folder import Folder, Settings, create_folder
 from crdt_pos.joining import Wanted, certificate_file, join_by_file, request_file
@@ -75,6 +77,20 @@ async def test_a_till_joins_through_a_neighbour_while_the_line_to_the_office_is_
     async with running(folder) as [till]:
         assert await sell(till) == "12-3-a1-1"
     line.close()
+
+
+async def test_a_neighbour_is_found_by_multicast_where_no_address_is_known(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    found = Settings(LOOPBACK, interfaces=("127.0.0.1",))
+    folder = enrol_till(company.office, 12, 2, tmp_path / "12-2", found, system_ms())
+    async with running(company.office, folder) as [office, neighbour]:
+        ticket = await invite(office, seat("12-3"))
+        await introduce(neighbour, office)
+        wanted = Wanted(ticket, tmp_path / "till", found)
+        made = await trio.to_thread.run_sync(joining.join, wanted, lambda _progress: None)
+        assert made.certificate.name == "12-3"
+        (issued,) = book_of(office)
+        assert [one.via for one in issued.attempts] == ["12-2"]
 
 
 async def test_a_neighbour_that_does_not_reach_the_office_itself_asks_one_that_does(tmp_path: Path) -> None:
