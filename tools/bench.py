@@ -42,7 +42,7 @@ from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
-from tools import baskets, bench_apart, bench_heal, bench_join, bench_lan, bench_return, bench_scrub
+from tools import baskets, bench_apart, bench_heal, bench_hostile, bench_join, bench_lan, bench_return, bench_scrub
 from tools.baskets import DataMissing
 from tools.town import TownError, cores
 
@@ -164,6 +164,13 @@ def _bound(every: int, periods: int, json_file: Path | None) -> None:
 def _scrub(days: int, receipts: int, json_file: Path | None) -> None:
     """What it costs to read a log over, to verify it, and to mend a flipped byte."""
     _show({"scrub": partial(bench_scrub.scrub, days, receipts)}, json_file)
+
+
+@bench.command("hostile")
+@_JSON
+def _hostile(json_file: Path | None) -> None:
+    """How fast an honest till's entries reach the head office beside each attack, against none."""
+    _show({"hostile": bench_hostile.hostile}, json_file)
 
 
 def _show(parts: dict[str, Callable[[], list[Row]]], json_file: Path | None, beside: Row | None = None) -> None:
