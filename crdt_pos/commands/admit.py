@@ -11,6 +11,7 @@ import click
 from crdt_pos.asking_in import let_in
 from crdt_pos.cli import Refused
 from crdt_pos.clock import system_ms
+from crdt_pos.columns import listing
 from crdt_pos.commands.key_options import KeySource, key_options
 from crdt_pos.commands.replica_options import FOLDER
 from crdt_pos.directory import COMPANY_ROSTER, store_roster
@@ -36,17 +37,18 @@ VIA: Final = "file"
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Where to write the file that goes back to the new machine."
 )
+@click.option("--ticket", metavar="ID", help="Which head office to admit, if several wait: the id of its ticket.")
 @key_options
-def admit(request_file: Path | None, path: Path, out: Path | None, keys: KeySource) -> None:
+def admit(request_file: Path | None, path: Path, out: Path | None, ticket: str | None, keys: KeySource) -> None:
     """Admit whoever made FILE with 'crdt-pos join TICKET --request FILE', and write the file that it needs.
 
-    Without FILE: admit the head offices that have shown their tickets over the network and wait. Head offices need the company's
-    root key: its kit, or the passphrase.
+    Without FILE: admit the head office that has shown its ticket over the network and waits. Head offices need the company's root
+    key: its kit, or the passphrase.
     """
     office = open_folder(path)
     check_office(office)
     if request_file is None:
-        _admit_waiting(office, keys)
+        _admit_waiting(office, ticket, keys)
         return
     if out is None:
         raise Refused("Say with --out where to write the file for the new machine.")
@@ -74,13 +76,17 @@ def admit(request_file: Path | None, path: Path, out: Path | None, keys: KeySour
     click.echo(f"Next, there: crdt-pos join --certificate {out.name} --at DIR")
 
 
-def _admit_waiting(office: Folder, keys: KeySource) -> None:
+def _admit_waiting(office: Folder, ticket: str | None, keys: KeySource) -> None:
     with look(office.path) as looked, looked.log.read() as reader:
-        found = waiting(reader, system_ms())
+        found = [one for one in waiting(reader, system_ms()) if ticket in (None, one.id.hex())]
     if not found:
         raise Refused("No head office waits here: it shows its ticket first, with 'crdt-pos join TICKET --at DIR'.")
-    for issued in found:
-        _sign(office, issued, keys)
+    if len(found) > 1:
+        known = listing([one.id.hex() for one in found])
+        raise Refused(
+            f"{len(found)} head offices wait, with the tickets {known}: say with --ticket which one you mean."
+        )
+    _sign(office, found[0], keys)
 
 
 def _sign(office: Folder, issued: Issued, keys: KeySource) -> None:
@@ -93,7 +99,7 @@ def _sign(office: Folder, issued: Issued, keys: KeySource) -> None:
         letter = desk.next_letter()
         made = certificates.issue_office(office.root, root_key, PublicKey(issued.public), letter)
         desk.admit_office(issued.id, [made.der])
-    click.echo(f"Admitted head office {made.name}.")
+    click.echo(f"Admitted head office {made.name}, whose key begins with {issued.public[:8].hex()}.")
 
 
 def _asked(office: Folder, raw: bytes) -> tuple[bytes, Issued | None, Answer]:

@@ -114,7 +114,11 @@ def test_from_a_ticket_to_the_first_receipt_and_refused_when_it_is_used_again(he
     office = headquarters.invite("--office")
     sentence = refused(run("join", office.text(), "--at", second, "--wait", 1, *ALONE))
     assert "waits to be admitted with the root key" in sentence
-    assert "office-b" in well(run("admit", "--at", headquarters.office.path, "--kit", kit)).stdout
+    other = headquarters.invite("--office")
+    refused(run("join", other.text(), "--at", headquarters.at / "third", "--wait", 1, *ALONE))
+    admit = ("admit", "--at", headquarters.office.path, "--kit", kit)
+    assert refused(run(*admit)).startswith("2 head offices wait")
+    assert "office-b" in well(run(*admit, "--ticket", office.id.hex())).stdout
     well(run("join", office.text(), "--at", second, *ALONE))
     assert open_folder(second).certificate.name == "office-b"
 
