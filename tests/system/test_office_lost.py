@@ -83,9 +83,11 @@ def test_a_letter_that_was_used_and_an_office_that_is_only_silent_are_left_alone
     at = town.town.at / "office-x"
     safe = ["--kit", town.safe / KIT, "--root", town.safe / "root.pem"]
     tills = [word for till in ("12-1", "13-1") for word in ("--from", f"127.0.0.1:{town.port(till)}")]
+    town.kill(OFFICE)  # an office that runs would be found by asking around
     refused = refusal(
         "recover", "office", *safe, *tills, *words, "--listen", "127.0.0.1:0", "--no-multicast", "--at", at
     )
+    town.start(OFFICE)
     assert refused == said
     assert sorted(path.name for path in at.parent.iterdir() if path.name.startswith((".", "office-x"))) == []
 
