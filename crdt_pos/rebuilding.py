@@ -18,6 +18,7 @@ from typing import Final
 import trio
 
 from crdt_pos import folder as folders
+from crdt_pos.asking_around import ask_around
 from crdt_pos.directory import load_directory
 from crdt_pos.enrolment import open_log
 from crdt_pos.errors import EnrolmentRefused
@@ -166,6 +167,7 @@ async def _listen(passing: Folder, wanted: Wanted, progress: Callable[[Progress]
         with passing.held():
             async with trio.open_nursery() as nursery:
                 await nursery.start(replica.run)
+                nursery.start_soon(ask_around, replica, nursery)
                 for address in wanted.sources:
                     replica.node.want(address)
                 news: tuple[int, int] = 0, 0

@@ -13,24 +13,22 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import trio
 
 from crdt_pos import enrolment
+from crdt_pos.asking_around import ask_around
 from crdt_pos.errors import FolderError, RecoverRefused
-from crdt_pos.folder import SETTINGS, Folder, Settings, open_folder, parse_address
+from crdt_pos.folder import SETTINGS, Folder, Settings, open_folder
 from crdt_pos.gaps import LifeFound, lives_found
 from crdt_pos.looking import look
 from crdt_pos.opening import Gift, PutBack, open_vaults, put_back, sealed_in
-from crdt_pos.replica import ADDRESSES_MAX, ADDRESSES_TOPIC, RunningReplica
+from crdt_pos.replica import RunningReplica
 from gossip.document import Scope, ScopeClass, fixed_scope
 from gossip.entry import Entry, Hash
-from gossip.link import Link
 from gossip.log import entries_of
 from gossip.tls import Address
-from merge_rules import canonical
-from merge_rules.errors import NotCanonical
 from merge_rules.lattice import Author
 from peers.certificates import till_name
 from peers.keys import SealingKey
@@ -40,7 +38,6 @@ WAIT_S: Final = 60.0
 SETTLE_S: Final = 2.0
 """The same once everyone who was named has told everything."""
 LOOK_S: Final = 0.1
-ASK_TIMEOUT_MS: Final = 5_000
 TILL_SCOPES: Final = frozenset({ScopeClass.STORE, ScopeClass.JOURNAL, ScopeClass.PATRONS, ScopeClass.VAULT})
 
 
@@ -243,36 +240,3 @@ async def _listen(folder: Folder, wanted: Wanted, progress: Callable[[Progress],
             f"that guards store {wanted.store}, a head office or a relay. The new folder stays; run this again."
         )
     return tuple(sorted(heard.values()))
-
-
-async def ask_around(replica: RunningReplica, nursery: trio.Nursery) -> None:
-    """Ask whomever this replica meets for the addresses that it knows, and dial these, too."""
-    asked: set[Author] = set()
-    while True:
-        change = replica.node.change
-        for author, link in list(replica.node.links.items()):
-            if author not in asked and link.session.sharing:
-                asked.add(author)
-                nursery.start_soon(_ask, replica, link)
-        await change.wait()
-
-
-async def _ask(replica: RunningReplica, link: Link) -> None:
-    answer = await link.ask(ADDRESSES_TOPIC, b"", ASK_TIMEOUT_MS)
-    for address in addresses_in(answer or b"\x80"):
-        replica.node.want(address)
-
-
-def addresses_in(content: bytes) -> list[Address]:
-    """The addresses in an answer; what is none is passed over."""
-    try:
-        items = canonical.decode(content)
-    except NotCanonical:
-        return []
-    found: list[Address] = []
-    for item in cast("list[object]", items)[:ADDRESSES_MAX] if isinstance(items, list) else []:
-        try:
-            found.append(parse_address(str(item)))
-        except FolderError:
-            continue
-    return found

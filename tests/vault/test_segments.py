@@ -114,7 +114,9 @@ def test_a_segment_that_was_changed_or_cut_is_refused() -> None:
     place = opened()
     sealed(place)
     version, box = cast("tuple[int, bytes]", segments(place)[0].body)
-    for body in ([version, box[:-1]], [version, box[:40] + b"\0" + box[41:]], [version + 1, box], [version], box, {}):
+    changed = box[:40] + bytes([box[40] ^ 1]) + box[41:]
+    bodies: list[object] = [[version, box[:-1]], [version, changed], [version + 1, box], [version], box, {}]
+    for body in bodies:
         with pytest.raises(BadSegment):
             open_segment(body, KEY)
 
