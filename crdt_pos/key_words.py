@@ -29,7 +29,7 @@ _WORD: Final = re.compile(r"[a-z]+")
 @functools.cache
 def word_list() -> tuple[str, ...]:
     """The 2,048 words, in alphabetical order."""
-    return tuple(resources.files(__package__).joinpath("key_words.txt").read_text("ascii").split())
+    return tuple(resources.files("crdt_pos").joinpath("key_words.txt").read_text("ascii").split())
 
 
 @functools.cache
