@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from crdt_pos.loyalty import POINTS, programme_in
 from tools.arrow import Table, pc, pq
 
 DERIVED = {
@@ -26,6 +27,7 @@ DERIVED = {
     "points": "one point per whole unit of currency without tax; at every third basket a member asks to redeem all there are",
 }
 CURRENCY = "USD"
+POINTS_PROGRAMME = programme_in(POINTS, CURRENCY)
 YEAR_FROM = datetime.date(2017, 1, 1)
 YEAR_TO = datetime.date(2018, 1, 1)
 FOOD = frozenset(

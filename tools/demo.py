@@ -318,7 +318,7 @@ def _settle(town: Town, period: tuple[datetime.date, datetime.date], ledger: Led
 
     def office_knows() -> bool:
         found = read_books(town.office, Query(*period))
-        owed = next((one for one in found.owed if one.programme == "points"), None)
+        owed = next((one for one in found.owed if one.programme == data.POINTS_PROGRAMME), None)
         redeemed = owed.redeemed if owed else 0
         return not any(account.waiting for account in found.accounts) and redeemed == ledger.redeemed
 

@@ -17,6 +17,7 @@ from crdt_pos.schema import SCHEMA
 from gossip.document import Scope
 from gossip.log import Fingerprint
 from gossip.log_lmdb import LmdbLog
+from tools.baskets import POINTS_PROGRAMME
 from tools.selling import Ledger
 from tools.town import Town
 from tools.traffic import Traffic
@@ -125,7 +126,7 @@ def reckon(
                 None if None in messages else sum(one or 0 for one in messages) // (len(own) * days),
             )
         )
-    points = next((owed for owed in whole.owed if owed.programme == "points"), None)
+    points = next((owed for owed in whole.owed if owed.programme == POINTS_PROGRAMME), None)
     return Result(
         tuple(rows),
         sum(truth.points.values()) + sum(extra.points for extra in ledger.extras),
