@@ -136,6 +136,8 @@ class _Heard:
 
     replicas: dict[Author, Certificate] = field(default_factory=dict[Author, Certificate])
     stores: set[int] = field(default_factory=set[int])
+    chains: list[tuple[bytes, ...]] = field(default_factory=list[tuple[bytes, ...]])
+    """Certificates that peers have shown: a letter may be known by one before the roster that states it is here."""
 
     def note(self, replica: RunningReplica) -> None:
         for link in replica.node.links.values():
@@ -191,6 +193,10 @@ async def _listen(passing: Folder, wanted: Wanted, progress: Callable[[Progress]
                 nursery.cancel_scope.cancel()
     finally:
         replica.close()
+    known = replica.trust.directory.chains
+    heard.chains = [
+        tuple(one.der for one in chain) for author, chain in known.items() if author != passing.certificate.author
+    ]
     return heard
 
 
@@ -221,7 +227,7 @@ def _count(log: Log) -> int:
 def _decide(wanted: Wanted, log: Log, heard: _Heard, now_ms: int) -> tuple[Folder, Rebuilt]:
     """Choose the letter, and state the new office and the end of the old in the log."""
     with log.read() as reader:
-        directory = load_directory(reader, wanted.root)
+        directory = load_directory(reader, wanted.root, heard.chains)
     if not directory.letters():
         raise EnrolmentRefused(
             f"Nobody of {wanted.root.name} was heard in {wanted.wait_s:g} s: name tills that run with --from HOST:PORT."
