@@ -71,7 +71,18 @@ def test_the_kit_is_its_owners_alone_and_never_written_over(place: Path, tmp_pat
     assert "does not belong into" in run(*inside).output
     (tmp_path / "kit.html").write_text("mine")
     made = CliRunner().invoke(
-        crdt_pos, ["company", "create", "X", "--at", str(tmp_path / "x"), "--kit", str(tmp_path / "kit.txt")]
+        crdt_pos,
+        [
+            "company",
+            "create",
+            "X",
+            "--cost",
+            "interactive",
+            "--at",
+            str(tmp_path / "x"),
+            "--kit",
+            str(tmp_path / "kit.txt"),
+        ],
     )
     assert isinstance(made.exception, KeysRefused)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kit.html"]
