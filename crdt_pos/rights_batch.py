@@ -70,7 +70,7 @@ def encode_grants(granted: Sequence[int]) -> bytes:
 def decode_grants(content: bytes | None, wishes: Sequence[Wish]) -> int:
     """How much a peer says that it granted in all; 0 for an answer that is none."""
     try:
-        value = canonical.decode(content) if content else []
+        value = canonical.decode(content or b"")
     except NotCanonical:
         return 0
     given = cast("list[object]", value) if isinstance(value, list) else []

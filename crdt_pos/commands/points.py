@@ -65,33 +65,28 @@ def show(account: str, path: Path, programme: str, *, as_json: bool) -> None:
         counter = found.counter
         roles = {one: looked.directory.certificate(one) for one in counter.authors}
         offices = [one for one, proven in roles.items() if proven is not None and proven.role is Role.OFFICE]
+        held = {
+            looked.name_of(one): rights
+            for one in counter.authors
+            if one not in found.lost and (rights := found.redeemable(one).here)
+        }
         shown = {
             "account": account,
             "balance": found.value,
             "written_off": found.written_off,
             "goodwill": sum(counter.earned(one) for one in offices),
-            "held": {
-                looked.name_of(one): rights
-                for one in counter.authors
-                if one not in found.lost and (rights := found.redeemable(one).here)
-            },
+            "held": held,
         }
     if as_json:
         click.echo(json.dumps(shown, indent=2))
         return
     click.echo(f"{account} has {shown['balance']}.")
-    for name, rights in found_in(shown["held"]):
+    for name, rights in sorted(held.items()):
         click.echo(f"  {rights} at {name}")
     if shown["written_off"]:
         click.echo(f"  {shown['written_off']} written off with replicas that are lost")
     if shown["goodwill"]:
         click.echo(f"  {shown['goodwill']} credited by head office, a cost")
-
-
-def found_in(held: object) -> list[tuple[str, int]]:
-    """By name."""
-    assert isinstance(held, dict)
-    return sorted(held.items())
 
 
 def _account(text: str) -> bytes:
