@@ -1,6 +1,7 @@
 """Whether every disk says what was acknowledged, read folder by folder: money, goods, points, and equal heads in every scope.
 
-``complaints`` names who says what instead; none means that all agree with the cashiers and with each other.
+``complaints`` names who says what instead; none means that all agree with the cashiers and with each other. ``unsealed`` names
+what could not be had back if a store burned down: acts that no other place holds sealed.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from dataclasses import dataclass
 from crdt_pos import books
 from crdt_pos.books import Books, Query, TillDay
 from crdt_pos.errors import NothingHere
+from crdt_pos.guardians import vault_scopes
 from crdt_pos.looking import Looked, identities
-from crdt_pos.schema import BALANCE, FORKS
+from crdt_pos.opening import open_vaults
+from crdt_pos.schema import BALANCE, FORKS, JOURNAL
 from gossip.document import Document
-from gossip.entry import Hash
+from gossip.entry import FeedId, Hash
 from gossip.log import Reader
 from merge_rules.counter_bounded import CounterBounded
 from merge_rules.lattice import Author
 from peers.permissions import readable_scopes
 from tests.town.ledger import Ledger, Life, Place, Sum
-from tests.town.wired import OFFICE, Wired, store_of
+from tests.town.wired import Wired, store_of
 
 Heads = dict[str, tuple[Hash, ...]]
 """Of one scope: feed, as a person reads it → the hashes of its heads."""
@@ -37,6 +40,8 @@ class Said:
     """By life: points earned and redeemed, by account."""
     heads: dict[str, Heads]
     """By scope that this replica may read."""
+    stores: frozenset[int]
+    """Whose books it has."""
     proofs: int
     """Of authors that contradict themselves."""
 
@@ -66,12 +71,15 @@ def _read(town: Wired, name: str) -> Said:
         except NothingHere:
             found = None
         certificate = looked.folder.certificate
-        scopes = readable_scopes(certificate.role, certificate.store, frozenset(_stores(town)))
+        role, store, stores = certificate.role, certificate.store, frozenset(_stores(town))
+        scopes = readable_scopes(role, store, stores)
+        reads = frozenset(one for one in stores if f"store/{one}" in scopes)
+        scopes |= vault_scopes(role, store, looked.directory)
         heads = {str(scope): _scope(looked, reader, scope) for scope in sorted(scopes)}
         proofs = sum(
             len(reader.heads(reader.feed_at(key))) for key, _ in reader.feeds("company") if _is_proof(reader, key)
         )
-        return Said(name, found, _points_of(looked, reader), heads, proofs)
+        return Said(name, found, _points_of(looked, reader), heads, reads, proofs)
 
 
 def _is_proof(reader: Reader, key: bytes) -> bool:
@@ -110,7 +118,7 @@ def _place(looked: Looked, author: Author) -> Place:
 
 
 def _money(said: Said, ledger: Ledger) -> Iterator[str]:
-    due = ledger.lives if said.name == OFFICE else ledger.store(store_of(said.name))
+    due = ledger.stores(said.stores)
     stock: Counter[int] = Counter()
     for place, life in sorted(due.items()):
         day = said.days.get(place)
@@ -135,7 +143,7 @@ def _money(said: Said, ledger: Ledger) -> Iterator[str]:
 
 def _points(said: Said, ledger: Ledger) -> Iterator[str]:
     nothing: tuple[Counter[str], Counter[str]] = Counter(), Counter()
-    due = ledger.lives if said.name == OFFICE else ledger.store(store_of(said.name))
+    due = ledger.stores(said.stores)
     for place, life in sorted(due.items()):
         for account in ledger.accounts:
             earned, redeemed = (counts[account] for counts in said.points.get(place, nothing))
@@ -162,8 +170,8 @@ def _possible(life: Life, account: str) -> set[tuple[int, int]]:
 
 def _same_days(said: list[Said], ledger: Ledger, store: int) -> Iterator[str]:
     """Everybody who may read a store says the same of each of its lives."""
-    readers = [one for one in said if one.name == OFFICE or store_of(one.name) == store]
-    for place in sorted(ledger.store(store)):
+    readers = [one for one in said if store in one.stores]
+    for place in sorted(ledger.stores({store})):
         acts = {one.name: (one.days[place].covers if place in one.days else 0) for one in readers}
         if len(set(acts.values())) > 1:
             yield f"{' '.join(place)}: not everybody has as many of its acts: {acts}"
@@ -188,6 +196,36 @@ def _unequal(scope: str, one: Said, other: Said) -> Iterator[str]:
 
 def _short(heads: Mapping[str, tuple[Hash, ...]], feed: str) -> str:
     return ", ".join(head.hex()[:8] for head in heads.get(feed, ())) or "nothing"
+
+
+# --- sealed ----------------------------------------------------------------------------------------------------------
+
+
+def unsealed(town: Wired) -> list[str]:
+    """Acts of tills that somebody who keeps their vault does not have, opened with the recovery key; and tills that know so."""
+    found = [
+        f"{till} says {safe}" for till in town.tills() if (safe := town.call(till, "status")["outside"])["waiting"]
+    ]
+    journals = {till: _journal(town, till) for till in town.tills()}
+    for keeper, folder in sorted(town.folders.items()):
+        with town.reading(keeper) as (looked, reader):
+            kept = vault_scopes(folder.certificate.role, folder.certificate.store, looked.directory)
+            others = {int(scope.partition("/")[2]) for scope in kept} - {folder.certificate.store}
+            vaults = open_vaults(reader, town.town.keys.recovery, others)
+        sealed = {hash_ for vault in vaults for hash_ in vault.entries}
+        for till, journal in journals.items():
+            missing = len(journal - sealed) if store_of(till) in others else 0
+            found += [f"{keeper} lacks {missing} of {len(journal)} acts of {till}"] if missing else []
+        found += [f"{keeper} cannot open {len(vault.unopened)} segments" for vault in vaults if vault.unopened]
+    return found
+
+
+def _journal(town: Wired, till: str) -> set[Hash]:
+    """What this life of a till has done, by its own disk."""
+    with town.reading(till) as (looked, reader):
+        own = looked.folder.certificate.author
+        feeds = [FeedId(document, own) for document in reader.documents(JOURNAL)]
+        return {stored.entry.hash for feed in feeds for stored in reader.entries(feed)}
 
 
 def _stores(town: Wired) -> list[int]:

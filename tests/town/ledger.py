@@ -8,7 +8,7 @@ other disk had acknowledged, as the till said just before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 Place = tuple[str, str]
@@ -73,9 +73,9 @@ class Ledger:
     def of(self, place: Place) -> Life:
         return self.lives.setdefault(place, Life())
 
-    def store(self, store: int) -> dict[Place, Life]:
-        """The lives in one store."""
-        return {place: life for place, life in self.lives.items() if place[0].startswith(f"{store}-")}
+    def stores(self, stores: Container[int]) -> dict[Place, Life]:
+        """The lives in these stores."""
+        return {place: life for place, life in self.lives.items() if int(place[0].partition("-")[0]) in stores}
 
     @property
     def accounts(self) -> set[str]:

@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from crdt_pos import enrolment
 from crdt_pos.books import till_days
-from crdt_pos.clock import system_ms
-from crdt_pos.folder import Settings
 from crdt_pos.journal import find
 from crdt_pos.schema import DAY
 from gossip.tls import Address
-from peers.roster import StoreRecord
 from tests.town.cashiers import DATE
-from tests.town.wired import CARD, OFFICE, PATIENCE_S, WORLD, Wired, host, settings, switch
+from tests.town.unwelcome import other_retailer
+from tests.town.wired import OFFICE, PATIENCE_S, WORLD, Wired, host, settings, switch
 from tests.town.wires import Wires
-from tools.town import Process
 
 PORT = 7421
 """Where 1-1 listens: 1-2 has it in its settings."""
-STRANGER = "other-1-1"
 FIRST_QUESTIONS_S = 18.0
 """For so long after its start a till asks again and again who is there (RFC 6762, 5.2)."""
 SOON_S = 30.0
@@ -45,28 +39,15 @@ def street(wires_apart: Wires, tmp_path_factory: pytest.TempPathFactory) -> Iter
     made.enrol(1, 2, peers=(*settings().peers, Address(host(1, 1), PORT)))
     made.enrol(1, 3)
     made.enrol(2, 1, at=1)
-    stranger = _stranger(made, at)
     try:
         made.start(*made.folders)
-        stranger.start()
+        other_retailer(made).start()
         made.until_up(*made.folders)
         for name in made.tills():
             made.call(name, "open", date=DATE)
         yield made
     finally:
         made.close()
-        stranger.kill()
-
-
-def _stranger(town: Wired, at: Path) -> Process:
-    """A till of another retailer, at the same switch."""
-    office = enrolment.create_company("Other Shops", at / "other-office", Settings(Address("", 0)), system_ms())
-    enrolment.add_store(office, StoreRecord(1, legal_entity="Other Shops Ltd", currency="EUR"), system_ms())
-    town.wires.place(STRANGER)
-    town.wires.cable((switch(1), "stranger"), (STRANGER, CARD))
-    town.address(STRANGER, host(1, 200))
-    folder = enrolment.enrol_till(office, 1, 1, at / STRANGER, Settings(Address("", 0)), system_ms())
-    return Process("till", [folder], prefix=town.wires.at(STRANGER))
 
 
 def sell(town: Wired, name: str) -> str:

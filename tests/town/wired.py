@@ -1,14 +1,15 @@
 """A company whose replicas each live on a machine of their own, in a network of real cables.
 
-    1-1 ─┐                            ┌─ 2-1
+    1-1 ─┐                                    ┌─ 2-1
     1-2 ─┼─ switch-1 ─┐          ┌─ switch-2 ─┼─ 2-2
     1-3 ─┘            └─ world ──┘            └─ 2-3
-                           │
-                         office
+                      │   │   │
+                 office second relay
 
 Each is a place of ``Wires``: the tills of a store share a switch and find each other by multicast, as they do anywhere; the
-world is a router that every store's uplink and the head office's line end at. Store 3's till 2 is 10.12.3.2, the head office
-10.12.0.1; tills know nobody's address but the head office's.
+world is a router that every store's uplink and the lines of the ``CENTRE`` end at: of a head office, and, in a town that has
+them, of a second one and of a relay, which dial those before them. Store 3's till 2 is 10.12.3.2, the head office 10.12.0.1;
+tills know nobody's addresses but theirs.
 """
 
 from __future__ import annotations
@@ -41,13 +42,17 @@ from tools.town import Process, Town
 
 OFFICE = "office"
 """Where the head office is, whatever its letter."""
+SECOND = "second"
+"""The second head office."""
+RELAY = "relay"
 KIT = "kit.txt"
 WORLD = "world"
 CARD = "eth0"
 """The network card of every till and office."""
 UP = "up"
 """A switch's port of the store's uplink."""
-OFFICE_HOST = "10.12.0.1"
+CENTRE = {OFFICE: "10.12.0.1", SECOND: "10.14.0.1", RELAY: "10.15.0.1"}
+"""Replicas of no store, and where they are: each has a network of its own."""
 PRICES = {1: 119, 2: 250, 3: 1999}
 POLL_S = 0.05
 PATIENCE_S = 120.0
@@ -62,39 +67,52 @@ def host(store: int, till: int) -> str:
     return f"10.12.{store}.{till}"
 
 
-def settings(**fields: Any) -> Settings:
-    """A till's as a shopkeeper leaves them: any free port, the head office's address, multicast."""
-    return Settings(**{"listen": Address("", 0), "peers": (Address(OFFICE_HOST, OFFICE_PORT),), **fields})
+def settings(centre: Iterable[str] = (OFFICE,), **fields: Any) -> Settings:
+    """A till's as a shopkeeper leaves them: any free port, the addresses of the centre, multicast."""
+    peers = tuple(Address(CENTRE[name], OFFICE_PORT) for name in centre)
+    return Settings(**{"listen": Address("", 0), "peers": peers, **fields})
 
 
 @dataclass
 class Wired:
-    """The replicas by name (``office``, whatever its letter; ``1-3``), their processes, and what of their network is cut."""
+    """The replicas by name (``office``, whatever its letter; ``1-3``), their processes, and what of their network is cut.
+
+    Whoever else is there, such as a till that has gone wrong, has a machine and a process here, and no folder.
+    """
 
     wires: Wires
     town: Town
     folders: dict[str, Folder] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
+    centre: tuple[str, ...] = (OFFICE,)
+    """Whom of the centre there are."""
     cut: set[str] = field(default_factory=set)
-    """Tills whose cable is pulled."""
+    """Tills, and replicas of the centre, whose cable is pulled."""
     cut_off: set[int] = field(default_factory=set)
     """Stores whose uplink is pulled."""
     lives: int = 0
 
     @classmethod
-    def found(cls, wires: Wires, at: Path, stores: int, tills: int, company: str = "Corner Shops") -> Wired:
-        """Stores 1, 2, … with so many tills each. Nothing runs."""
+    def found(
+        cls,
+        wires: Wires,
+        at: Path,
+        stores: int,
+        tills: int,
+        company: str = "Corner Shops",
+        centre: tuple[str, ...] = (OFFICE,),
+    ) -> Wired:
+        """Stores 1, 2, … with so many tills each, and a ``centre``, whose first is the head office. Nothing runs."""
         town = Town.found(at, company, [], 0, Settings(Address("", OFFICE_PORT)))
-        made = cls(wires, town, {OFFICE: town.office})
+        made = cls(wires, town, {OFFICE: town.office}, centre=centre)
         made.safe.mkdir()
         shutil.copy(town.office.path / ROOT, made.safe)
         write_kit(made.safe / KIT, town.office.root, town.keys)
         wires.router(WORLD)
-        made._machine(OFFICE, (WORLD, OFFICE), OFFICE_HOST)
-        wires.do(WORLD, f"ip address add 10.12.0.254/24 dev {OFFICE}")
-        wires.do(
-            WORLD, f"ip route add 10.12.0.0/24 dev {OFFICE} table 100", "ip route add unreachable default table 100"
-        )
+        wires.do(WORLD, "ip route add unreachable default table 100")
+        for name in centre:
+            made.machine(name, (WORLD, name), CENTRE[name])
+            wires.do(WORLD, f"ip address add {_network(CENTRE[name])}.254/24 dev {name}", made._way(name))
         changes = [catalogue.tax_change(1, 70_000)]
         for number, cents in PRICES.items():
             product = Product(number, f"Product {number}", prices=(Price(cents),), tax_code=1)
@@ -108,28 +126,38 @@ class Wired:
             made.line(f"store-{store}", host(store, 254))
             for till in range(1, tills + 1):
                 made.enrol(store, till)
+        for number, name in enumerate(centre[1:], 1):
+            made._enrol_at_centre(name, settings(centre[:number], listen=Address("", OFFICE_PORT)))
         return made
 
+    def _enrol_at_centre(self, name: str, its_settings: Settings) -> None:
+        path, office = self.town.at / name, self.folders[OFFICE]
+        if name == RELAY:
+            self.folders[name] = enrolment.enrol_relay(office, 1, path, its_settings, system_ms())
+        else:
+            self.folders[name] = enrolment.add_office(office, path, its_settings, system_ms(), self.town.keys.root)
+
     def line(self, interface: str, its_host: str) -> None:
-        """Let the router have this address at an interface; from there the head office can be reached, and no other shop, as
+        """Let the router have this address at an interface; from there the centre can be reached, and no other shop, as
         behind the routers that shops have."""
         self.wires.do(WORLD, f"ip address add {its_host}/24 dev {interface}", f"ip rule add iif {interface} lookup 100")
 
     def enrol(self, store: int, till: int, at: int | None = None, **fields: Any) -> None:
         """A new till, on a machine at its store's switch, or ``at`` another store's; ``fields`` of its settings."""
         name, path, lan = f"{store}-{till}", self.town.at / f"till-{store}-{till}", at or store
-        made = enrolment.enrol_till(self.town.office, store, till, path, settings(**fields), system_ms())
+        its_settings = settings(self.centre, **fields)
+        made = enrolment.enrol_till(self.town.office, store, till, path, its_settings, system_ms())
         self.folders[name] = made
         # At another's switch there is a till with this number already.
-        self._machine(name, (switch(lan), name), host(lan, till if lan == store else 100 + till))
+        self.machine(name, (switch(lan), name), host(lan, till if lan == store else 100 + till))
 
-    def enrol_again(self, name: str) -> None:
-        """Give a till another life, as its shopkeeper does: by the command, at the head office."""
+    def enrol_again(self, name: str, office: str = OFFICE) -> None:
+        """Give a till another life, as its shopkeeper does: by the command, at a head office."""
         self.lives += 1
         store, till = name.split("-")
         path = self.town.at / f"till-{name}-life-{self.lives + 1}"
-        words = ["till", "enrol", "--again", "--office", self.folders[OFFICE].path, "--store", store, "--till", till]
-        words += ["--at", path, "--peer", f"{OFFICE_HOST}:{OFFICE_PORT}"]
+        words = ["till", "enrol", "--again", "--office", self.folders[office].path, "--store", store, "--till", till]
+        words += ["--at", path, *(word for peer in settings(self.centre).peers for word in ("--peer", peer))]
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = cli.run([str(word) for word in words])
@@ -157,14 +185,15 @@ class Wired:
         """Where the company keeps its kit, away from every replica."""
         return self.town.at / "safe"
 
-    def _machine(self, name: str, port: tuple[str, str], its_host: str) -> None:
+    def machine(self, name: str, port: tuple[str, str], its_host: str) -> None:
+        """A new machine, with a cable to a port of a switch or of the router."""
         self.wires.place(name)
         self.wires.cable(port, (name, CARD))
         self.address(name, its_host)
 
     def address(self, name: str, its_host: str) -> None:
         """Give a machine this address, and no other; its way into the world is its network's .254."""
-        gate = its_host.rpartition(".")[0] + ".254"
+        gate = _network(its_host) + ".254"
         self.wires.do(
             name,
             f"ip address flush dev {CARD}",
@@ -174,7 +203,11 @@ class Wired:
 
     def tills(self, store: int | None = None) -> list[str]:
         """Names of the tills, ascending."""
-        return sorted(name for name in self.folders if name != OFFICE and store in (None, store_of(name)))
+        return sorted(name for name in self.folders if name not in CENTRE and store in (None, store_of(name)))
+
+    def offices(self) -> list[str]:
+        """Names of the head offices."""
+        return [name for name in self.centre if name != RELAY]
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
@@ -241,15 +274,24 @@ class Wired:
 
     # --- cables ------------------------------------------------------------------------------------------------------
 
-    def pull(self, till: str) -> None:
-        """Pull a till's cable at its switch."""
-        self.wires.pull(switch(store_of(till)), till)
-        self.cut.add(till)
+    def pull(self, name: str) -> None:
+        """Pull the cable of a till at its switch, or of one of the centre at the router."""
+        self.wires.pull(self._port(name), name)
+        self.cut.add(name)
 
-    def plug(self, till: str) -> None:
+    def plug(self, name: str) -> None:
         """Plug it in again."""
-        self.wires.plug(switch(store_of(till)), till)
-        self.cut.discard(till)
+        self.wires.plug(self._port(name), name)
+        if name in CENTRE:
+            self.wires.do(WORLD, self._way(name))  # forgotten with the cable
+        self.cut.discard(name)
+
+    def _port(self, name: str) -> str:
+        return WORLD if name in CENTRE else switch(store_of(name))
+
+    def _way(self, name: str) -> str:
+        """The command by which lines of shops lead to one of the centre."""
+        return f"ip route replace {_network(CENTRE[name])}.0/24 dev {name} table 100"
 
     def pull_uplink(self, store: int) -> None:
         """Cut a store off from the world."""
@@ -269,12 +311,13 @@ class Wired:
 
     def connections(self, name: str) -> dict[str, Any]:
         """What a replica says of its sessions."""
-        return self.call(name, "status" if name == OFFICE else "connections")
+        return self.call(name, "connections")
 
     def peers(self, name: str) -> set[str]:
         """With whom it has a session."""
+        names = {folder.certificate.name: ours for ours, folder in self.folders.items()}
         peers = {session["peer"] for session in self.connections(name)["sessions"]}
-        return {OFFICE if peer.startswith("office-") else peer for peer in peers}
+        return {names.get(peer, peer) for peer in peers}
 
     @contextmanager
     def reading(self, name: str) -> Iterator[tuple[Looked, Reader]]:
@@ -336,6 +379,10 @@ class Wired:
 def switch(store: int) -> str:
     """The place that is a store's switch."""
     return f"switch-{store}"
+
+
+def _network(its_host: str) -> str:
+    return its_host.rpartition(".")[0]
 
 
 def store_of(till: str) -> int:
