@@ -178,6 +178,8 @@ async def test_a_store_that_is_added_is_shared_by_the_sessions_of_those_that_may
     tmp_path: Path,
 ) -> None:
     company = Company.found(tmp_path, "12-1")
+    for store in (16, 17):  # which guard the others, so that store 12 guards the same with store 14 and without
+        company.add_store(store)
     second = company.add_office()
     company.add_store(14)
     new = company.enrol("14-1")
@@ -196,7 +198,8 @@ async def test_a_store_that_is_added_is_shared_by_the_sessions_of_those_that_may
             await introduce(fresh, office)
             fresh_session = link(office, fresh)
             assert fresh_session is not None
-            assert fresh_session.session.shared == {"company", "store/14", "patrons/14"}
+            expected = {"company", "store/14", "patrons/14", "vault/14", "vault/16", "vault/17"}
+            assert fresh_session.session.shared == expected
             await note(till, "still there")
             await until(fresh, lambda: notes(fresh.log) == {"still there"})
             assert link(office, till) is before
