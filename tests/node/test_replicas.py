@@ -177,9 +177,8 @@ async def test_an_acknowledgement_goes_with_every_transaction_until_one_has_kept
 async def test_a_store_that_is_added_is_shared_by_the_sessions_of_those_that_may_read_it_and_disturbs_no_other(
     tmp_path: Path,
 ) -> None:
-    company = Company.found(tmp_path, "12-1")
-    for store in (16, 17):  # which guard the others, so that store 12 guards the same with store 14 and without
-        company.add_store(store)
+    # Of these stores 12 guards the same with store 14 and without.
+    company = Company.found(tmp_path, "12-1", "16-1", "17-1")
     second = company.add_office()
     company.add_store(14)
     new = company.enrol("14-1")
