@@ -48,6 +48,20 @@ def running(at: Path, *words: str) -> Iterator[None]:
         assert process.wait(PATIENCE_S) == 0, (at / "run.log").read_text()
 
 
+def runs(folder: Path) -> bool:
+    try:
+        LocalClient(folder).close()
+    except NotRunning:
+        return False
+    return True
+
+
+def listening(office: Path) -> str:
+    """Where a head office can be reached."""
+    with LocalClient(office) as client:
+        return str(client.call("connections")["listening"])
+
+
 def has(till: Path, code: str) -> bool:
     """Whether the head office's products have reached a till."""
     try:
@@ -67,13 +81,18 @@ def shop(tmp_path: Path) -> Path:
 
 def test_the_commands_of_the_readme_lead_to_the_first_receipt(shop: Path) -> None:
     receipts: list[str] = []
-    books = ""
+    books = ticket = ""
     with contextlib.ExitStack() as processes:
         for words in commands():
-            if words[:2] in (["company", "create"], ["till", "enrol"]):
+            if words[:2] == ["company", "create"]:
                 call(shop, *words, *SAFE_HERE)
+            elif words[0] == "invite":
+                ticket = json.loads(call(shop, *words, "--address", listening(shop / "office"), "--json"))["ticket"]
+            elif words[0] == "join":
+                call(shop, *(ticket if word == "TICKET" else word for word in words), *SAFE_HERE)
             elif words[1] == "run":
                 processes.enter_context(running(shop, *words))
+                until(lambda words=words: runs(shop / words[-1]), f"{words[-1]} runs")
             elif words[0] == "sell" and "--code" in words:
                 till, code = shop / words[words.index("--at") + 1], words[words.index("--code") + 1]
                 until(lambda till=till, code=code: has(till, code), "the products are at the till")
