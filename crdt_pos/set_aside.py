@@ -42,7 +42,7 @@ def open_log(folder: Folder) -> LmdbLog:
         role, name = folder.certificate.role, folder.certificate.name
         if role is not Role.TILL:
             way = (
-                "rebuild it from the stores with 'crdt-pos office rebuild'" if role is Role.OFFICE else "enrol it again"
+                "rebuild it from the stores with 'crdt-pos recover office'" if role is Role.OFFICE else "enrol it again"
             )
             raise LogCorrupt(f"the log of {name} in {folder.log_path} cannot be read any more: {way}") from error
         aside = _place(folder.log_path)

@@ -82,6 +82,6 @@ async def test_a_head_office_whose_log_cannot_be_read_says_how_it_is_rebuilt(tmp
     file = file_of(company.office)
     spoil_pages(file)
     before = file.read_bytes()
-    with pytest.raises(LogCorrupt, match="office rebuild"):
+    with pytest.raises(LogCorrupt, match="recover office"):
         RunningReplica(company.office)
     assert file.read_bytes() == before
