@@ -48,13 +48,13 @@ def test_what_each_guards_is_what_each_is_guarded_by(stores: frozenset[int], cou
     }
 
 
-def test_the_vaults_of_a_thousand_stores_are_spread_over_all_of_them() -> None:
-    stores = frozenset(range(1, 1001))
+def test_the_vaults_of_many_stores_are_spread_over_all_of_them() -> None:
+    stores = frozenset(range(1, 251))
     held = Counter({guardian: len(many) for guardian, many in guarded(stores, stores, 2).items()})
-    assert sum(held.values()) == 2000
+    assert sum(held.values()) == 500
     assert max(held.values()) <= 12
-    moved = sum(guardians(one, stores, 2) != guardians(one, stores - {500}, 2) for one in stores - {500})
-    assert moved == held[500]
+    moved = sum(guardians(one, stores, 2) != guardians(one, stores - {50}, 2) for one in stores - {50})
+    assert moved == held[50]
 
 
 def _directory(*records: StoreRecord | Closure | Guarding) -> Directory:

@@ -129,7 +129,7 @@ def test_a_segment_that_unfolds_without_end_is_refused_before_it_fills_the_memor
 
 
 @given(st.recursive(st.none() | st.integers(-(2**40), 2**40) | st.binary(max_size=80) | st.text(max_size=20), st.lists))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_what_is_no_segment_inside_a_box_is_refused_and_nothing_else_happens(content: object) -> None:
     with pytest.raises(BadSegment):
         open_segment([1, seal(KEY.public, zlib.compress(canonical.encode(content)))], KEY)
