@@ -18,6 +18,7 @@ from peers.permissions import Role
 from peers.roster import GUARDIANS, Directory
 
 GUARDIANS_MAX: Final = 9
+SCORE_BYTES: Final = 16
 
 
 def guardians(store: int, stores: frozenset[int], count: int = GUARDIANS) -> tuple[int, ...]:
@@ -30,7 +31,14 @@ def guardians(store: int, stores: frozenset[int], count: int = GUARDIANS) -> tup
     >>> all(set(after[store]) <= {*before[store], 100} for store in before)
     True
     """
-    return tuple(heapq.nlargest(count, stores - {store}, key=lambda other: (_score(store, other), other)))
+    begun = hashlib.sha256(b"guardian %d " % store)
+    scores: list[tuple[bytes, int]] = []
+    for other in stores:
+        if other != store:
+            scored = begun.copy()
+            scored.update(b"%d" % other)
+            scores.append((scored.digest()[:SCORE_BYTES], other))
+    return tuple(other for _, other in heapq.nlargest(count, scores))
 
 
 @functools.lru_cache(maxsize=16)
@@ -63,8 +71,3 @@ def vault_scopes(role: Role, store: int | None, directory: Directory) -> frozens
         return frozenset(f"vault/{one}" for one in directory.stores if role in (Role.OFFICE, Role.RELAY))
     by_store = guarded(frozenset(directory.stores), existing(directory), directory.guardians)
     return frozenset(f"vault/{one}" for one in {store} | by_store.get(store, frozenset()))
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _score(store: int, guardian: int) -> bytes:
-    return hashlib.sha256(b"guardian %d %d" % (store, guardian)).digest()[:16]
