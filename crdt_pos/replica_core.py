@@ -11,7 +11,18 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from crdt_pos import catalogue_views, forks, granting, journal, own_heads, persons, projecting_again, proxy, rights_batch, variances
+from crdt_pos import (
+    catalogue_views,
+    forks,
+    granting,
+    journal,
+    own_heads,
+    persons,
+    projecting_again,
+    proxy,
+    rights_batch,
+    variances,
+)
 from crdt_pos.accused import Asking
 from crdt_pos.balance import Balance
 from crdt_pos.cashiers import Cashiers

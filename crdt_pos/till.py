@@ -398,7 +398,9 @@ class Till:
         granted: list[int] = []
         with self._turn(open_date=False) as turn:
             for programme, account, amount in wishes:
-                balance, given = Balance.read(turn.reader, programme, account).granted(self._identity.author, to, amount)
+                balance, given = Balance.read(turn.reader, programme, account).granted(
+                    self._identity.author, to, amount
+                )
                 granted.append(given)
                 if given:
                     turn.sign_balance(programme, account, balance)

@@ -88,7 +88,9 @@ def hand_over(path: Path) -> None:
     click.echo(f"Next, at head office: crdt-pos till retire {name} --office DIR --gone")
 
 
-@till.command(epilog="Example: crdt-pos till move 12-1 --at till-12-1 --office office --to-store 13 --till 2 --into till-13-2")
+@till.command(
+    epilog="Example: crdt-pos till move 12-1 --at till-12-1 --office office --to-store 13 --till 2 --into till-13-2"
+)
 @click.argument("name")
 @click.option("--at", "path", type=FOLDER, required=True, help="The folder of the till, which runs.")
 @office_option
