@@ -80,6 +80,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "completion": "Print the shell's completion script: bash, zsh or fish.",
             "bench": "Measure speeds and sizes on this machine.",
             "simulate": "Shops in every kind of trouble, simulated from a seed; hunts for seeds that go wrong.",
+            "fuzz": "Try made-up messages and entries on everything that reads what a peer sends.",
             "screenshots": "Draw the pictures of the documentation from the real screens.",
         },
     ),
