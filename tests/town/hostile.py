@@ -29,7 +29,7 @@ from gossip.session import Me, Session
 from gossip.transitions import State
 from peers.permissions import Role
 
-BEHAVES_MS_MAX = 6_000
+BEHAVES_MS_MAX = 4_000
 """A session behaves for so long at most."""
 NOISE_BYTES_MAX = 4_096
 FLOOD = 2_000
