@@ -22,7 +22,7 @@ from gossip.entry import FeedId, Hash
 from gossip.log import Reader
 from merge_rules.counter_bounded import CounterBounded
 from merge_rules.lattice import Author
-from peers.permissions import readable_scopes
+from peers.permissions import Role, readable_scopes
 from tests.town.ledger import Ledger, Life, Place, Sum
 from tests.town.wired import Wired, store_of
 
@@ -209,8 +209,9 @@ def unsealed(town: Wired) -> list[str]:
     journals = {till: _journal(town, till) for till in town.tills()}
     for keeper, folder in sorted(town.folders.items()):
         with town.reading(keeper) as (looked, reader):
-            kept = vault_scopes(folder.certificate.role, folder.certificate.store, looked.directory)
-            others = {int(scope.partition("/")[2]) for scope in kept} - {folder.certificate.store}
+            own = folder.certificate.store
+            guarded = {int(scope.partition("/")[2]) for scope in vault_scopes(Role.TILL, own, looked.directory)}
+            others = set(_stores(town)) if own is None else guarded - {own}
             vaults = open_vaults(reader, town.town.keys.recovery, others)
         sealed = {hash_ for vault in vaults for hash_ in vault.entries}
         for till, journal in journals.items():

@@ -1,10 +1,10 @@
 """Somebody without a certificate of the company, who is on a shop's network, or in the world, and connects again and again.
 
-    python stranger.py SEED COMPANY ADDRESS[,ADDRESS …] office run --at FOLDER
+    python stranger.py SEED NAMES COMPANY ADDRESS[,ADDRESS …] office run --at FOLDER
 
-It says it is a till of store 1, by multicast, with the company's id, which anybody there can hear, and listens itself. Those it
-hears, and the addresses it was given, get random bytes, half a question of one who joins, connections that say nothing, and TLS
-with the certificate of an office of a company of its own, whose ``FOLDER`` it has.
+It says it is so many tills of store 1, by multicast, with the company's id, which anybody there can hear, and listens itself.
+Those it hears, and the addresses it was given, get random bytes, half a question of one who joins, connections that say nothing,
+and TLS with the certificate of an office of a company of its own, whose ``FOLDER`` it has.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
+import zeroconf
 
 from crdt_pos.folder import CERTIFICATE, KEY, open_folder, parse_address
 from gossip.doorbell import WORD
@@ -25,9 +26,9 @@ from gossip.session import VERSION_MAX
 from gossip.tls import Address
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.certificates import Company
-from peers.discovery import Discovery, PeerAddress, local_addresses
+from peers.discovery import SERVICE, Discovery, PeerAddress, local_addresses
 
-NAME = "1-8"
+STORE, FIRST_TILL = 1, 10
 AT_ONCE = 6
 """Connections."""
 PAUSE_S_MAX = 1.0
@@ -98,20 +99,37 @@ async def _until_closed(stream: trio.SocketStream) -> None:
         pass
 
 
-async def run(stranger: Stranger, company: Company) -> None:
+def announce(told: zeroconf.Zeroconf, company: Company, till: int, author: Author, port: int) -> None:
+    """Say that a till listens here, as tills do."""
+    name = f"{STORE}-{till}"
+    said = {"c": company.hex(), "n": name, "a": author.hex(), "v": str(VERSION_MAX), "s": str(STORE)}
+    service = zeroconf.ServiceInfo(
+        SERVICE,
+        f"{name}-{author.hex()}.{SERVICE}",
+        port=port,
+        properties=said,
+        server=f"{name}.local.",
+        parsed_addresses=list(local_addresses()),
+    )
+    told.register_service(service, cooperating_responders=True)
+
+
+async def run(stranger: Stranger, company: Company, names: int) -> None:
     """Until it is killed."""
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, stranger.answer, 0)
         port = listeners[0].socket.getsockname()[1]
-        own = Author(stranger.dice.randbytes(AUTHOR_BYTES))
-        me = PeerAddress(company, NAME, 1, own, VERSION_MAX, tuple(local_addresses()), port)
-        with await trio.to_thread.run_sync(Discovery, me, stranger.hear):
+        own, *others = (Author(stranger.dice.randbytes(AUTHOR_BYTES)) for _ in range(names + 1))
+        me = PeerAddress(company, "stranger", None, own, VERSION_MAX, tuple(local_addresses()), port)
+        with Discovery(me, stranger.hear, announce=False), zeroconf.Zeroconf() as told:
+            for till, author in enumerate(others, FIRST_TILL):
+                nursery.start_soon(trio.to_thread.run_sync, announce, told, company, till, author, port)
             for _ in range(AT_ONCE):
                 nursery.start_soon(stranger.pester)
             await trio.sleep_forever()
 
 
-def main(seed: str, company: str, addresses: str, *words: str) -> None:
+def main(seed: str, names: str, company: str, addresses: str, *words: str) -> None:
     """As the module says; the folder is the last word."""
     folder = open_folder(Path(words[-1]))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -119,7 +137,8 @@ def main(seed: str, company: str, addresses: str, *words: str) -> None:
     context.verify_mode = ssl.CERT_NONE  # it does not care whom it bothers
     context.load_cert_chain(folder.path / CERTIFICATE, folder.path / KEY)
     given = tuple(map(parse_address, addresses.split(",")))
-    trio.run(run, Stranger(random.Random(f"stranger {seed}"), given, context), Company(bytes.fromhex(company)))
+    stranger = Stranger(random.Random(f"stranger {seed}"), given, context)
+    trio.run(run, stranger, Company(bytes.fromhex(company)), int(names))
 
 
 if __name__ == "__main__":

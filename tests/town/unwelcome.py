@@ -24,6 +24,8 @@ RETAILER = "other-1-1"
 HOSTILE, HOSTILE_STORE = "1-9", 1
 STRANGERS = {"stranger": "10.16.0.1", "visitor": host(1, 150)}
 """One in the world and one at store 1's switch, and where they are."""
+NAMES = 12
+"""More than the tills of a store of which everyone talks with everyone."""
 HOSTILE_REASONS = frozenset(
     {
         Reason.MALFORMED,
@@ -56,25 +58,24 @@ def hostile_till(town: Wired, seed: int) -> Process:
     return _kept(town, HOSTILE, _scripted(town, HOSTILE, "hostile.py", "till", folder, str(seed)))
 
 
-def strangers(town: Wired, seed: int) -> Iterator[Process]:
-    """Somebody in the world, who knows where the centre is, and somebody in store 1."""
-    company = town.town.office.certificate.company.hex()
+def stranger(town: Wired, name: str, seed: int = 0, names: int = NAMES) -> Process:
+    """Somebody in the world, who knows where the centre is, or somebody in store 1, who speaks in so many tills' names."""
+    company, its_host = town.town.office.certificate.company.hex(), STRANGERS[name]
     centre = ",".join(map(str, settings(town.centre).peers))
-    for name, its_host in STRANGERS.items():
-        folder = enrolment.create_company("Nobody", town.town.at / name, Settings(Address("", 0)), system_ms())
-        in_world = its_host.startswith("10.16.")
-        town.machine(name, (WORLD if in_world else switch(1), name), its_host)
-        if in_world:
-            town.line(name, "10.16.0.254")
-        yield _kept(
-            town, name, _scripted(town, name, "stranger.py", "office", folder, f"{seed} {name}", company, centre)
-        )
+    folder = enrolment.create_company("Nobody", town.town.at / name, Settings(Address("", 0)), system_ms())
+    in_world = its_host.startswith("10.16.")
+    town.machine(name, (WORLD if in_world else switch(1), name), its_host)
+    if in_world:
+        town.line(name, "10.16.0.254")
+    words = (f"{seed} {name}", str(names), company, centre)
+    return _kept(town, name, _scripted(town, name, "stranger.py", "office", folder, *words))
 
 
 def all_of_them(town: Wired, seed: int) -> Iterator[Process]:
     """Each of these, to be started."""
     yield hostile_till(town, seed)
-    yield from strangers(town, seed)
+    for name in STRANGERS:
+        yield stranger(town, name, seed)
     yield other_retailer(town)
 
 
