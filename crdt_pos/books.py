@@ -256,10 +256,16 @@ def owed(reader: Reader, known: _TillDays, directory: Directory, query: Query) -
         lost = Balance(state, frozenset(), reader.revoked()).written_off if reader.revoked() else 0
         programme = str(document.keys[0])
         by_key: dict[Key, list[Author]] = {}
-        for author in state.authors:
+        # Whoever only holds rights, such as a head office to which a closing till granted its own, owes nobody anything.
+        acted = {
+            author: _money_of(known, directory, programme, author)
+            for author in state.authors
+            if state.earned(author) or state.redeemed(author)
+        }
+        for author, key in acted.items():
             if _asked(directory, query, author):
-                by_key.setdefault(_money_of(known, directory, programme, author), []).append(author)
-        issued_by = {_money_of(known, directory, programme, author) for author in state.authors}
+                by_key.setdefault(key, []).append(author)
+        issued_by = set(acted.values())
         for key, authors in by_key.items():
             row = sums.setdefault((programme, key), [0, 0, 0, 0])
             earned, redeemed = sum(map(state.earned, authors)), sum(map(state.redeemed, authors))

@@ -126,14 +126,14 @@ def reckon(
                 None if None in messages else sum(one or 0 for one in messages) // (len(own) * days),
             )
         )
-    points = next((owed for owed in whole.owed if owed.programme == POINTS_PROGRAMME), None)
+    points = [owed for owed in whole.owed if owed.programme == POINTS_PROGRAMME]
     return Result(
         tuple(rows),
         sum(truth.points.values()) + sum(extra.points for extra in ledger.extras),
-        points.earned if points else 0,
+        sum(one.earned for one in points),
         ledger.redeemed,
-        points.redeemed if points else 0,
-        points.owed if points else 0,
+        sum(one.redeemed for one in points),
+        sum(one.owed for one in points),
         ledger.redemptions_short,
         ledger.sold,
         tuple(ledger.lost),
