@@ -1,11 +1,13 @@
 """One live session: a TLS stream, the session machine on it, and the batches on their way into the log.
 
 Three tasks a link: one reads bytes and turns them into events, one writes what the session has to say, one takes received
-entries in, in the order of their events. A peer that does not read, or does not close, is waited for so long and no longer.
+entries in, in the order of their events. A peer that does not read, or does not close, is waited for so long and no longer. One
+that costs much is not read from for a while: ``gossip.fairness``.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +29,7 @@ from gossip.events import (
     PeerSaidHello,
     Shared,
 )
+from gossip.fairness import Fairness
 from gossip.messages import Refused, Wanted
 from gossip.outbound import Grown
 from gossip.reasons import Reason
@@ -37,6 +40,8 @@ from peers.certificates import Certificate
 TICK_S: Final = 1.0
 GOODBYE_TIMEOUT_S: Final = 5.0
 SEND_BYTES_MAX: Final = 1 << 16
+ANSWER_S: Final = 0.0005
+"""What a question costs, about: it is answered by others, some of it on threads."""
 SEND_TIMEOUT_S: Final = 45.0
 """A peer that takes less than ``SEND_BYTES_MAX`` in this time has stopped reading."""
 SLICE_S: Final = 0.005
@@ -95,8 +100,10 @@ class Link:
         *,
         since_ms: int,
         dialled: bool,
+        fairness: Fairness | None = None,
     ) -> None:
-        """``ticks_ms``: a clock that nobody sets; ``since_ms``: what time it is for people."""
+        """``ticks_ms``: a clock that nobody sets; ``since_ms``: what time it is for people; ``fairness``: of all links of a
+        node."""
         self.stream = stream
         self.session = session
         self.dialled = dialled
@@ -105,6 +112,7 @@ class Link:
         self.facts = LinkFacts(since_ms)
         self._listener = listener
         self._ticks_ms = ticks_ms
+        self._fairness = fairness or Fairness()
         self._nursery: trio.Nursery | None = None
         self._something_to_send = trio.Event()
         self._ended = trio.Event()
@@ -205,6 +213,7 @@ class Link:
             elif isinstance(event, EntriesReceived | CursorMoved):
                 self._receive(event)
             elif isinstance(event, Asked):
+                self._charge(ANSWER_S, useful=False)
                 assert self._nursery is not None
                 self._nursery.start_soon(self._listener.answer, self, event)
             elif isinstance(event, Answered):
@@ -238,6 +247,7 @@ class Link:
 
     async def _read(self) -> None:
         while not self.session.ended:
+            await self._rest()
             try:
                 received = await self.stream.receive()
             except (PeerRefused, SessionCut) as error:
@@ -255,13 +265,26 @@ class Link:
         while at < len(received) and not self.session.ended:
             piece = received[at : at + self._piece_bytes]
             at += len(piece)
-            began_s = trio.current_time()
-            self._dispatch(self.session.receive(piece, self._ticks_ms()))
-            taken_s = max(trio.current_time() - began_s, 1e-6)
+            began_s = time.thread_time()
+            events = self.session.receive(piece, self._ticks_ms())
+            useful = any(map(_brought, events))
+            self._dispatch(events)
+            taken_s = max(time.thread_time() - began_s, 1e-6)
+            self._charge(taken_s, useful=useful)
             fitting = int(len(piece) * SLICE_S / taken_s)
             self._piece_bytes = min(max(fitting, PIECE_BYTES_MIN), 2 * self._piece_bytes, RECEIVE_BYTES_MAX)
             if at < len(received):
                 await trio.lowlevel.checkpoint()
+                await self._rest()
+
+    def _charge(self, cost_s: float, *, useful: bool) -> None:
+        self._fairness.charge(self.peer.author, cost_s, trio.current_time(), useful=useful)
+
+    async def _rest(self) -> None:
+        """Leave the peer unread while it has cost more than its share and others are busy."""
+        while not self.session.ended and (rest_s := self._fairness.rest_s(self.peer.author, trio.current_time())):
+            with trio.move_on_after(rest_s):
+                await self._ended.wait()
 
     async def _take_in(self) -> None:
         while self._received or not self.session.ended:
@@ -290,8 +313,15 @@ class Link:
                 self._said_goodbye.set()
                 return
 
+    def _next_to_send(self) -> bytes:
+        began_s, before = time.thread_time(), self.session.entries_sent
+        outgoing = self.session.data_to_send()
+        if outgoing:
+            self._charge(time.thread_time() - began_s, useful=self.session.entries_sent > before)
+        return outgoing
+
     async def _flush(self) -> None:
-        while outgoing := self.session.data_to_send():
+        while outgoing := self._next_to_send():
             for start in range(0, len(outgoing), SEND_BYTES_MAX):
                 with trio.move_on_after(SEND_TIMEOUT_S) as patience:
                     try:
@@ -308,3 +338,14 @@ class Link:
         while True:
             await trio.sleep(TICK_S)
             self._dispatch(self.session.tick(self._ticks_ms()))
+
+
+def _brought(event: Event) -> bool:
+    """Whether an entry has come, or one of ours has arrived."""
+    match event:
+        case EntriesReceived():
+            return bool(event.entries)
+        case Acknowledged():
+            return bool(event.heads)
+        case _:
+            return False

@@ -24,6 +24,7 @@ from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
 from gossip.errors import LogFull, TransportError
 from gossip.events import Acknowledged, Asked, CursorMoved, Ended, EntriesReceived, Event, PeerSaidHello, Shared
+from gossip.fairness import Fairness
 from gossip.in_flight import InFlight
 from gossip.ingest import Checked, check
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Commit, Derive, Derived, Trust, write_group
@@ -45,6 +46,24 @@ LOOKED_THROUGH_MAX: Final = 256
 SESSIONS_OF_ONE_MAX: Final = 4
 """Accepted from one peer at once: two dials that crossed, and two that only seem alive."""
 BYE_TIMEOUT_S: Final = 1.0
+RUDE: Final = frozenset(
+    {
+        Reason.MALFORMED,
+        Reason.UNEXPECTED,
+        Reason.TOO_LARGE,
+        Reason.TOO_MUCH,
+        Reason.IDENTITY,
+        Reason.SCOPE,
+        Reason.BAD_ENTRY,
+    }
+)
+"""A session that ends with one of these counts against the peer,"""
+RUDE_S: Final = 0.25
+"""as if it had cost so much."""
+HANDSHAKE_S: Final = 0.005
+"""What a handshake costs that led to nothing, about."""
+WELCOME_S_MAX: Final = 1.0
+"""So long a handshake waits at most, where others from that host came to nothing."""
 CHUNK_ENTRIES_MIN: Final = 32
 """From this many entries on, a batch is checked on two threads."""
 
@@ -122,6 +141,7 @@ class Node:
         self._hooks = hooks or Hooks()
         self._new_session = new_session
         self._in_flight = InFlight()
+        self._fairness = Fairness()
         self._writing = trio.Lock()
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
         self._dialling = Dialling(me.author, contexts, self.links, partial(self._run_link, dialled=True))
@@ -148,7 +168,13 @@ class Node:
                 if address is not None:
                     bell = doorbell.Doorbell(self._hooks.rung)
                     serve = partial(
-                        tls.serve, address, self._contexts, self._accept, self._refused, on_visitor=bell.rung
+                        tls.serve,
+                        address,
+                        self._contexts,
+                        self._accept,
+                        self._refused,
+                        on_visitor=bell.rung,
+                        rest_s=lambda host: self._fairness.rest_s(host, trio.current_time(), WELCOME_S_MAX),
                     )
                     in_use = cast("Address", await nursery.start(serve))
                 task_status.started(in_use)
@@ -337,6 +363,7 @@ class Node:
         await self._run_link(stream, dialled=False)
 
     def _refused(self, address: Address, reason: str) -> None:
+        self._fairness.charge(address.host, HANDSHAKE_S, trio.current_time(), useful=False)
         said = self._refusals.another(address.host, reason, _ticks_ms())
         if said is None:
             return
@@ -344,6 +371,14 @@ class Node:
         _log.warning(
             "refused a connection from %s: %s", address, reason, extra={"address": str(address), "reason": reason}
         )
+
+    def _charge_for(self, link: Link, ended: Ended) -> None:
+        """Who breaks the rules, or goes before anything was shared, is not welcomed again and again at the others' cost."""
+        rude = ended.reason in RUDE and not ended.by_peer
+        if rude:
+            self._fairness.charge(link.peer.author, RUDE_S, trio.current_time(), useful=False)
+        if not link.dialled and (rude or not link.facts.shared):
+            self._fairness.charge(link.stream.address.host, HANDSHAKE_S, trio.current_time(), useful=False)
 
     async def _run_link(self, stream: TlsStream, *, dialled: bool) -> Link:
         could = admission.offered(self._me, stream.peer, self._trust)
@@ -355,6 +390,7 @@ class Node:
             _ticks_ms,
             since_ms=self._now_ms(),
             dialled=dialled,
+            fairness=self._fairness,
         )
         self._live[link] = could.scopes
         try:
@@ -362,6 +398,7 @@ class Node:
         finally:
             del self._live[link]
             if link.facts.ended is not None:
+                self._charge_for(link, link.facts.ended)
                 self._hooks.ended(link.peer, link.facts.ended)
             self._came += link.session.came
             if self.links.get(link.peer.author) is link:

@@ -97,6 +97,7 @@ class Session:
         self.bytes_received = 0
         self.messages_sent = 0
         self.messages_received = 0
+        self.entries_sent = 0
         self._log = log
         self._me = me
         self._limits = limits or Limits()
@@ -196,6 +197,7 @@ class Session:
             for want in self._inbound.wants():
                 self._send(want)
             for batch in self._outbound.messages():
+                self.entries_sent += len(batch.items) if isinstance(batch, Entries) else 0
                 self._send(batch)
         sent = bytes(self._out)
         self._out.clear()

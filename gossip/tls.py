@@ -27,6 +27,11 @@ from peers.errors import CertificateError
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0
+ACCEPTED_PER_S: Final = 250
+"""Connections of anybody, on average; more than a head office can shake hands with."""
+ACCEPTED_AHEAD_S: Final = 0.02
+BACKLOG: Final = 1024
+"""So many more wait with the operating system: four seconds' worth."""
 HANDSHAKES_MAX: Final = 256
 """Accepted connections at once whose other end has proven nothing yet; for a further one another is closed: ``Unproven``."""
 CONNECTIONS_MAX: Final = 4096
@@ -163,6 +168,7 @@ async def serve(
     on_refused: Callable[[Address, str], None] = lambda _address, _reason: None,
     *,
     on_visitor: Callable[[trio.SocketStream, Address], Awaitable[str]] | None = None,
+    rest_s: Callable[[str], float] = lambda _host: 0.0,
     connections_max: int = CONNECTIONS_MAX,
     handshakes_max: int = HANDSHAKES_MAX,
     handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
@@ -172,7 +178,8 @@ async def serve(
 
     An empty host listens on every interface; port 0 lets the system choose. ``nursery.start`` returns the address in use.
     ``on_refused`` hears where a refused connection came from, and why. ``on_visitor`` is given connections that do not begin as
-    TLS does, from their first byte on, and returns why one is refused, or nothing. Raises ``CannotListen``.
+    TLS does, from their first byte on, and returns why one is refused, or nothing. ``rest_s`` says how long to wait before the
+    handshake with somebody at a host. Raises ``CannotListen``.
     """
     try:
         listeners = await _listeners(address)
@@ -205,7 +212,9 @@ async def serve(
         if tls is None:
             if turn.cancelled_caught:
                 await trio.aclose_forcefully(stream)
-                on_refused(came_from, f"more than {handshakes_max} connections have proven nothing, most of them from there")
+                on_refused(
+                    came_from, f"more than {handshakes_max} connections have proven nothing, most of them from there"
+                )
             return
         try:
             await on_stream(tls)
@@ -220,6 +229,7 @@ async def serve(
                 if on_visitor is not None and not await _begins_tls(stream):
                     visitor = True
                 else:
+                    await trio.sleep(rest_s(came_from.host))
                     return await _shake_hands(stream, contexts, came_from, server_side=True)
             except (PeerRefused, PeerUnreachable) as error:
                 on_refused(came_from, str(error))
@@ -234,8 +244,26 @@ async def serve(
 
     port = listeners[0].socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
-        await nursery.start(trio.serve_listeners, accepted, listeners)
+        await nursery.start(trio.serve_listeners, accepted, [_Paced(listener) for listener in listeners])
         task_status.started(Address(address.host, port))
+
+
+class _Paced(trio.abc.Listener[trio.SocketStream]):
+    """Takes at most ``ACCEPTED_PER_S`` connections: others wait with the operating system, and cost the event loop nothing."""
+
+    def __init__(self, listener: trio.SocketListener) -> None:
+        self._listener = listener
+        self._paid_until_s = 0.0
+
+    async def accept(self) -> trio.SocketStream:
+        now_s = trio.current_time()
+        self._paid_until_s = max(self._paid_until_s, now_s) + 1 / ACCEPTED_PER_S
+        if self._paid_until_s - now_s > ACCEPTED_AHEAD_S:
+            await trio.sleep_until(self._paid_until_s)
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
 
 
 async def _begins_tls(stream: trio.SocketStream) -> bool:
@@ -249,12 +277,12 @@ async def _begins_tls(stream: trio.SocketStream) -> bool:
 
 async def _listeners(address: Address) -> list[trio.SocketListener]:
     if address.host:
-        return list(await trio.open_tcp_listeners(address.port, host=address.host))
-    listeners = list(await trio.open_tcp_listeners(address.port, host="0.0.0.0"))  # noqa: S104  every interface is meant
+        return list(await trio.open_tcp_listeners(address.port, host=address.host, backlog=BACKLOG))
+    listeners = list(await trio.open_tcp_listeners(address.port, host="0.0.0.0", backlog=BACKLOG))  # noqa: S104  every interface is meant
     port: int = listeners[0].socket.getsockname()[1]
     # The same port for IPv6, where the machine has it: only one is announced.
     with contextlib.suppress(OSError):
-        listeners += await trio.open_tcp_listeners(port, host="::")
+        listeners += await trio.open_tcp_listeners(port, host="::", backlog=BACKLOG)
     return listeners
 
 
