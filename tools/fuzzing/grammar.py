@@ -383,9 +383,11 @@ def patched(dice: Random) -> tuple[Entry, Entry, bytes]:
 
 
 def _grown(dice: Random, kind: Kind, body: object, author: Author) -> object:
-    if not isinstance(body, dict) or not body or dice.random() < 0.2:
-        return cast("object", body)
+    if not isinstance(body, dict):
+        return body
     grown = dict(cast("dict[object, object]", body))
+    if not grown or dice.random() < 0.2:
+        return grown
     key = dice.choice(list(grown))
     before = grown[key]
     grown[key] = before + 1 if isinstance(before, int) else bodies(dice, kind, author)
