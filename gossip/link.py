@@ -281,7 +281,7 @@ class Link:
         self._fairness.charge(self.peer.author, cost_s, trio.current_time(), useful=useful)
 
     async def _rest(self) -> None:
-        """Leave the peer unread while it has cost more than its share and others are busy."""
+        """Leave the peer alone while it has cost more than its share and others are busy."""
         while not self.session.ended and (rest_s := self._fairness.rest_s(self.peer.author, trio.current_time())):
             with trio.move_on_after(rest_s):
                 await self._ended.wait()
@@ -313,7 +313,8 @@ class Link:
                 self._said_goodbye.set()
                 return
 
-    def _next_to_send(self) -> bytes:
+    async def _next_to_send(self) -> bytes:
+        await self._rest()
         began_s, before = time.thread_time(), self.session.entries_sent
         outgoing = self.session.data_to_send()
         if outgoing:
@@ -321,7 +322,7 @@ class Link:
         return outgoing
 
     async def _flush(self) -> None:
-        while outgoing := self._next_to_send():
+        while outgoing := await self._next_to_send():
             for start in range(0, len(outgoing), SEND_BYTES_MAX):
                 with trio.move_on_after(SEND_TIMEOUT_S) as patience:
                     try:

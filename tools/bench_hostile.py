@@ -56,9 +56,9 @@ STORE: Final = 12
 BATCH_ENTRIES: Final = 25
 SETTLE_S: Final = 0.4
 CLOSE_S: Final = 0.05
-ROUNDS: Final = 3
-ALONE_S: Final = 0.6
-BESIDE_S: Final = 0.8
+ROUNDS: Final = 2
+ALONE_S: Final = 0.8
+BESIDE_S: Final = 1.6
 PATIENCE_S: Final = 60.0
 FLOOD_CONNECTIONS: Final = 8
 BOARD: Final = Document("note", keys=(1,))
