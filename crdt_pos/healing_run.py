@@ -23,9 +23,10 @@ def heal_stopped(path: Path, *, derive: bool, patience_s: float) -> dict[str, ob
 async def _heal(folder: Folder, derive: bool, patience_s: float) -> dict[str, object]:
     replica = RunningReplica(folder)
     try:
+        # Before anybody reads: a session that met the damage would end all of this.
+        healed = await replica.mending.heal(derive=derive, patience_s=0)
         async with trio.open_nursery() as nursery:
             await nursery.start(replica.run)
-            healed = await replica.mending.heal(derive=derive, patience_s=0)
             deadline = trio.current_time() + patience_s
             # Peers are met one by one, and each is asked.
             while healed.missing and trio.current_time() < deadline:

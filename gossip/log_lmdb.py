@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import sys
 import threading
@@ -493,9 +494,11 @@ def _opening(folder: Path) -> Generator[None]:
 
 
 def _has_room(folder: Path) -> bool:
-    # On a full disk a write may take a part of what it is given; LMDB calls that EIO, and nothing of the transaction is kept.
+    # Where there is no room a write may take a part of what it is given; LMDB calls that EIO, and keeps nothing of it.
     system = os.statvfs(folder)
-    return system.f_bavail * system.f_frsize >= _ROOM_BYTES_MIN
+    largest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    may_grow = largest == resource.RLIM_INFINITY or (folder / _FILE).stat().st_size + _ROOM_BYTES_MIN <= largest
+    return may_grow and system.f_bavail * system.f_frsize >= _ROOM_BYTES_MIN
 
 
 def _log_error(folder: Path, error: lmdb.Error) -> LogError:

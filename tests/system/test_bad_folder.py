@@ -91,11 +91,6 @@ def _cut(size: int) -> Spoil:
         pytest.param(_of_theirs("certificate.pem"), "belongs to another company", id="another company's certificate"),
         pytest.param(_of_theirs("log/data.mdb"), "belongs to another company", id="another company's log"),
         pytest.param(_of_theirs("key.pem"), "is not the key of", id="another replica's key"),
-        pytest.param(_garbage(0, 8192), "is damaged", id="garbage in both meta pages"),
-        pytest.param(_garbage(8192, 1 << 30), "is damaged", id="garbage in every other page"),
-        pytest.param(_cut(50_000), "cut short", id="cut short"),
-        pytest.param(_cut(100), "is damaged", id="cut within the first page"),
-        pytest.param(_cut(0), "cut short", id="emptied"),
     ],
 )
 def test_a_spoilt_folder_is_refused_by_every_command_with_one_sentence_and_left_as_it_is(
@@ -106,6 +101,25 @@ def test_a_spoilt_folder_is_refused_by_every_command_with_one_sentence_and_left_
     said = {refusal(*words, "--at", till) for words in (("till", "run"), ("books",))}
     assert len(said) == 1
     assert sentence in said.pop()
+    assert _contents(till) == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        pytest.param(_garbage(0, 8192), "is damaged", id="garbage in both meta pages"),
+        pytest.param(_garbage(8192, 1 << 30), "is damaged", id="garbage in every other page"),
+        pytest.param(_cut(50_000), "cut short", id="cut short"),
+        pytest.param(_cut(100), "is damaged", id="cut within the first page"),
+        pytest.param(_cut(0), "cut short", id="emptied"),
+    ],
+)
+def test_a_damaged_log_is_refused_in_one_sentence_by_who_only_reads_it_and_left_as_it_is(
+    till: Path, spoil: Spoil, sentence: str
+) -> None:
+    spoil(till, till)
+    before = _contents(till)
+    assert sentence in refusal("books", "--at", till)
     assert _contents(till) == before
 
 

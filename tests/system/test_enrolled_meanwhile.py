@@ -12,7 +12,7 @@ from crdt_pos.folder import open_folder
 from crdt_pos.looking import look
 from tests.system.figures import sell, takings
 from tests.system.shops import DATE, records, refusal, run
-from tools.cabled import OFFICE, Cabled
+from tools.cabled import KIT, OFFICE, Cabled
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def _says(town: Cabled, name: str, expected: dict[str, int]) -> bool:
 
 def test_a_second_office_is_enrolled_beside_the_first_and_enrols_while_both_run(town: Cabled) -> None:
     at = town.town.at / "office-b"
-    words = ["--listen", "127.0.0.1:0", "--no-multicast", "--peer", f"127.0.0.1:{town.port(OFFICE)}"]
+    words = ["--kit", town.safe / KIT, "--listen", "127.0.0.1:0", "--no-multicast", "--peer", f"127.0.0.1:{town.port(OFFICE)}"]
     done = run("office", "add", "--office", office_of(town), "--at", at, *words)
     assert done.returncode == 0, done
     town.folders["office-b"] = open_folder(at)
