@@ -19,7 +19,6 @@ import signal
 import sys
 import time
 import traceback
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,7 +73,7 @@ class Report:
     rss_mb: int = 0
     by_target: dict[str, int] = field(default_factory=dict[str, int])
     """Cases,"""
-    accepted_by_target: Counter[str] = field(default_factory=Counter[str])
+    accepted_by_target: dict[str, int] = field(default_factory=dict[str, int])
     """and those of them that were accepted."""
     findings: list[Finding] = field(default_factory=list[Finding])
 
@@ -85,9 +84,12 @@ class Report:
         self.slowest_ms = max(self.slowest_ms, other.slowest_ms)
         self.rss_mb = max(self.rss_mb, other.rss_mb)
         self.findings += other.findings
-        self.accepted_by_target.update(other.accepted_by_target)
-        for name, count in other.by_target.items():
-            self.by_target[name] = self.by_target.get(name, 0) + count
+        for mine, others in (
+            (self.by_target, other.by_target),
+            (self.accepted_by_target, other.accepted_by_target),
+        ):
+            for name, count in others.items():
+                mine[name] = mine.get(name, 0) + count
 
     def judge(self, target: Target, raw: bytes) -> None:
         """One case."""
@@ -95,7 +97,7 @@ class Report:
         try:
             accepted = target.judge(raw)
             self.accepted += accepted
-            self.accepted_by_target[target.name] += accepted
+            self.accepted_by_target[target.name] = self.accepted_by_target.get(target.name, 0) + accepted
         except Exception as error:  # noqa: BLE001  whatever a decoder lets out is what is looked for
             said = "".join(traceback.format_exception(error, limit=-3)).strip()
             self.findings.append(Finding(target.name, raw.hex(), said))

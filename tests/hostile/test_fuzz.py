@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from click.testing import CliRunner
@@ -50,6 +51,7 @@ def test_a_reader_that_lets_an_error_out_is_found_with_the_input() -> None:
     (finding,) = report.findings
     assert (finding.target, finding.input) == (first.name, "01")
     assert "IndexError" in finding.error
+    assert json.loads(json.dumps(asdict(report)))["findings"][0]["input"] == "01"
 
 
 def test_the_command_says_how_many_were_tried_and_how_fast() -> None:
