@@ -51,9 +51,9 @@ ranges: $(VENV)/demo
 debian-tools:
 	@command -v strace >/dev/null && command -v faketime >/dev/null && command -v ip >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -q; apt-get install -y -q strace faketime iproute2; } >/dev/null 2>&1; } || echo "strace, faketime or iproute2 is missing, so the tests of power cuts, wrong clocks or the test town are skipped: sudo apt-get install strace faketime iproute2"
 
-# Two files at once: most tests wait for processes and not for this one.
+# Three files at once: most tests wait for processes.
 test: $(VENV)/dev debian-tools
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 3 --dist loadfile
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff format --check -q . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
