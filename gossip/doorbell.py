@@ -13,6 +13,7 @@ import trio
 
 from gossip.errors import PeerUnreachable
 from gossip.tls import Address, unreachable
+from gossip.unproven import Unproven
 
 WORD: Final = b"JOIN"
 QUESTION_BYTES_MAX: Final = 1024
@@ -23,7 +24,8 @@ ANSWER_TIMEOUT_S: Final = 20.0
 """Until the answer is there, which another replica may have to be asked for."""
 CLOSE_TIMEOUT_S: Final = 2.0
 VISITORS_MAX: Final = 8
-"""At once; further ones are turned away."""
+"""At once; for a further one another is sent away: ``Unproven``."""
+VISITORS_OF_ONE_HOST_MAX: Final = 2
 _LENGTH_BYTES: Final = 4
 
 Answer = Callable[[str, bytes], Awaitable[bytes]]
@@ -36,20 +38,19 @@ class Doorbell:
     def __init__(self, answer: Answer, question_timeout_s: float = QUESTION_TIMEOUT_S) -> None:
         self._answer = answer
         self._question_timeout_s = question_timeout_s
-        self._places = trio.CapacityLimiter(VISITORS_MAX)
+        self._visitors = Unproven(VISITORS_MAX, VISITORS_OF_ONE_HOST_MAX)
 
     async def rung(self, stream: trio.SocketStream, came_from: Address) -> str:
         """Answer one visitor; why not, in a sentence's end, or nothing. The caller closes the stream."""
-        try:
-            self._places.acquire_nowait()
-        except trio.WouldBlock:
-            return f"{VISITORS_MAX} others ask to join already"
-        try:
-            return await self._converse(stream, came_from)
-        except trio.BrokenResourceError:
-            return "it hung up while it asked to join"
-        finally:
-            self._places.release()
+        with trio.CancelScope() as turn:
+            place = self._visitors.enter(came_from.host, turn.cancel)
+            try:
+                return await self._converse(stream, came_from)
+            except trio.BrokenResourceError:
+                return "it hung up while it asked to join"
+            finally:
+                self._visitors.leave(came_from.host, place)
+        return "others asked to join after it, and there is no room for more"
 
     async def _converse(self, stream: trio.SocketStream, came_from: Address) -> str:
         question: bytes | None = None

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 
 class Unproven:
-    """At most ``most`` at once."""
+    """At most ``most`` at once, and, where it is said, at most ``most_of_one`` of one host."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_of_one: int | None = None) -> None:
         self._most = most
+        self._most_of_one = most if most_of_one is None else most_of_one
         self._count = 0
         self._by_host: dict[str, dict[int, Callable[[], None]]] = {}
         self._entered = 0
@@ -23,12 +24,10 @@ class Unproven:
 
     def enter(self, host: str, close: Callable[[], None]) -> int:
         """Another one from ``host``, and how to close it; returns its ticket. Another may be closed for it."""
-        if self._count >= self._most:
-            fullest = max(self._by_host, key=lambda one: len(self._by_host[one]))
-            oldest = next(iter(self._by_host[fullest]))
-            pushed_out = self._by_host[fullest][oldest]
-            self.leave(fullest, oldest)
-            pushed_out()
+        if len(self._by_host.get(host, ())) >= self._most_of_one:
+            self._push_out(host)
+        elif self._count >= self._most:
+            self._push_out(max(self._by_host, key=lambda one: len(self._by_host[one])))
         self._entered += 1
         self._by_host.setdefault(host, {})[self._entered] = close
         self._count += 1
@@ -43,3 +42,8 @@ class Unproven:
             del self._by_host[host]
         self._count -= 1
         return True
+
+    def _push_out(self, host: str) -> None:
+        oldest, close = next(iter(self._by_host[host].items()))
+        self.leave(host, oldest)
+        close()

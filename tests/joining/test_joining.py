@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -293,43 +295,71 @@ async def test_a_question_that_is_too_long_or_never_ends_is_hung_up_on_and_sessi
         assert in_touch(till, office)
 
 
-async def test_whoever_stands_at_the_door_in_silence_is_sent_away_and_no_more_stand_there_than_it_is_wide(
-    tmp_path: Path,
-) -> None:
-    company = Company.found(tmp_path, "12-1")
+@asynccontextmanager
+async def door(
+    company: Company, answer: doorbell.Answer, question_timeout_s: float = 60.0
+) -> AsyncIterator[tuple[Address, list[str]]]:
+    """A listener with a doorbell: where, and why somebody was sent away."""
     why: list[str] = []
-
-    async def answer(_came_from: str, question: bytes) -> bytes:
-        return question
 
     async def nothing(_stream: TlsStream) -> None:
         raise AssertionError("nobody here has a certificate")
 
-    bell = doorbell.Doorbell(answer, question_timeout_s=1.0)
+    bell = doorbell.Doorbell(answer, question_timeout_s)
+    serve = partial(
+        tls.serve,
+        LOOPBACK,
+        company.office.tls_contexts(),
+        nothing,
+        lambda _address, reason: why.append(reason),
+        on_visitor=bell.rung,
+    )
     async with trio.open_nursery() as nursery:
-        where = await nursery.start(
-            partial(
-                tls.serve,
-                LOOPBACK,
-                company.office.tls_contexts(),
-                nothing,
-                lambda _address, reason: why.append(reason),
-                on_visitor=bell.rung,
-            )
-        )
-        silent = [await trio.open_tcp_stream("127.0.0.1", where.port) for _ in range(doorbell.VISITORS_MAX)]
-        for stream in silent:
-            await stream.send_all(b"J")
-        with trio.fail_after(10.0), contextlib.suppress(PeerUnreachable):
-            while True:  # until all of them stand there
-                assert await doorbell.ring(where, b"ring", 5.0) == b"ring"
-        with trio.fail_after(10.0):
-            for stream in silent:
-                assert await stream.receive_some(1) == b""
-                await stream.aclose()
-        assert await doorbell.ring(where, b"ring", 5.0) == b"ring"
+        yield await nursery.start(serve), why
         nursery.cancel_scope.cancel()
-    assert why == ["8 others ask to join already", *["it did not say within 1 s what it wants"] * 8]
+
+
+async def echo(_came_from: str, question: bytes) -> bytes:
+    return question
+
+
+async def stand_in_silence(where: Address, *hosts: str) -> list[trio.SocketStream]:
+    """Send the first byte from each of these addresses of this machine, and no more."""
+    silent = [await trio.open_tcp_stream(where.host, where.port, local_address=host) for host in hosts]
+    for stream in silent:
+        await stream.send_all(b"J")
+    return silent
+
+
+async def sent_away(stream: trio.SocketStream) -> None:
+    with contextlib.suppress(trio.BrokenResourceError):
+        assert await stream.receive_some(1) == b""
+    await stream.aclose()
+
+
+async def test_one_machine_that_stands_at_the_door_in_silence_keeps_nobody_else_away(tmp_path: Path) -> None:
+    async with door(Company.found(tmp_path), echo) as (where, why):
+        silent = await stand_in_silence(where, *["127.0.0.2"] * (doorbell.VISITORS_MAX + 4))
+        with trio.fail_after(10.0):
+            for stream in silent[: -doorbell.VISITORS_OF_ONE_HOST_MAX]:
+                await sent_away(stream)
+            assert await doorbell.ring(where, b"ring", 5.0) == b"ring"
+        assert why == ["others asked to join after it, and there is no room for more"] * 10
+        for stream in silent[-doorbell.VISITORS_OF_ONE_HOST_MAX :]:
+            await stream.aclose()
+
+
+async def test_at_a_full_door_the_oldest_makes_room_and_whoever_stays_silent_is_sent_away(tmp_path: Path) -> None:
+    hosts = [f"127.0.0.{host}" for host in range(2, 6) for _ in range(doorbell.VISITORS_OF_ONE_HOST_MAX)]
+    async with door(Company.found(tmp_path), echo, question_timeout_s=1.0) as (where, why):
+        silent = await stand_in_silence(where, *hosts)
+        with trio.fail_after(10.0):
+            assert await doorbell.ring(where, b"ring", 5.0) == b"ring"
+            for stream in silent:
+                await sent_away(stream)
+        assert await doorbell.ring(where, b"ring", 5.0) == b"ring"
+    pushed_out = "others asked to join after it, and there is no room for more"
+    assert why == [pushed_out, *["it did not say within 1 s what it wants"] * 7]
 
 
 # --- by files --------------------------------------------------------------------------------------------------------
