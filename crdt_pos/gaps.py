@@ -30,7 +30,7 @@ from peers.roster import Directory
 Stretch = tuple[int, int]
 """First and last number, both included."""
 STRETCHES_MAX: Final = 100
-"""How many stretches of missing numbers are named."""
+"""How many stretches of missing numbers are named; and of how many dates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class DateFound:
     chained: bool
     """Whether each act that is here holds the hash of the one before."""
     closed: bool
-    """Whether the closing act is here."""
+    """Whether its closing act is here. That says nothing of later dates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ class LifeFound:
     unopened: tuple[int, ...]
     """Segments that cannot be opened."""
     sealed_ms: int
-    """When its newest segment was sealed: what it did before is in one; 0 if there is none."""
+    """When the newest of its segments that were heard was sealed, by its clock; 0 if there is none. What it did later, closing a
+    date or opening the next, nobody here knows."""
     dates: tuple[DateFound, ...]
     numbers: tuple[NumbersMissing, ...]
 
@@ -83,17 +84,12 @@ class LifeFound:
     @property
     def missing(self) -> int:
         """Acts that are known to be missing."""
-        return sum(last - first + 1 for one in self.dates for first, last in one.missing)
+        return sum(count(one.missing) for one in self.dates)
 
     @property
     def complete(self) -> bool:
         """Whether nothing is known to be missing."""
         return not self.missing and not self.numbers and not self.unopened and all(one.chained for one in self.dates)
-
-    @property
-    def closed(self) -> bool:
-        """Whether its newest date was closed: then nothing can have come after."""
-        return bool(self.dates) and self.dates[-1].closed
 
 
 def lives_found(
@@ -164,7 +160,7 @@ def _date(day: int, acts: Mapping[int, Entry], known: int) -> DateFound:
         len(acts),
         sum(receipt.series in FOR_SOMEONE for receipt in receipts),
         known,
-        tuple(stretches(set(range(1, known + 1)) - acts.keys())),
+        tuple(gaps(((seq, seq) for seq in acts), known)),
         chained,
         any(receipt.type is ReceiptType.CLOSING for receipt in receipts),
     )
@@ -179,31 +175,36 @@ def _receipts(acts: Mapping[int, Entry]) -> Iterator[tuple[int, Receipt]]:
 
 
 def _numbers(days: Sequence[Mapping[int, Entry]]) -> Iterator[NumbersMissing]:
-    given: dict[Series, set[int]] = defaultdict(set)
+    given: dict[Series, list[Stretch]] = defaultdict(list)
     for acts in days:
         for _, receipt in _receipts(acts):
-            given[receipt.series].add(receipt.n)
+            given[receipt.series].append((receipt.n, receipt.n))
             for skipped in receipt.skipped:
-                given[skipped.series].update((skipped.first, skipped.last))
-                given[skipped.series].update(range(skipped.first, skipped.last + 1))
-    for series, numbers in sorted(given.items()):
-        missing = tuple(stretches(set(range(1, max(numbers) + 1)) - numbers))
+                if skipped.first <= skipped.last:
+                    given[skipped.series].append((skipped.first, skipped.last))
+    for series, held in sorted(given.items()):
+        missing = tuple(gaps(held, max(last for _, last in held)))
         if missing:
             yield NumbersMissing(series, missing)
 
 
-def stretches(numbers: Iterable[int]) -> Iterator[Stretch]:
-    """Ascending numbers as stretches: 2, 3, 5 are (2, 3), (5, 5).
+def count(missing: Iterable[Stretch]) -> int:
+    """How many numbers stretches have."""
+    return sum(last - first + 1 for first, last in missing)
 
-    >>> list(stretches({5, 2, 3}))
-    [(2, 3), (5, 5)]
+
+def gaps(held: Iterable[Stretch], last: int) -> Iterator[Stretch]:
+    """The numbers from 1 to ``last`` that no stretch of ``held`` has, in order.
+
+    The numbers are whatever some replica claims: time and memory go by how many stretches are held, not by how far they reach.
+
+    >>> list(gaps([(4, 4), (2, 2)], 2**53))
+    [(1, 1), (3, 3), (5, 9007199254740992)]
     """
-    first = last = 0
-    for number in sorted(numbers):
-        if number != last + 1 or not first:
-            if first:
-                yield first, last
-            first = number
-        last = number
-    if first:
-        yield first, last
+    following = 1
+    for first, end in sorted(held):
+        if following < first:
+            yield following, first - 1
+        following = max(following, end + 1)
+    if following <= last:
+        yield following, last

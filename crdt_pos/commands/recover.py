@@ -186,6 +186,6 @@ def _lines(recovered: Recovered, seconds: float) -> Iterator[str]:
     yield from life_lines(recovered.lives, shutil.get_terminal_size().columns)
     yield ""
     if recovered.lives and all(life.complete for life in recovered.lives):
-        yield "Nothing is known to be missing: every number and every chain is whole."
+        yield "Nothing is known to be missing: every number and every chain is whole, as far as was heard."
     for folder in recovered.tills:
         yield f"Next: crdt-pos till run --at {folder.path}"

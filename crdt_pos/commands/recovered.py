@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.status import Status
 
 from crdt_pos.columns import Column, number, plural, table
-from crdt_pos.gaps import STRETCHES_MAX, DateFound, LifeFound, Stretch
+from crdt_pos.gaps import STRETCHES_MAX, DateFound, LifeFound, Stretch, count
 
 PROGRESS_AFTER_S: Final = 2.0
 
@@ -51,12 +51,16 @@ def life_json(life: LifeFound) -> dict[str, object]:
         "complete": life.complete,
         "receipts": life.receipts,
         "missing": life.missing,
-        "closed": life.closed,
         "segments": life.segments,
         "unopened": list(life.unopened),
-        "sealed_until_ms": life.sealed_ms,
+        "last_seal_heard_ms": life.sealed_ms or None,
         "numbers_missing": [
-            {"series": one.series.name.lower(), "numbers": _stretches(one.missing)} for one in life.numbers
+            {
+                "series": one.series.name.lower(),
+                "missing": count(one.missing),
+                "numbers": _stretches(one.missing),
+            }
+            for one in life.numbers
         ],
         "dates": [_date_json(one) for one in life.dates],
     }
@@ -78,7 +82,7 @@ def life_lines(lives: Sequence[LifeFound], width: int) -> Iterator[str]:
         for life in lives
     ]
     yield from table(
-        (Column("till"), *(Column(one, right=True) for one in columns), Column("known until")), rows, width
+        (Column("till"), *(Column(one, right=True) for one in columns), Column("as far as was heard")), rows, width
     )
     for life in lives:
         for sentence in _gaps(life):
@@ -87,11 +91,14 @@ def life_lines(lives: Sequence[LifeFound], width: int) -> Iterator[str]:
 
 def _gaps(life: LifeFound) -> Iterator[str]:
     name = f"{life.name} {life.incarnation}"
-    for one in life.dates:
+    broken = [one for one in life.dates if one.missing or not one.chained]
+    for one in broken[:STRETCHES_MAX]:
         if one.missing:
             yield f"{name}, {one.date}: acts {_named(one.missing)} of {one.known} are missing."
         if not one.chained:
             yield f"{name}, {one.date}: the chain of its acts is broken."
+    if len(broken) > STRETCHES_MAX:
+        yield f"{name}: {plural(len(broken) - STRETCHES_MAX, 'more date')} with gaps: --json lists them."
     for series in life.numbers:
         yield f"{name}: receipt numbers {_named(series.missing)} of series {series.series.name.lower()} are missing."
     if life.unopened:
@@ -99,12 +106,14 @@ def _gaps(life: LifeFound) -> Iterator[str]:
 
 
 def _until(life: LifeFound) -> str:
-    if life.closed:
-        return "its close: nothing came after"
+    """Never that nothing came after: what was not sealed, or whose seal was not heard, nobody here knows of."""
     if not life.sealed_ms:
-        return "what neighbours held"
-    sealed = datetime.datetime.fromtimestamp(life.sealed_ms / 1000, datetime.UTC).astimezone()
-    return f"{sealed:%Y-%m-%d %H:%M:%S}, when it sealed last"
+        return "what others held; no seal of it was heard"
+    try:
+        sealed = datetime.datetime.fromtimestamp(life.sealed_ms / 1000, datetime.UTC).astimezone()
+    except (ValueError, OverflowError, OSError):  # its clock may say anything
+        return "up to its last seal, of no date that there is"
+    return f"up to its last seal on {sealed:%Y-%m-%d at %H:%M:%S}"
 
 
 def _date_json(one: DateFound) -> dict[str, object]:
@@ -113,6 +122,7 @@ def _date_json(one: DateFound) -> dict[str, object]:
         "acts": one.acts,
         "receipts": one.receipts,
         "known": one.known,
+        "missing_acts": count(one.missing),
         "missing": _stretches(one.missing),
         "chained": one.chained,
         "closed": one.closed,
@@ -125,4 +135,5 @@ def _stretches(missing: Sequence[Stretch]) -> list[list[int]]:
 
 def _named(missing: Sequence[Stretch]) -> str:
     named = [str(first) if first == last else f"{first} to {last}" for first, last in missing[:STRETCHES_MAX]]
-    return ", ".join(named)
+    more = len(missing) - STRETCHES_MAX
+    return ", ".join(named) + (f" and {plural(more, 'more stretch', 'more stretches')}" if more > 0 else "")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
+import datetime
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,14 +16,16 @@ from hypothesis import strategies as st
 
 from crdt_pos import enrolment
 from crdt_pos.clock import system_ms
+from crdt_pos.commands.recovered import life_json, life_lines
 from crdt_pos.folder import Folder
-from crdt_pos.gaps import LifeFound, lives_found, stretches
+from crdt_pos.gaps import LifeFound, gaps, lives_found
 from crdt_pos.opening import PutBack, Vaulted, open_vaults, put_back, sealed_in
+from crdt_pos.receipt import Receipt, Skipped
 from crdt_pos.recovering import TILL_SCOPES, Listening
 from crdt_pos.replica import RunningReplica
 from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.vault import Vault
-from gossip.entry import Entry, decode
+from gossip.entry import SEQ_MAX, Entry, Head, decode, sign
 from peers.keys import SealingKey
 from tests.node.company import Company
 from tests.node.company import settings as folder_settings
@@ -39,7 +46,7 @@ class Shop:
         replica = Listening(self.next_life)
         try:
             put = put_back(replica, sealed_in(vaults), TILL_SCOPES)
-            with replica.log.read() as reader:
+            with replica.log.read() as reader, _memory_at_most(1 << 28):
                 (life,) = lives_found(reader, replica.trust.directory, vaults, [12])
             return put, life
         finally:
@@ -72,7 +79,7 @@ def test_what_was_sealed_is_back_with_nothing_missing(shop: Shop) -> None:
     put, life = shop.put_back(shop.vaulted)
     assert put.new["journal"] == SALES + 1
     assert (put.forged, put.unknown, put.refused, put.waiting) == (0, 0, 0, 0)
-    assert (life.receipts, life.missing, life.complete, life.closed) == (SALES, 0, True, False)
+    assert (life.receipts, life.missing, life.complete) == (SALES, 0, True)
     assert (life.name, life.incarnation, life.segments) == ("12-1", "a1", SALES)
     again, _ = shop.put_back(shop.vaulted)
     assert not again.new
@@ -111,9 +118,81 @@ def test_an_entry_that_was_not_signed_by_whose_name_it_bears_is_left_out(shop: S
     assert put.new["journal"] == SALES
 
 
-@given(st.sets(st.integers(1, 200)))
+def test_numbers_that_a_lying_till_claims_cost_neither_time_nor_memory(shop: Shop) -> None:
+    newest = _act(shop.vaulted, SALES + 1)
+    receipt = Receipt.from_body(newest.body)
+    far = replace(receipt, n=2**53 - 1, skipped=(Skipped(receipt.series, 1_000, 2**52), Skipped(receipt.series, 9, 8)))
+    claimed = _signed_again(shop, newest, 2**39, far)
+    shop.vaulted.entries[claimed.hash] = claimed
+    shop.vaulted.journals[newest.document.day] = Head(SEQ_MAX, newest.hash)
+    put, life = shop.put_back(shop.vaulted)
+    assert put.waiting == 1
+    (date,) = life.dates
+    assert date.missing == ((SALES + 2, 2**39 - 1), (2**39 + 1, SEQ_MAX))
+    assert [one.missing for one in life.numbers] == [((SALES + 1, 999), (2**52 + 1, 2**53 - 2))]
+    assert life.missing == SEQ_MAX - SALES - 2
+    assert len(json.dumps(life_json(life))) < 2_000
+
+
+def test_what_is_printed_of_gaps_is_bounded_and_says_what_it_leaves_out(shop: Shop) -> None:
+    _, life = shop.put_back(shop.vaulted)
+    (date,) = life.dates
+    holes = tuple((number, number) for number in range(2, 2_002, 2))
+    dates = tuple(
+        replace(date, date=datetime.date(2026, 1, 1) + datetime.timedelta(days=day), missing=holes)
+        for day in range(300)
+    )
+    lines = list(life_lines([replace(life, dates=dates)], 80))
+    assert len(lines) < 110
+    assert "and 900 more stretches" in lines[2]
+    assert lines[-1].endswith("200 more dates with gaps: --json lists them.\x1b[0m")
+    told = life_json(replace(life, dates=dates))["dates"]
+    assert isinstance(told, list)
+    assert (len(told), told[0]["missing_acts"], len(told[0]["missing"])) == (300, 1_000, 100)
+
+
+def test_a_closed_date_does_not_say_that_nothing_came_after(shop: Shop) -> None:
+    _, life = shop.put_back(shop.vaulted)
+    (date,) = life.dates
+    for closed in (True, False):
+        found = replace(life, dates=(replace(date, closed=closed),), sealed_ms=1_763_820_000_000)
+        said = " ".join(life_lines([found], 120))
+        assert "up to its last seal on 2025-11-2" in said
+        assert "nothing came after" not in said
+        assert life_json(found)["last_seal_heard_ms"] == 1_763_820_000_000
+        assert "closed" not in life_json(found)
+
+
+def test_a_life_of_which_no_seal_was_heard_or_whose_clock_is_out_of_all_bounds_is_told_as_that(shop: Shop) -> None:
+    _, life = shop.put_back(shop.vaulted)
+    assert "no seal of it was heard" in " ".join(life_lines([replace(life, sealed_ms=0)], 120))
+    assert "its last seal, of no date" in " ".join(life_lines([replace(life, sealed_ms=2**48 - 1)], 120))
+
+
+def _signed_again(shop: Shop, act: Entry, seq: int, receipt: Receipt) -> Entry:
+    """Another act in the place of ``act``'s successors, signed by the same till."""
+    key = shop.company.tills["12-1"].key
+    return sign(key, act.author, act.document, act.feed, act.scope, seq, act.stamp, receipt.body(), previous=act.hash)
+
+
+@contextmanager
+def _memory_at_most(more: int) -> Iterator[None]:
+    """A test that fills the memory fails instead of the machine. ``more``: bytes beyond what is mapped now."""
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@given(st.sets(st.tuples(st.integers(1, 100), st.integers(0, 20))), st.integers(100, 150))
 @settings(max_examples=50)
-def test_stretches_say_every_number_once(numbers: set[int]) -> None:
-    found = list(stretches(numbers))
-    assert {number for first, last in found for number in range(first, last + 1)} == numbers
-    assert all(last + 1 < first for (_, last), (first, _) in itertools.pairwise(found))
+def test_gaps_are_exactly_the_numbers_that_are_not_held(held: set[tuple[int, int]], last: int) -> None:
+    stretches = [(first, min(first + length, last)) for first, length in held]
+    numbers = {number for first, end in stretches for number in range(first, end + 1)}
+    found = list(gaps(stretches, last))
+    assert [number for first, end in found for number in range(first, end + 1)] == sorted(
+        set(range(1, last + 1)) - numbers
+    )
