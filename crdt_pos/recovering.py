@@ -154,8 +154,16 @@ def _folders(wanted: Wanted, now_ms: Callable[[], int]) -> list[Folder]:
             f"There is no folder of till {name} at {paths[missing[0]]}: name a head office's folder with --office, which enrols "
             "it, or let it join there first."
         )
+    if not tills and wanted.office is None:
+        first = wanted.path / f"till-{till_name(wanted.store, 1)}"
+        raise RecoverRefused(
+            f"There is no folder of a till of store {wanted.store} in {wanted.path}: name a head office's folder with --office, "
+            f"or let its tills join in {first} and so on first."
+        )
     if not tills:
-        raise RecoverRefused(f"Store {wanted.store} has no tills: nothing of it can be brought back.")
+        raise RecoverRefused(
+            f"The roster in {wanted.office} knows no till of store {wanted.store}: nothing of it can be brought back."
+        )
     for till in missing:
         assert wanted.office is not None
         office = open_folder(wanted.office)
