@@ -10,7 +10,7 @@ on. What is turned away here (``BUSY``) is not written down; what reaches the bo
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from typing import Final, Protocol, TypeVar, cast
 
 from crdt_pos.folder import Folder
 from crdt_pos.ticket_book import TicketBook
-from crdt_pos.tickets import Outcome, Request, open_answer, outcome_of
+from crdt_pos.tickets import Outcome, Request, is_locked, open_answer, outcome_of
 from gossip.doorbell import ANSWER_BYTES_MAX, QUESTION_BYTES_MAX
 from gossip.errors import LogFull
 from gossip.log import Log
@@ -40,6 +40,8 @@ REQUESTS_A_MINUTE_ALL: Final = 300
 SOURCES_MAX: Final = 256
 """Whose requests are counted; of more, the one that was heard of longest ago is forgotten."""
 _MINUTE_MS: Final = 60_000
+_OPEN_WORST_FIRST: Final = (Outcome.OTHER_COMPANY, Outcome.UNREACHABLE, Outcome.BUSY, Outcome.UNKNOWN)
+"""Of several open answers, which anybody may have made up, the one that most likely comes from the office."""
 
 T = TypeVar("T")
 
@@ -134,6 +136,8 @@ class Admitting:
         self._me = around.folder.certificate
         self._pace = Pace(REQUESTS_A_MINUTE)
         self._pace_all = Pace(REQUESTS_A_MINUTE_ALL)
+        self._brought: dict[bytes, Counter[Author]] = {}
+        """By request: who brought an answer, how often. Of ``SOURCES_MAX``, the newest."""
 
     async def rung(self, came_from: str, raw: bytes) -> bytes:
         """The answer to somebody who rang."""
@@ -175,10 +179,14 @@ class Admitting:
         return answer
 
     async def _passed_on(self, request: Request, carriers: frozenset[Author]) -> bytes:
-        """The first answer of somebody who knows more than that the office cannot be reached."""
+        """The first locked answer; if nobody has one, the best open one, which anybody can make up.
+
+        Who asks again could not unlock it, so whoever brought it is asked after the others then.
+        """
         carriers |= {self._me.author}
-        found = Outcome.UNREACHABLE
-        for author in self._nearer(request.office, carriers):
+        best = Outcome.UNREACHABLE
+        brought = self._brought.get(request.raw, Counter[Author]())
+        for author in sorted(self._nearer(request.office, carriers), key=lambda one: brought[one]):
             link = self._around.linked().get(author)
             if link is None or len(carriers) >= CARRIERS_MAX:
                 continue
@@ -187,11 +195,18 @@ class Admitting:
             carriers |= {author}
             if answer is None or len(answer) > ANSWER_BYTES_MAX:
                 continue
-            outcome = outcome_of(answer)
-            if outcome is None or outcome not in (Outcome.UNREACHABLE, Outcome.BUSY):
+            if is_locked(answer):
+                self._note(request.raw, author)
                 return answer
-            found = max(found, outcome)
-        return open_answer(found)
+            best = max(best, outcome_of(answer) or best, key=_OPEN_WORST_FIRST.index)
+        return open_answer(best)
+
+    def _note(self, request: bytes, author: Author) -> None:
+        brought = self._brought.pop(request, Counter[Author]())
+        brought[author] += 1
+        self._brought[request] = brought
+        while len(self._brought) > SOURCES_MAX:
+            del self._brought[next(iter(self._brought))]
 
     def _nearer(self, office: Author, carriers: Collection[Author]) -> list[Author]:
         """Whom to pass it on to, best first."""

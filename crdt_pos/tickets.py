@@ -223,6 +223,15 @@ def outcome_of(raw: bytes) -> Outcome | None:
             return None
 
 
+def is_locked(raw: bytes) -> bool:
+    """Whether an answer has the form of a locked one; whether it is one, only the ticket's secret tells."""
+    match _decoded(raw):
+        case [0, bytes()]:
+            return True
+        case _:
+            return False
+
+
 def decode_answer(raw: bytes, secret: bytes, request: bytes) -> Answer | None:
     """``None`` for what nobody can have answered who knows the ticket, unless it is one of ``OPEN``."""
     outcome = outcome_of(raw)

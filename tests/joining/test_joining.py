@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import trio
 
 from crdt_pos import joining
+from crdt_pos.admitting import Admitting
 from crdt_pos.clock import system_ms
 from crdt_pos.enrolment import enrol_till
 from crdt_pos.errors import EnrolmentRefused, FolderError
@@ -21,11 +23,13 @@ from crdt_pos.joining import Wanted, certificate_file, join_by_file, request_fil
 from crdt_pos.joining_place import begun
 from crdt_pos.replica import RunningReplica
 from crdt_pos.ticket_book import Seat, State, TicketBook, strangers
-from crdt_pos.tickets import Answer, Outcome, Ticket, decode_answer, encode_answer, make_request
+from crdt_pos.tickets import Answer, Outcome, Ticket, decode_answer, encode_answer, make_request, open_answer
 from gossip import doorbell, tls
 from gossip.errors import PeerUnreachable
 from gossip.tls import Address, TlsStream
 from peers import certificates
+from peers.certificates import Certificate
+from peers.gateways import ranked
 from peers.keys import SecretKey
 from peers.permissions import Role
 from tests.joining.entrance import (
@@ -119,6 +123,45 @@ async def test_another_office_passes_on_a_ticket_that_is_not_its_own(tmp_path: P
         # The life is counted by who issued the ticket.
         assert folder.certificate.issuer_name == "office-a"
         assert book_of(other) == []
+
+
+class Lying(Admitting):
+    """What a hostile replica answers to whatever is passed on to it."""
+
+    lie = b""
+
+    async def asked(self, peer: Certificate, content: bytes) -> bytes | None:
+        return self.lie
+
+
+async def test_a_neighbour_that_answers_rubbish_does_not_keep_the_office_from_being_asked(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1", "12-2", "12-3")
+    tills = [company.tills[name] for name in ("12-1", "12-2")]
+    first, second = ranked(till.certificate.author for till in tills)
+    tills.sort(key=lambda till: till.certificate.author != first)
+    async with running(company.office, *tills, company.tills["12-3"]) as [office, liar, honest, inner]:
+        for gateway in (liar, honest):
+            await introduce(gateway, office)
+            await introduce(inner, gateway)
+        await until(inner, lambda: inner.towards_office() == [first, second])
+        ticket = await invite(office, seat("12-4"))
+        liar.admitting = lying = Lying(liar)
+        key = SecretKey.generate()
+        for lie in (b"", b"rubbish", b"\x82\x00\x05", *map(open_answer, (Outcome.UNKNOWN, Outcome.OTHER_COMPANY))):
+            lying.lie = lie
+            answer = await trio.to_thread.run_sync(ring_for, ticket, address(inner), key)
+            assert answer is not None
+            assert answer.outcome is Outcome.ADMITTED, lie
+        # A box that nobody can open can be told from an answer by whoever asked, who asks again.
+        lying.lie = b"\x82\x00\x58\x40" + os.urandom(64)
+        request = make_request(ticket, key)
+        answers = [await doorbell.ring(address(inner), request, 10.0) for _ in range(2)]
+        assert answers[0] == lying.lie
+        assert decode_answer(answers[1], ticket.secret, request) is not None
+        # A ticket that the office does not know: all were asked, and what it says is passed back.
+        lying.lie = open_answer(Outcome.OTHER_COMPANY)
+        unknown = replace(ticket, secret=os.urandom(20))
+        assert await trio.to_thread.run_sync(ring_for, unknown, address(inner)) == Answer(Outcome.UNKNOWN)
 
 
 def ring_for(ticket: Ticket, where: Address, key: SecretKey | None = None) -> Answer | None:
