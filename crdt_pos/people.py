@@ -3,18 +3,26 @@
 A till that is enrolled later has no copy of the store's secret, so nobody could sign on there: one of those that hold it seals it
 to the newcomer as soon as the roster names it.
 
-What was erased is out of the log at once, and out of its file when that is written anew: as soon as nobody reads it.
+What was erased is out of the log at once, and out of its file when that is written anew: as soon as nobody reads it. A damaged
+file that was set aside before goes with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import trio
+
+from crdt_pos import set_aside
 from crdt_pos.cashier_commands import CashierCommands
 from crdt_pos.claim_commands import ClaimCommands
+from crdt_pos.columns import plural
 from crdt_pos.directory import is_roster
+from crdt_pos.erasing import ERASED_DOCUMENT
 from crdt_pos.local import Command, Message
 from crdt_pos.local_shapes import Asked
 from crdt_pos.person_commands import PersonCommands
@@ -27,6 +35,10 @@ from peers.permissions import Role
 
 if TYPE_CHECKING:
     from crdt_pos.replica import RunningReplica
+
+WIPE_AGAIN_S: Final = 60.0
+"""Until the file is written anew once more, after somebody was reading it."""
+_log = logging.getLogger("crdt_pos.replica")
 
 
 def reading(answer: Callable[[Asked], Awaitable[Message]]) -> Command:
@@ -46,6 +58,7 @@ class People:
         self._log = replica.log if isinstance(replica.log, LmdbLog) else None
         self._grown = True
         self._erased = True
+        self._not_before = -math.inf
 
     def commands(self) -> dict[str, Command]:
         """Name → command."""
@@ -73,15 +86,27 @@ class People:
             if self._grown and self._replica.may_act():
                 self._grown = False
                 await self._share()
-            if self._erased and self._log is not None:
+            if self._erased and self._log is not None and trio.current_time() >= self._not_before:
                 self._erased = False
-                await self._wipe(self._log)
-            await change.wait()
+                if not await self._wiped(self._log):
+                    self._erased = True
+                    self._not_before = trio.current_time() + WIPE_AGAIN_S
+            with trio.move_on_at(self._not_before if self._erased else math.inf):
+                await change.wait()
 
-    async def _wipe(self, log: LmdbLog) -> None:
-        if log.freed:
-            with contextlib.suppress(LogFull):  # then at the next start, or with the next that is erased
-                await self._replica.write(log.wipe)
+    async def _wiped(self, log: LmdbLog) -> bool:
+        """Whether nothing is left to wipe here."""
+        try:
+            somebody = await self._replica.look(lambda reader: any(reader.authors(ERASED_DOCUMENT)))
+            if somebody and (gone := await trio.to_thread.run_sync(set_aside.forget, self._replica.folder)):
+                gone_logs = plural(gone, "damaged log was", "damaged logs were")
+                _log.warning("%s removed: somebody is erased who may stand there", gone_logs)
+        except OSError as error:
+            _log.error("A damaged log that was set aside could not be removed: %s", error)
+            return False
+        with contextlib.suppress(LogFull):  # then at the next start, or with the next that is erased
+            return not log.freed or await self._replica.write(log.wipe)
+        return True
 
     async def _share(self) -> None:
         cashiers = self._replica.cashiers

@@ -3,13 +3,15 @@
 The new log begins with every entry in the old file that proves itself, wherever it stands there. That may not be all that the
 till has signed, so it is taken for one whose disk was set back: it asks its neighbours for its own heads and does not act before
 they have answered (``crdt_pos.homecoming``), then derives what it has to remember and leaves out numbers that it may have given.
-All others' entries come back by themselves. A head office is rebuilt instead: it must not sign in a letter that others may have
-seen it use.
+All others' entries come back by themselves. The old file is kept for whoever wants to know what became of it, until somebody is
+erased: it may hold that person's name and the key to it (``forget``). A head office is rebuilt instead: it must not sign in a
+letter that others may have seen it use.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +59,17 @@ def open_log(folder: Folder) -> LmdbLog:
             held,
         )
         return log
+
+
+def forget(folder: Folder) -> int:
+    """Remove every log that was set aside; how many. Raises ``OSError``."""
+    aside = list(folder.log_path.parent.glob(f"{folder.log_path.name}.damaged-*"))
+    for one in aside:
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one)
+        else:
+            one.unlink()
+    return len(aside)
 
 
 def _place(log: Path) -> Path:

@@ -6,17 +6,24 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
+from crdt_pos import erasing, persons
+from crdt_pos.person_commands import Desk, writer_of
+from crdt_pos.persons import Keyring, Person
 from crdt_pos.replica import RunningReplica
 from crdt_pos.schema import JOURNAL
 from gossip.entry import Entry
 from gossip.errors import LogCorrupt
 from gossip.log_salvage import salvage
+from merge_rules.register_lww import RegisterLww
+from peers.permissions import Role
 from tests.disk.flipping import file_of
 from tests.disk.test_scrub import SALE, everything_acknowledged, own, sell, verified
 from tests.node.company import Company, introduce, running, until
 
 PAGE = 4096
+ANNA = b"member-1"
 
 
 def spoil_pages(folder_file: Path) -> None:
@@ -85,3 +92,61 @@ async def test_a_head_office_whose_log_cannot_be_read_says_how_it_is_rebuilt(tmp
     with pytest.raises(LogCorrupt, match="recover office"):
         RunningReplica(company.office)
     assert file.read_bytes() == before
+
+
+async def test_who_is_erased_is_not_kept_in_a_damaged_log_that_was_set_aside(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1")
+    folder = company.tills["12-1"]
+    async with running(folder) as (till,):
+        assert till.till is not None
+        till.till.welcome(ANNA)
+        desk = Desk(till.log, writer_of(till), Role.TILL, till.system_ms, till.till)
+        await till.act(
+            lambda: desk.append(
+                lambda reader: persons.write(reader, desk.writer, ANNA, Person("Anna"), till.system_ms())
+            )
+        )
+        with till.log.read() as reader:
+            (entry,) = [stored.entry for stored in reader.head_entries(persons.key_document(ANNA))]
+    key = Keyring.from_body(RegisterLww.from_entry(entry.author, entry.seq, entry.body).value()).key
+    spoil_pages(file_of(folder))
+    aside = folder.path / "log.damaged-1"
+    async with running(company.office, folder) as (office, till):
+        assert key in (aside / "data.mdb").read_bytes()
+        head = Desk(office.log, writer_of(office), Role.OFFICE, office.system_ms)
+        await office.act(
+            lambda: head.append(lambda reader: erasing.erase(reader, head.writer, ANNA, office.system_ms()))
+        )
+        await introduce(till, office)
+        await until(till, lambda: not aside.exists())
+        await until(till, lambda: not till.log.freed)  # type: ignore[attr-defined]
+        assert not any(key in file.read_bytes() for file in folder.path.rglob("*") if file.is_file())
+
+
+async def test_a_file_that_somebody_was_reading_is_written_anew_soon_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gossip.log_lmdb.SNAPSHOT_S_MAX", 0.05)
+    monkeypatch.setattr("crdt_pos.people.WIPE_AGAIN_S", 0.1)
+    company = Company.found(tmp_path)
+    async with running(company.office) as (office,):
+        head = Desk(office.log, writer_of(office), Role.OFFICE, office.system_ms)
+        with office.log.read():
+            refused = trio.Event()
+            wipe = office.log.wipe  # type: ignore[attr-defined]
+            token = trio.lowlevel.current_trio_token()
+
+            def wiped() -> bool:
+                done = bool(wipe())
+                if not done:
+                    token.run_sync_soon(refused.set)
+                return done
+
+            monkeypatch.setattr(office.log, "wipe", wiped)
+            await office.act(
+                lambda: head.append(lambda reader: erasing.erase(reader, head.writer, ANNA, office.system_ms()))
+            )
+            office.people.erased_something()
+            office.after_commit()
+            await refused.wait()
+        await until(office, lambda: not office.log.freed)  # type: ignore[attr-defined]
