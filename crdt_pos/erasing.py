@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from crdt_pos import persons
 from crdt_pos.errors import PersonRefused
+from crdt_pos.patrons import PATRONS, patron_key
 from crdt_pos.persons import ERASED, Writer
 from crdt_pos.receipt import ACCOUNT_BYTES
 from gossip.document import Document
@@ -34,15 +35,39 @@ def erase(reader: Reader, writer: Writer, account: bytes, now_ms: int) -> list[A
     return [writer.sign(reader, ERASED_DOCUMENT, SetGrow.add_body(account), now_ms)]
 
 
-def find(reader: Reader, company: bytes, who: str) -> list[bytes]:
-    """The accounts that somebody means who names an account (16 hexadecimal digits) or a phone. Raises ``PersonRefused``."""
+def is_known(reader: Reader, account: bytes) -> bool:
+    """Whether anything is here of an account: that it is somebody's, a store's patron, or erased."""
+    documents = persons.key_document(account), persons.person_document(account)
+    return (
+        is_erased(reader, account)
+        or any(any(reader.authors(document)) for document in documents)
+        or any(reader.view(patron_key(store, account)) is not None for store in reader.documents(PATRONS))
+    )
+
+
+def find(reader: Reader, company: bytes, who: str, *, unknown: bool = False) -> list[bytes]:
+    """The accounts that somebody means who names an account (16 hexadecimal digits) or a phone.
+
+    ``0049`` and twelve more digits may be either: a phone, unless only the account is known here, or the account may be
+    ``unknown``. Raises ``PersonRefused``.
+    """
+    digits = "".join(who.split())
     try:
-        account = bytes.fromhex(who)
+        account = bytes.fromhex(digits)
     except ValueError:
         account = b""
-    if len(account) == ACCOUNT_BYTES and not who.startswith("+"):
+    is_account = len(account) == ACCOUNT_BYTES
+    may_be_phone = digits.startswith("00") and digits.isdigit()
+    if is_account and not may_be_phone:
         return [account]
-    found = persons.by_phone(reader, company, persons.phone_number(who))
+    try:
+        found = persons.by_phone(reader, company, persons.phone_number(who))
+    except PersonRefused:
+        if not is_account:
+            raise
+        return [account]
+    if not found and is_account and (unknown or is_known(reader, account)):
+        return [account]
     if not found:
         raise PersonRefused("No member has this phone number here: give the account, or ask where the person shops.")
     return found

@@ -40,10 +40,10 @@ class Desk:
             self.log.append(arrivals, views, received_ms=self.now_ms())
         return len(arrivals)
 
-    def found(self, who: str) -> list[bytes]:
+    def found(self, who: str, *, unknown: bool = False) -> list[bytes]:
         """The accounts that are meant. Raises ``PersonRefused``."""
         with self.log.read() as reader:
-            return erasing.find(reader, self.writer.company, who)
+            return erasing.find(reader, self.writer.company, who, unknown=unknown)
 
 
 Answer = Callable[[Desk, Asked], Message]
@@ -96,11 +96,17 @@ def _shown(desk: Desk, asked: Asked) -> Message:
 
 
 def _erase(desk: Desk, asked: Asked) -> Message:
-    who = asked.text("who")
+    who, unknown = asked.text("who"), asked.flag("unknown")
     asked.end()
     if desk.role is not Role.OFFICE:
         raise PersonRefused("A person is erased at a head office: give its folder with --at.")
-    accounts = desk.found(who)
+    accounts = desk.found(who, unknown=unknown)
+    with desk.log.read() as reader:
+        if not unknown and not all(erasing.is_known(reader, one) for one in accounts):
+            raise PersonRefused(
+                f"Nothing is known here of the account {accounts[0].hex()}: look whether it is right; "
+                "to erase it all the same, which cannot be taken back, add --unknown."
+            )
     written = sum(desk.append(partial(_erased, desk, account)) for account in accounts)
     return {"accounts": [one.hex() for one in accounts], "entries": written}
 

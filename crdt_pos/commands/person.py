@@ -78,8 +78,11 @@ def show(who: str, path: Path, as_json: bool) -> None:
 @click.command(epilog="Example: crdt-pos erase '+49 170 1234567' --at office")
 @click.argument("person")
 @click.option("--at", "path", type=_PATH, required=True, help="The folder of a head office; it may run meanwhile.")
+@click.option(
+    "--unknown", is_flag=True, help="PERSON is an account of which nothing is known here: erase it all the same."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def erase(person: str, path: Path, as_json: bool) -> None:
+def erase(person: str, path: Path, *, unknown: bool, as_json: bool) -> None:
     """Erase PERSON, an account or a phone number: destroy name, phone and the key to them, here and wherever this is heard.
 
     Receipts, balances and books stay as they are and still verify: no name ever stood in them. It cannot be taken back; a
@@ -88,7 +91,7 @@ def erase(person: str, path: Path, as_json: bool) -> None:
     \b
     --json prints one object: accounts, entries
     """
-    said = _ask(path, "erase", who=person)
+    said = _ask(path, "erase", who=person, unknown=unknown)
     if as_json:
         click.echo(json.dumps({"accounts": said["accounts"], "entries": said["entries"]}, indent=2))
         return

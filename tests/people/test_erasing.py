@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from crdt_pos import erasing, own_heads, persons
+from crdt_pos import erasing, journal, own_heads, persons
 from crdt_pos.errors import PersonRefused
-from crdt_pos.person_commands import Desk
+from crdt_pos.local_shapes import Asked
+from crdt_pos.person_commands import ANSWERS, Desk
 from crdt_pos.persons import Person, Writer
 from crdt_pos.registrar import Registrar
 from crdt_pos.requests import LineRequest, SaleRequest
@@ -278,3 +279,35 @@ def test_a_till_that_is_revoked_leaves_names_that_can_be_read_and_destroyed(tmp_
             assert not list(reader.documents(persons.PERSON_KEY))
     finally:
         company.close_logs()
+
+
+def asked_to_erase(office: Place, who: str, **fields: object) -> object:
+    return ANSWERS["erase"](desk(office), Asked({"who": who, **fields}))["accounts"]
+
+
+def test_sixteen_digits_that_begin_with_00_are_a_phone_and_no_account() -> None:
+    office = Company().place(Role.OFFICE)
+    phone = "0049151123456789"
+    with pytest.raises(PersonRefused, match="No member has this phone number"):
+        asked_to_erase(office, phone)
+    write(office, Person("Bert", persons.phone_number(phone)))
+    assert asked_to_erase(office, "0049 1511 2345 6789") == [ANNA.hex()]
+    with pytest.raises(PersonRefused, match="No member has this phone number"):
+        asked_to_erase(office, "0049151123456780")
+    write(office, HER, bytes.fromhex("0049151123456780"))
+    assert asked_to_erase(office, "0049151123456780") == ["0049151123456780"]
+
+
+def test_an_account_of_which_nothing_is_here_is_erased_only_by_whoever_says_so() -> None:
+    company = Company()
+    office, till = company.place(Role.OFFICE), company.place()
+    with pytest.raises(PersonRefused, match=r"Nothing is known here of the account 6d656d6265722d31: .* --unknown"):
+        asked_to_erase(office, ANNA.hex())
+    assert not [entry for entry in entries(office) if entry.document.kind == "erased"]
+    assert asked_to_erase(office, ANNA.hex(), unknown=True) == [ANNA.hex()]
+    assert asked_to_erase(office, ANNA.hex()) == [ANNA.hex()]  # it was erased before
+    till.till.welcome(b"member-2")
+    arrivals = check(entries(till), office.me.author, office.company_record, SCHEMA).arrivals
+    with office.log.read() as reader:
+        office.log.append(arrivals, journal.derive(reader, arrivals, lambda _: None))
+    assert asked_to_erase(office, b"member-2".hex()) == [b"member-2".hex()]
