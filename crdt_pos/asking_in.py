@@ -2,8 +2,9 @@
 
 It asks the addresses in the ticket, those that a person named, and every replica of the ticket's company that announces itself
 on this network, each a little after the one before, so that a line that is dead without a word costs a second. Whoever is not the
-office passes the request on. An answer that only the office can have made decides; others may not know better, so it goes on
-asking.
+office passes the request on. An answer that only the office can have made decides. Anybody can say that it does not know the
+ticket: before the time is over that is believed only if every place that is known says so twice, and the ticket or a person named
+one of them.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ RING_TIMEOUT_S: Final = 25.0
 HEAD_START_S: Final = 1.0
 AGAIN_S: Final = 2.0
 ROUNDS_MIN: Final = 2
-"""Before those are believed who say that they are of another company: the right one may not have been found yet."""
+"""In a row, before those are believed who all say no: the right one may not have been found yet."""
 CANDIDATES_MAX: Final = 32
 
 _TRY_OTHERS: Final = (Outcome.OTHER_COMPANY, Outcome.BUSY, Outcome.UNREACHABLE, Outcome.UNKNOWN)
-"""Answers that anybody can make, and who knows better later."""
+"""Answers that anybody can make, and who knows better later; the least telling first."""
+_NO: Final = (Outcome.OTHER_COMPANY, Outcome.UNKNOWN)
+"""Those that will not change, if they are true."""
 _REFUSALS: Final = {
     Outcome.USED: "This ticket was used already, by another machine: ask for a new one.",
     Outcome.EXPIRED: "This ticket has expired: ask for a new one.",
@@ -67,6 +70,8 @@ class Candidates:
 
     def __init__(self, ticket: Ticket, settings: Settings) -> None:
         self.addresses = list(dict.fromkeys((*ticket.addresses, *settings.peers)))
+        self.named = bool(self.addresses)
+        """Whether the ticket or a person named any of them; others only say of themselves that they are there."""
         self.trouble = ""
         """The last thing that did not work, in a sentence's words."""
         self.news = trio.Event()
@@ -142,20 +147,17 @@ async def _ask_until(
 ) -> Heard | str:
     """The answer that decides, or why there is none."""
     ends_s = trio.current_time() + wait_s
-    rounds = 0
+    rounds_of_no = 0
     while True:
         answers = await _ask_all(ticket, request, candidates, ends_s)
-        rounds += 1
         final = next((one for one in answers if one.answer.outcome not in _TRY_OTHERS), None)
         waits = final is not None and final.answer.outcome is Outcome.WAITING
         if final is not None and not waits:
             return _decided(final)
-        best = max(answers, key=lambda one: _rank(one.answer.outcome), default=None)
-        hopeless = best is not None and (
-            best.answer.outcome is Outcome.UNKNOWN
-            or (best.answer.outcome is Outcome.OTHER_COMPANY and rounds >= ROUNDS_MIN)
-        )
-        if hopeless or trio.current_time() + AGAIN_S > ends_s:
+        say_no = {one.address for one in answers if one.answer.outcome in _NO}
+        rounds_of_no = rounds_of_no + 1 if candidates.named and say_no.issuperset(candidates.addresses) else 0
+        if rounds_of_no >= ROUNDS_MIN or trio.current_time() + AGAIN_S > ends_s:
+            best = max(answers, key=lambda one: _rank(one.answer.outcome), default=None)
             if best is None:
                 return f"Nobody of this ticket's company was reached: {candidates.trouble or 'nobody was found'}."
             return str(_decided(best))

@@ -15,6 +15,7 @@ import trio
 
 from crdt_pos import joining
 from crdt_pos.admitting import Admitting
+from crdt_pos.asking_in import ROUNDS_MIN, ask_in
 from crdt_pos.clock import system_ms
 from crdt_pos.enrolment import enrol_till
 from crdt_pos.errors import EnrolmentRefused, FolderError
@@ -29,6 +30,7 @@ from gossip.errors import PeerUnreachable
 from gossip.tls import Address, TlsStream
 from peers import certificates
 from peers.certificates import Certificate
+from peers.discovery import Discovery, PeerAddress
 from peers.gateways import ranked
 from peers.keys import SecretKey
 from peers.permissions import Role
@@ -318,6 +320,67 @@ async def test_where_nobody_answers_the_sentence_says_who_does_not(tmp_path: Pat
     ticket = Ticket(own.company, own.author, "12-3", os.urandom(20), (where,))
     with pytest.raises(EnrolmentRefused, match=f"Nobody of this ticket's company was reached: {where} does not answer"):
         await join(ticket, tmp_path / "till", wait_s=1.0)
+
+
+async def test_who_says_no_without_proof_does_not_end_the_search_for_the_office(tmp_path: Path) -> None:
+    """The office that the ticket names is out of reach at first; another place that is known says no each time."""
+    company = Company.found(tmp_path, "12-1")
+    line, rung = Cable(), 0
+
+    async def say_no(_came_from: str, _question: bytes) -> bytes:
+        nonlocal rung
+        rung += 1
+        if rung > ROUNDS_MIN:
+            line.plug(address(office).port)
+        return open_answer(Outcome.OTHER_COMPANY if rung == 1 else Outcome.UNKNOWN)
+
+    async with running(company.office) as [office], door(company, say_no) as (where, _why):
+        ticket = await invite(office, seat("12-3"), Address("127.0.0.1", line.port))
+        folder = await join(ticket, tmp_path / "till", where)
+        assert folder.certificate.name == "12-3"
+        assert rung > ROUNDS_MIN
+    line.close()
+
+
+async def test_an_impostor_that_is_all_that_was_found_is_not_believed_while_there_is_time(tmp_path: Path) -> None:
+    company = Company.found(tmp_path)
+    own = company.office.certificate
+    ticket = Ticket(own.company, own.author, "12-3", os.urandom(20))
+    found = Settings(LOOPBACK, interfaces=("127.0.0.1",))
+    enough = trio.Event()
+    rung = 0
+
+    async def say_no(_came_from: str, _question: bytes) -> bytes:
+        nonlocal rung
+        rung += 1
+        if rung > ROUNDS_MIN:
+            enough.set()
+        return open_answer(Outcome.UNKNOWN)
+
+    async def ask() -> None:
+        with pytest.raises(EnrolmentRefused):
+            await ask_in(
+                ticket, found, make_request(ticket, SecretKey.generate()), 60.0, lambda _outcome, _trouble: None
+            )
+        pytest.fail("an impostor was believed")
+
+    async with door(company, say_no) as (where, _why), trio.open_nursery() as nursery:
+        impostor = PeerAddress(own.company, "office-a", None, own.author, 1, (where.host,), where.port)
+        announce = partial(Discovery, impostor, lambda _peer: None, interfaces=found.interfaces)
+        with await trio.to_thread.run_sync(announce):
+            nursery.start_soon(ask)
+            with trio.fail_after(30.0):
+                await enough.wait()
+            nursery.cancel_scope.cancel()
+
+
+async def test_the_office_that_a_ticket_names_is_believed_when_it_says_no_twice(tmp_path: Path) -> None:
+    company = Company.found(tmp_path)
+    own = company.office.certificate
+    async with running(company.office) as [office]:
+        ticket = Ticket(own.company, own.author, "12-3", os.urandom(20), (address(office),))
+        with trio.fail_after(20.0), pytest.raises(EnrolmentRefused, match="does not know this ticket"):
+            await join(ticket, tmp_path / "till", wait_s=60.0)
 
 
 # --- strangers at the door -------------------------------------------------------------------------------------------
