@@ -4,6 +4,7 @@ TillError
 ├── NotOpen, StillOpen, AskForDate, OtherMoney                                the business date
 ├── TakingBack                                                       the disk was set back
 ├── OutOfService                                                     revoked, or retired
+├── HandingOver                                                      about to be retired
 ├── EmptyReceipt, UnknownProduct, NoPrice, BadQuantity, PaysOut, AmountTooLarge, ReasonMissing
 ├── UnknownTender, TooLittleTendered, TooMuchTendered                payment
 ├── NotEnoughRights, MemberMissing                                   points and balances
@@ -38,6 +39,10 @@ class TakingBack(TillError):
 
 class OutOfService(TillError):
     """This till takes part no more, and signs nothing."""
+
+
+class HandingOver(TillError):
+    """This till hands over to the others to end its life, and sells nothing meanwhile. It sells again if that fails."""
 
 
 class NotOpen(TillError):

@@ -303,9 +303,13 @@ class RunningReplica(ReplicaCore):
     # --- for the local socket ----------------------------------------------------------------------------------------
 
     async def act(self, act: Callable[[], T]) -> T:
-        """Run an act that may append, off the event loop, one at a time. Raises ``TakingBack``, ``OutOfService``."""
+        """Run an act that may append, off the event loop, one at a time.
+
+        Raises ``TakingBack``, ``HandingOver``, ``OutOfService``.
+        """
         if why := self.revoked() or self.retiring.retired:
             raise OutOfService(why)
+        act = partial(self.retiring.unless_ending, act)
         if self.returning is None:
             return await self._whole(partial(self.node.write, act))
         await self.returning.may_act()

@@ -15,10 +15,13 @@ from crdt_pos.clock import system_ms
 from crdt_pos.commands.close_for import close_for
 from crdt_pos.commands.replica_options import FOLDER, office_option, replica_options
 from crdt_pos.commands.run import run_till
-from crdt_pos.enrolment import enrol_till, retire_till
-from crdt_pos.folder import Settings, open_folder
+from crdt_pos.directory import load_directory
+from crdt_pos.enrolment import at_office, enrol_till, open_log, retire_till
+from crdt_pos.folder import SETTINGS, Folder, Settings, open_folder
 from crdt_pos.local import LocalClient, LocalRefused
+from crdt_pos.restored import has_written
 from gossip.tls import Address
+from peers.permissions import Role
 from peers.roster import Closure
 
 HAND_OVER_TIMEOUT_S: Final = 40
@@ -101,7 +104,7 @@ def move(name: str, path: Path, office: Path, store: int, number: int | None, ne
     """Move the till NAME to another store: its life here ends as with 'retire', and a new one begins there.
 
     It takes nothing along: its numbers here are closed, its journal stays with its neighbours, and its new life has its own key
-    and numbers.
+    and numbers. If handing over is refused, the same command goes on from there.
     """
     old = open_folder(path)
     if old.certificate.name != name:
@@ -112,12 +115,26 @@ def move(name: str, path: Path, office: Path, store: int, number: int | None, ne
     headquarters = open_folder(office)
     settings = dataclasses.replace(old.settings, listen=Address(old.settings.listen.host, 0))
     # First the new life: where that is refused, the old one goes on.
-    made = enrol_till(headquarters, store, number or till_number, new, settings, system_ms())
+    made = _new_life(headquarters, store, number or till_number, new, settings)
     _hand_over(path)
     closure = retire_till(headquarters, here, till_number, system_ms(), old.certificate.incarnation, gone=True)
     click.echo(f"{name}, life {closure.life}, takes part no more. What it signed counts.")
     click.echo(f"It lives on as {made.certificate.name}, life {made.certificate.incarnation}, in {new}.")
     click.echo(f"Next: stop the old one, then crdt-pos till run --at {new}")
+
+
+def _new_life(office: Folder, store: int, number: int, path: Path, settings: Settings) -> Folder:
+    """The till's life in its new folder: what an earlier call has made there, unless it has lived already, or a new one."""
+    if (path / SETTINGS).exists():
+        made = open_folder(path)
+        me = made.certificate
+        if (me.company, me.role, me.store, me.till) == (office.root.company, Role.TILL, store, number):
+            with made.held(), open_log(made) as log:
+                unused = not has_written(log, me.author)
+            with at_office(office, system_ms()) as registrar, registrar.reading() as reader:
+                if unused and load_directory(reader, office.root, [office.chain]).takes_part(me.author):
+                    return made
+    return enrol_till(office, store, number, path, settings, system_ms())
 
 
 def _named(name: str) -> tuple[int, int]:

@@ -18,18 +18,21 @@ MEMBER = b"member-1"
 def test_a_till_moves_to_another_store_and_leaves_everything_to_those_who_stay(tmp_path: Path) -> None:
     shops = Shops.found(tmp_path)
     try:
-        shops.start("office", "12-1", "12-2")
+        shops.start("12-1")
+        at = ["--at", shops.folders["12-1"].path, "--office", shops.folders["office"].path]
+        into = tmp_path / "till-13-7"
+        nobody = refusal("till", "move", "12-1", *at, "--to-store", 13, "--till", 7, "--into", into)
+        assert "Nobody is in reach" in nobody
+        shops.start("office", "12-2")
         shops.until(lambda: shops.peers("12-1") >= {"office-a", "12-2"}, "12-1 has sessions")
         shops.until(lambda: shops._knows_the_products("12-1"), "12-1 has the catalogue")
         shops.call("12-1", "open", date=DATE)
         shops.sell("12-1", quantity=300, member=MEMBER.hex())
-        at = ["--at", shops.folders["12-1"].path, "--office", shops.folders["office"].path]
-        into = tmp_path / "till-13-7"
         assert "in store 12 already" in refusal("till", "move", "12-1", *at, "--to-store", 12, "--into", into)
         moved = run("till", "move", "12-1", *at, "--to-store", 13, "--till", 7, "--into", into)
         assert moved.returncode == 0, moved
         assert f"Closed {DATE}." in moved.stdout
-        assert "It lives on as 13-7" in moved.stdout
+        assert "It lives on as 13-7, life a1" in moved.stdout
         # Its takings, its journal and its rights are with those who stay.
         shops.until(lambda: shops.takings("office").get("12-1") == 300 * 119, "the office has its day")
         assert shops.takings("12-2")["12-1"] == 300 * 119
