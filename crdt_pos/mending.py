@@ -172,7 +172,7 @@ class Mending:
 
     async def _mend(self, *, derive: bool = False) -> Mended:
         try:
-            mended = await self._replica.node.write(partial(self.mend_now, derive=derive))
+            mended = await self._replica.write_at_length(partial(self.mend_now, derive=derive))
         except LogFull:
             return Mended()
         self._lost = await self._missing()

@@ -105,7 +105,7 @@ class People:
             _log.error("A damaged log that was set aside could not be removed: %s", error)
             return False
         with contextlib.suppress(LogFull):  # then at the next start, or with the next that is erased
-            return not log.freed or await self._replica.write(log.wipe)
+            return not log.freed or await self._replica.write_at_length(log.wipe)
         return True
 
     async def _share(self) -> None:

@@ -93,6 +93,8 @@ class RunningReplica(ReplicaCore):
         self.returning: Returning | None = None
         if self.home is not None:
             self.returning = Returning(self, self.home, lambda: self.node, log)
+        self.long_act = False
+        """Whether an act that may take minutes has the writer's turn now."""
         self.listening: Address | None = None
         me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
         self.admitting = Admitting(self)
@@ -278,6 +280,18 @@ class RunningReplica(ReplicaCore):
 
     async def write(self, act: Callable[[], T]) -> T:
         return await self.node.write(act)
+
+    async def write_at_length(self, act: Callable[[], T]) -> T:
+        """``write`` for what may take minutes with a large log: nobody takes it for a writer that hangs."""
+
+        def at_length() -> T:
+            self.long_act = True
+            try:
+                return act()
+            finally:
+                self.long_act = False
+
+        return await self.node.write(at_length)
 
     def linked(self) -> Mapping[Author, Linked]:
         return self.node.links

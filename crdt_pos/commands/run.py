@@ -178,12 +178,27 @@ async def _serve(
 
 
 async def _show_life(replicas: Sequence[RunningReplica], supervisor: Supervisor, beat_s: float) -> None:
-    """Say so as long as each replica gets its turn at its log: a disk or a writer that hangs is silence."""
+    """Say so as long as each replica gets its turn at its log: a disk or a writer that hangs is silence.
+
+    An act that is known to take long, such as writing a whole log anew, is none: as long as it goes on, this process lives.
+    """
     while True:
         for replica in replicas:
-            await replica.node.write(lambda: None)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_reassure, replica, replicas, supervisor, beat_s / 4)
+                await replica.node.write(lambda: None)
+                nursery.cancel_scope.cancel()
         supervisor.alive(_status(replicas))
         await trio.sleep(beat_s)
+
+
+async def _reassure(
+    waits_for: RunningReplica, replicas: Sequence[RunningReplica], supervisor: Supervisor, every_s: float
+) -> None:
+    while True:
+        await trio.sleep(every_s)
+        if waits_for.long_act:
+            supervisor.alive(_status(replicas))
 
 
 def _status(replicas: Sequence[RunningReplica]) -> str:

@@ -132,11 +132,12 @@ async def test_a_file_that_somebody_was_reading_is_written_anew_soon_after(
     async with running(company.office) as (office,):
         head = Desk(office.log, writer_of(office), Role.OFFICE, office.system_ms)
         with office.log.read():
-            refused = trio.Event()
+            refused, at_length = trio.Event(), list[bool]()
             wipe = office.log.wipe  # type: ignore[attr-defined]
             token = trio.lowlevel.current_trio_token()
 
             def wiped() -> bool:
+                at_length.append(office.long_act)
                 done = bool(wipe())
                 if not done:
                     token.run_sync_soon(refused.set)
@@ -149,4 +150,5 @@ async def test_a_file_that_somebody_was_reading_is_written_anew_soon_after(
             office.people.erased_something()
             office.after_commit()
             await refused.wait()
+            assert all(at_length), "the supervisor is told meanwhile that the office lives"
         await until(office, lambda: not office.log.freed)  # type: ignore[attr-defined]
