@@ -23,9 +23,8 @@ LOOK_S: Final = 0.5
 COLOURS: Final = {RUNS: "green", KILLED: "red", BURNT: "dark_orange", STARTING: "yellow"}
 SIGNS: Final = {RUNS: "● runs", KILLED: "✗ killed", BURNT: "♨ burnt", STARTING: "… starting"}
 MINUTE: Final = (
-    "The unforgettable minute: [b]s[/b] sells you a bottle of milk at the chosen till, [b]b[/b] burns that till, "
-    "[b]↓[/b] goes to its neighbour, [b]p[/b] prints your receipt there. Or burn both, and [b]r[/b] brings it back from "
-    "another store, which kept it sealed."
+    "The unforgettable minute: [b]s[/b] sells you milk at the chosen till, [b]b[/b] burns that till, [b]↓[/b] goes to its "
+    "neighbour, [b]p[/b] prints your receipt there. Or burn both: [b]r[/b] brings the store back."
 )
 
 
