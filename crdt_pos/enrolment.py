@@ -135,9 +135,7 @@ def set_guardians(office: Folder, count: int, now_ms: int) -> None:
         registrar.set_guardians(count)
 
 
-def retire_till(
-    office: Folder, store: int, till: int, now_ms: int, life: str = "", *, gone: bool = False
-) -> Closure:
+def retire_till(office: Folder, store: int, till: int, now_ms: int, life: str = "", *, gone: bool = False) -> Closure:
     """State that nothing more is expected of a life of a till from its first date on that was not closed; if it is ``gone``,
     also that it takes part no more."""
     with at_office(office, now_ms) as registrar:

@@ -122,7 +122,9 @@ def _open(path: Path) -> Folder:
     if not (path / SETTINGS).is_file():
         raise FolderError(f"{path} is not a replica's folder: it has no {SETTINGS}.")
     if (path / RETIRED).exists():
-        raise FolderError(f"The replica of {path} is retired and its key destroyed: nothing runs from this folder any more.")
+        raise FolderError(
+            f"The replica of {path} is retired and its key destroyed: nothing runs from this folder any more."
+        )
     table = _table(path / SETTINGS)
     root = _root(path / ROOT)
     chain = tuple(certificates.load_certificates(path / CERTIFICATE))

@@ -80,19 +80,24 @@ class _OnlyTheOffice:
     def record(self, author: Author) -> AuthorRecord | None:
         return self._records.get(author)
 
-    def objection(self, _peer: Certificate) -> Reason | None:
+    def objection(self, peer: Certificate) -> Reason | None:
+        del peer
         return None
 
-    def said_against(self, _peer: Certificate) -> str:
+    def said_against(self, peer: Certificate) -> str:
+        del peer
         return ""
 
-    def readable(self, _peer: Certificate) -> frozenset[Scope]:
+    def readable(self, peer: Certificate) -> frozenset[Scope]:
+        del peer
         return self._scopes
 
-    def chain(self, _author: Author) -> Sequence[bytes] | None:
+    def chain(self, author: Author) -> Sequence[bytes] | None:
+        del author
         return None
 
-    def learn(self, _chain: Sequence[bytes]) -> Sequence[View]:
+    def learn(self, chain: Sequence[bytes]) -> Sequence[View]:
+        del chain
         return []
 
 
@@ -178,7 +183,7 @@ async def _come_back(process: Process, gateways: Sequence[_Gateway], what: str) 
     process.start()
     ready_s = 0.0
     safe_s: list[float] = []
-    left = list(gateways)
+    left: list[_Gateway] = list(gateways)
     while left:
         await trio.sleep(LOOK_S)
         process.check()

@@ -292,7 +292,9 @@ class Stranger:
 
 def _scopes(folder: Folder) -> set[Any]:
     own = folder.certificate
-    return {"company"} | {f"{kind}/{own.store}" for kind in ("store", "journal", "patrons", "vault") if own.store is not None}
+    return {"company"} | {
+        f"{kind}/{own.store}" for kind in ("store", "journal", "patrons", "vault") if own.store is not None
+    }
 
 
 class Bare:

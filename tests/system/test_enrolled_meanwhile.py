@@ -65,7 +65,15 @@ def _says(town: Cabled, name: str, expected: dict[str, int]) -> bool:
 
 def test_a_second_office_is_enrolled_beside_the_first_and_enrols_while_both_run(town: Cabled) -> None:
     at = town.town.at / "office-b"
-    words = ["--kit", town.safe / KIT, "--listen", "127.0.0.1:0", "--no-multicast", "--peer", f"127.0.0.1:{town.port(OFFICE)}"]
+    words = [
+        "--kit",
+        town.safe / KIT,
+        "--listen",
+        "127.0.0.1:0",
+        "--no-multicast",
+        "--peer",
+        f"127.0.0.1:{town.port(OFFICE)}",
+    ]
     done = run("office", "add", "--office", office_of(town), "--at", at, *words)
     assert done.returncode == 0, done
     town.folders["office-b"] = open_folder(at)
