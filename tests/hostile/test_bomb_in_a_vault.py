@@ -5,10 +5,13 @@ from __future__ import annotations
 import resource
 import tracemalloc
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from crdt_pos.opening import open_vaults
+from crdt_pos.replica import RunningReplica
 from crdt_pos.schema import SCHEMA, VAULT
 from crdt_pos.sealing_segments import CONTENT_BYTES_MAX, Segment, seal_segment
 from crdt_pos.vault import vault_document
@@ -29,6 +32,10 @@ def bomb() -> bytes:
     """Zeros, compressed a mebibyte at a time."""
     folding, mebibyte = zlib.compressobj(9), bytes(1 << 20)
     return b"".join([*(folding.compress(mebibyte) for _ in range(UNFOLDS_TO_MIB)), folding.flush()])
+
+
+def all_held(replica: RunningReplica, entries: Iterable[Entry]) -> bool:
+    return all(holds(replica, one) for one in entries)
 
 
 async def test_a_bomb_in_a_vault_is_taken_in_like_any_segment_and_left_out_when_the_vault_is_opened(
@@ -58,7 +65,7 @@ async def test_a_bomb_in_a_vault_is_taken_in_like_any_segment_and_left_out_when_
             await rude.say(Entries(1, 0, 0, tuple(one.raw for one in feed)))
             assert (await rude.hears(Durable)).refused == ()
             for replica in (office, till):
-                await until(replica, lambda replica=replica: all(holds(replica, one) for one in feed))
+                await until(replica, partial(all_held, replica, feed))
         await until(till, lambda: till.status().outside.until_ms > 0 and not till.status().outside.waiting)
         with office.log.read() as reader:
             tracemalloc.start()

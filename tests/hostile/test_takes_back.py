@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,10 @@ def rights(replica: RunningReplica, folder: Folder) -> int:
         return Balance.read(reader, "points", MEMBER).redeemable(folder.certificate.author).here
 
 
+def all_held(replica: RunningReplica, entries: Iterable[Entry]) -> bool:
+    return all(holds(replica, one) for one in entries)
+
+
 @pytest.mark.parametrize("seq", [2, 1], ids=["smaller under a higher number", "other under the same number"])
 @pytest.mark.parametrize("kind", ["day", "balance"])
 async def test_a_till_that_takes_back_what_it_signed_is_proven_to_and_holds_no_rights(
@@ -65,7 +71,7 @@ async def test_a_till_that_takes_back_what_it_signed_is_proven_to_and_holds_no_r
             await rude.say(Entries(1, 0, 0, tuple(one.raw for one in dict.fromkeys(honest))))
             assert (await rude.hears(Durable)).refused == ()
             for replica in (office, till):
-                await until(replica, lambda replica=replica: all(holds(replica, one) for one in honest))
+                await until(replica, partial(all_held, replica, honest))
                 assert rights(replica, folder) == EARNED
                 with replica.log.read() as reader:
                     assert not liars(reader)
@@ -75,10 +81,14 @@ async def test_a_till_that_takes_back_what_it_signed_is_proven_to_and_holds_no_r
             def proven(replica: RunningReplica) -> bool:
                 with replica.log.read() as reader:
                     stated = [{one.raw, other.raw} for one, other in read_proofs(reader)]
-                    return {first.raw, second.raw} in stated and liars(reader) == {liar}
+                    return (
+                        {first.raw, second.raw} in stated
+                        and liars(reader) == {liar}
+                        and reader.find(second.hash) is not None
+                    )
 
             for replica in (office, till):
-                await until(replica, lambda replica=replica: proven(replica) and holds(replica, second))
+                await until(replica, partial(proven, replica))
                 assert rights(replica, folder) == 0
                 with replica.log.read() as reader:
                     assert {one.entry for one in reader.head_entries(first.document)} == {first, second}

@@ -10,8 +10,9 @@ from crdt_pos.enrolment import add_store
 from crdt_pos.folder import KEY, Folder
 from crdt_pos.guardians import guardians_of
 from crdt_pos.opening import open_vaults
+from crdt_pos.patrons import PATRONS
 from crdt_pos.requests import LineRequest, SaleRequest
-from crdt_pos.schema import BALANCE, DAY, JOURNAL, PATRONS
+from crdt_pos.schema import BALANCE, DAY, JOURNAL
 from gossip.log import Log
 from peers.keys import SealingKey
 from peers.roster import StoreRecord
