@@ -51,15 +51,14 @@ ranges: $(VENV)/demo
 debian-tools:
 	@command -v strace >/dev/null && command -v faketime >/dev/null && command -v ip >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -q; apt-get install -y -q strace faketime iproute2; } >/dev/null 2>&1; } || echo "strace, faketime or iproute2 is missing, so the tests of power cuts, wrong clocks or the test town are skipped: sudo apt-get install strace faketime iproute2"
 
-# Three files at once: most tests wait for processes.
+# Three files at once, since most tests wait for processes; those that take longest first, so that none is left alone in the end.
 test: $(VENV)/dev debian-tools
-	@$(BIN)/pytest -n 3 --dist loadfile
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff format --check -q . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check -q .
-	@$(BIN)/mypy
-	@$(BIN)/pyright --pythonpath $(BIN)/python $(PACKAGES)
+	@$(BIN)/mypy & mypy=$$!; $(BIN)/pyright --pythonpath $(BIN)/python $(PACKAGES); pyright=$$?; wait $$mypy && exit $$pyright
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/demo

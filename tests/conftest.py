@@ -10,6 +10,18 @@ settings.register_profile("ci", derandomize=True, deadline=None, suppress_health
 settings.load_profile("ci")
 
 
+LONGEST = ("town", "system", "vault", "hostile", "net")
+"""Folders of tests that take long. They come first: where files run side by side, none of them is left alone in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def strace() -> str:
     """The program that records what a process writes and syncs."""

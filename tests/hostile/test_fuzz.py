@@ -57,5 +57,6 @@ def test_a_reader_that_lets_an_error_out_is_found_with_the_input() -> None:
 def test_the_command_says_how_many_were_tried_and_how_fast() -> None:
     done = CliRunner().invoke(fuzz, ["--cases", "1", "--processes", "2"])
     assert done.exit_code == 0, done.output
-    assert "cases in" in done.output
-    assert "a second" in done.output
+    said = " ".join(done.output.split())  # wherever a narrow terminal wraps it
+    assert "cases in" in said
+    assert "a second" in said
