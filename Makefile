@@ -51,9 +51,9 @@ ranges: $(VENV)/demo
 debian-tools:
 	@command -v strace >/dev/null && command -v faketime >/dev/null && command -v ip >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -q; apt-get install -y -q strace faketime iproute2; } >/dev/null 2>&1; } || echo "strace, faketime or iproute2 is missing, so the tests of power cuts, wrong clocks or the test town are skipped: sudo apt-get install strace faketime iproute2"
 
-# Three files at once, since most tests wait for processes; those that take longest first, so that none is left alone in the end.
+# Two files at once, since most tests wait for processes; those that take longest first, so that none is left alone in the end.
 test: $(VENV)/dev debian-tools
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff format --check -q . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
