@@ -8,7 +8,7 @@ into its folder and nowhere else. A new folder's log is seeded with the roster, 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from gossip.log_lmdb import LmdbLog
 from merge_rules.lattice import Author
 from peers import certificates
 from peers.certificates import Root
-from peers.keys import SecretKey
+from peers.keys import PublicKey, SecretKey
 from peers.roster import Closure, Enrolment, ProgrammeRecord, SealedKey, StoreRecord
 
 
@@ -85,41 +85,51 @@ def enrol_till(
     office: Folder, store: int, till: int, path: Path, settings: Settings, now_ms: int, *, again: bool = False
 ) -> Folder:
     """A till's next life, in the new folder ``path``; ``again`` for a till that takes part already."""
-    folders.refuse_used(path)
-    key = SecretKey.generate()
-    with at_office(office, now_ms) as registrar:
-        chain = registrar.enrol_till(store, till, key.public, again=again)
-        made = folders.create_folder(path, settings, key, chain, office.root)
-        with registrar.reading() as reader:
-            _seed(made, reader, [COMPANY_ROSTER, store_roster(store)], office.certificate.author, now_ms)
-    return made
+
+    def enrolled(registrar: Registrar | RegistrarLink, public: PublicKey) -> tuple[bytes, ...]:
+        return registrar.enrol_till(store, till, public, again=again)
+
+    return _enrol(office, enrolled, path, settings, now_ms, store_roster(store))
 
 
 def enrol_relay(
     office: Folder, number: int, path: Path, settings: Settings, now_ms: int, *, again: bool = False
 ) -> Folder:
     """A relay's next life, in the new folder ``path``; ``again`` for a relay that takes part already."""
-    folders.refuse_used(path)
-    key = SecretKey.generate()
-    with at_office(office, now_ms) as registrar:
-        chain = registrar.enrol_relay(number, key.public, again=again)
-        made = folders.create_folder(path, settings, key, chain, office.root)
-        with registrar.reading() as reader:
-            _seed(made, reader, [COMPANY_ROSTER], office.certificate.author, now_ms)
-    return made
+
+    def enrolled(registrar: Registrar | RegistrarLink, public: PublicKey) -> tuple[bytes, ...]:
+        return registrar.enrol_relay(number, public, again=again)
+
+    return _enrol(office, enrolled, path, settings, now_ms)
 
 
 def enrol_manager(
     office: Folder, store: int, number: int, path: Path, settings: Settings, now_ms: int, *, again: bool = False
 ) -> Folder:
     """The next life of a store's manager, in the new folder ``path``; ``again`` for one that takes part already."""
+
+    def enrolled(registrar: Registrar | RegistrarLink, public: PublicKey) -> tuple[bytes, ...]:
+        return registrar.enrol_manager(store, number, public, again=again)
+
+    return _enrol(office, enrolled, path, settings, now_ms, store_roster(store))
+
+
+def _enrol(
+    office: Folder,
+    enrolled: Callable[[Registrar | RegistrarLink, PublicKey], tuple[bytes, ...]],
+    path: Path,
+    settings: Settings,
+    now_ms: int,
+    *rosters: Document,
+) -> Folder:
+    """A new life with a key of its own, seeded with the company's roster and with ``rosters``."""
     folders.refuse_used(path)
     key = SecretKey.generate()
     with at_office(office, now_ms) as registrar:
-        chain = registrar.enrol_manager(store, number, key.public, again=again)
+        chain = enrolled(registrar, key.public)
         made = folders.create_folder(path, settings, key, chain, office.root)
         with registrar.reading() as reader:
-            _seed(made, reader, [COMPANY_ROSTER, store_roster(store)], office.certificate.author, now_ms)
+            _seed(made, reader, [COMPANY_ROSTER, *rosters], office.certificate.author, now_ms)
     return made
 
 
