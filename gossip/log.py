@@ -170,6 +170,10 @@ class Reader(Protocol):
         """The entry with this hash."""
         ...
 
+    def beginning(self, digits: str, limit: int) -> Iterator[Stored]:
+        """At most ``limit`` entries whose hash begins with these hexadecimal digits."""
+        ...
+
     def documents(self, kind: str | None = None, day_from: int = 0, day_to: int = 2**16 - 1) -> Iterator[Document]:
         """The documents held, in log order. ``day_from`` and ``day_to`` are inclusive."""
         ...

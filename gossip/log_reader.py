@@ -123,6 +123,15 @@ class LogReader:
         arrival = self._table.get(rows.BY_HASH + entry_hash)
         return None if arrival is None else self.stored(rows.from_number(arrival))
 
+    def beginning(self, digits: str, limit: int) -> Iterator[Stored]:
+        low = rows.BY_HASH + bytes.fromhex(digits[: len(digits) & ~1])
+        arrivals = (
+            rows.from_number(value)
+            for key, value in self._table.scan(low, after_prefix(low))
+            if key[len(rows.BY_HASH) :].hex().startswith(digits)
+        )
+        return (self.stored(arrival) for arrival in islice(arrivals, limit))
+
     def last_arrival(self) -> int:
         return rows.from_number(self._table.get(rows.META_ARRIVAL))
 
