@@ -80,7 +80,7 @@ class ReplicaCore(ABC):
         self.folder = folder
         self.certificate = folder.certificate
         self.log: Log = log
-        self.trust = RosterTrust(folder, log)
+        self.trust = self._read_roster(folder, log)
         self.safety = Safety(log, self.certificate.author)
         self.outside: Outside | None = None
         """How far what the store's tills sealed is safe outside of it."""
@@ -130,6 +130,9 @@ class ReplicaCore(ABC):
         """These contradict each other, or there is more to judge, or to judge by: ``settle_forks``, by itself."""
 
     # --- what the roster says ----------------------------------------------------------------------------------------
+
+    def _read_roster(self, folder: Folder, log: Log) -> RosterTrust:
+        return RosterTrust(folder, log)
 
     def _store_record(self, date: datetime.date | None = None) -> StoreRecord | None:
         store = self.certificate.store

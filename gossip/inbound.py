@@ -145,6 +145,11 @@ class Inbound:
         self._note_base()
         return [*self._moved(), *self._settle()]
 
+    @property
+    def waits(self) -> bool:
+        """Whether announced entries are to be looked for again: another session was fetching them."""
+        return bool(self._deferred)
+
     # From the node and the clock
 
     def appended(self, number: int, refused: Sequence[Refused], gaps: Collection[FeedId]) -> list[Event]:

@@ -17,6 +17,11 @@ class Questions:
         self._heard = 0
         self._owed: set[int] = set()
 
+    @property
+    def open(self) -> int:
+        """How many of ours have a deadline before them."""
+        return len(self._deadlines_ms)
+
     def ask(self, deadline_ms: int) -> int:
         """The id of a new question of ours; 0 if too many are open. One whose deadline has passed stays open for the peer."""
         if len(self._deadlines_ms) + len(self._expired) >= self._questions_max:

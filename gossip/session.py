@@ -329,6 +329,12 @@ class Session:
         """Whether both sides have admitted each other and the session is not over."""
         return self._state in (State.SHARING, State.COMPARING)
 
+    @property
+    def waits(self) -> bool:
+        """Whether ``tick`` may have something to do before the peer has been quiet for long: until then nobody need call it."""
+        waiting = self._inbound is not None and self._inbound.waits
+        return not self.sharing or waiting or self._questions.open > 0 or not self._frames.empty
+
     # Messages
 
     def _message(self, message: Message, frame_bytes: int) -> list[Event]:
