@@ -381,7 +381,12 @@ class RunningReplica(ReplicaCore):
             "sessions": [
                 {
                     "peer": link.peer.name,
+                    "author": link.peer.author.hex(),
                     "role": str(link.peer.role),
+                    "address": str(link.stream.address),
+                    "dialled": link.dialled,
+                    "state": link.session.state.value,
+                    "scopes": sorted(link.session.shared),
                     "since_ms": link.facts.since_ms,
                     "caught_up": link.facts.caught_up,
                     "bytes_sent": link.stream.bytes_sent,
