@@ -32,13 +32,36 @@ class Truth:
         return sum(self.takings_minor.values())
 
 
-def compute(date_from: datetime.date, date_to: datetime.date, stores: Sequence[int]) -> Truth:
-    """Group and sum the rows of the data set."""
+@dataclass(frozen=True, slots=True)
+class NetBasket:
+    """A basket's total with and without the tax that ``DERIVED`` states, in cents."""
+
+    household: int
+    store: int
+    second: int
+    """Since 1970, by the data's clock."""
+    number: int
+    gross_minor: int
+    net_minor: int
+
+    @property
+    def points(self) -> int:
+        """What it earns: its whole units without tax."""
+        return self.net_minor // 100
+
+
+def rows(date_from: datetime.date, date_to: datetime.date, stores: Sequence[int] | None = None) -> Table:
+    """The rows of the data set, with ``cents`` and ``date``."""
     table = read_transactions(date_from, date_to, stores)
     # Through decimals with two places, so that no sum of floats decides a cent.
     cents = pc.cast(pc.multiply(pc.cast(pc.round(table["sales_value"], 2), pa.decimal128(14, 2)), 100), pa.int64())
     date = pc.cast(pc.floor_temporal(table["transaction_timestamp"], unit="day"), pa.date32())
-    table = table.append_column("cents", cents).append_column("date", date)
+    return table.append_column("cents", cents).append_column("date", date)
+
+
+def compute(date_from: datetime.date, date_to: datetime.date, stores: Sequence[int]) -> Truth:
+    """Group and sum the rows of the data set."""
+    table = rows(date_from, date_to, stores)
     per_day = table.group_by(["store_id", "date"]).aggregate([("cents", "sum"), ("basket_id", "count_distinct")])
     per_product = table.group_by(["store_id", "product_id"]).aggregate([("quantity", "sum")])
     takings: dict[tuple[int, datetime.date], int] = {}
@@ -47,25 +70,29 @@ def compute(date_from: datetime.date, date_to: datetime.date, stores: Sequence[i
         takings[row["store_id"], row["date"]] = row["cents_sum"]
         baskets[row["store_id"], row["date"]] = row["basket_id_count_distinct"]
     quantity = {(row["store_id"], row["product_id"]): row["quantity_sum"] for row in _rows(per_product)}
-    return Truth(takings, baskets, quantity, _points(table))
+    points: dict[int, int] = {}
+    for basket in net_baskets(table):
+        points[basket.household] = points.get(basket.household, 0) + basket.points
+    return Truth(takings, baskets, quantity, points)
 
 
-def _points(table: Table) -> dict[int, int]:
+def net_baskets(table: Table) -> list[NetBasket]:
+    """Every basket of ``rows``. Tax is rounded once for each code of a basket."""
     products = pq.read_table(data_file("products"), columns=["product_id", "department"])
     food = products.filter(pc.is_in(products["department"], pa.array(sorted(FOOD))))["product_id"]
-    table = table.append_column("food", pc.is_in(table["product_id"], food))
-    groups = table.group_by(["household_id", "basket_id", "food"]).aggregate([("cents", "sum")])
-    net: dict[tuple[int, int], int] = {}
-    for row in _rows(groups):
-        rate_ppm = TAX_RATES_PPM[FOOD_TAX if row["food"] else OTHER_TAX]
-        gross = row["cents_sum"]
+    second = pc.cast(pc.cast(table["transaction_timestamp"], pa.timestamp("s"), safe=False), pa.int64())
+    table = table.append_column("food", pc.is_in(table["product_id"], food)).append_column("second", second)
+    names = ["household_id", "store_id", "second", "basket_id"]
+    groups = table.group_by([*names, "food"]).aggregate([("cents", "sum")])
+    sums: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+    columns = (groups[name].to_pylist() for name in [*names, "food", "cents_sum"])
+    for *key, is_food, gross in zip(*columns, strict=True):
+        rate_ppm = TAX_RATES_PPM[FOOD_TAX if is_food else OTHER_TAX]
         tax = (2 * gross * rate_ppm + 1_000_000 + rate_ppm) // (2 * (1_000_000 + rate_ppm))
-        basket = row["household_id"], row["basket_id"]
-        net[basket] = net.get(basket, 0) + gross - tax
-    points: dict[int, int] = {}
-    for (household, _), minor in net.items():
-        points[household] = points.get(household, 0) + minor // 100
-    return points
+        basket = cast("tuple[int, int, int, int]", tuple(key))
+        before = sums.get(basket, (0, 0))
+        sums[basket] = before[0] + gross, before[1] + gross - tax
+    return [NetBasket(*basket, *amounts) for basket, amounts in sums.items()]
 
 
 def _rows(table: Table) -> list[dict[str, Any]]:
