@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import fnmatch
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -141,7 +142,7 @@ def find_document(reader: Reader, text: str) -> Document:
     for document in reader.documents(kind, day, day or 2**16 - 1):
         if str(document) == text:
             return document
-    raise NothingHere(f"There is no document {text} here; 'inspect documents' lists those that are.")
+    raise NothingHere(f"There is no document {text} here; 'documents' lists those that are.")
 
 
 def _date(text: str) -> datetime.date | None:
@@ -159,22 +160,32 @@ def _key(text: str) -> Key:
     return text
 
 
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a document's name matches ``pattern`` (``*`` and ``?``; ``day/12/*``)."""
+    matches = re.compile(fnmatch.translate(pattern)).match
+    return lambda name: matches(name) is not None
+
+
+def document_row(reader: Reader, document: Document) -> DocumentRow:
+    """How much of a document is held. Costs a look at every entry of it."""
+    authors = entries = size = newest = forks = 0
+    for author in reader.authors(document):
+        feed = FeedId(document, author)
+        authors += 1
+        forks += len(reader.heads(feed)) > 1
+        for stored in reader.entries(feed):
+            entries += 1
+            size += len(stored.entry.raw)
+            newest = max(newest, stored.received_ms)
+    return DocumentRow(str(document), document.kind, authors, entries, size, newest, forks)
+
+
 def documents(reader: Reader, pattern: str = "*") -> Iterator[DocumentRow]:
-    """The documents whose name matches ``pattern`` (``*`` and ``?``; ``day/12/*``), in log order."""
+    """The documents whose name matches ``pattern``, in log order."""
+    matches = matcher(pattern)
     for document in reader.documents():
-        name = str(document)
-        if not fnmatch.fnmatchcase(name, pattern):
-            continue
-        authors = entries = size = newest = forks = 0
-        for author in reader.authors(document):
-            feed = FeedId(document, author)
-            authors += 1
-            forks += len(reader.heads(feed)) > 1
-            for stored in reader.entries(feed):
-                entries += 1
-                size += len(stored.entry.raw)
-                newest = max(newest, stored.received_ms)
-        yield DocumentRow(name, document.kind, authors, entries, size, newest, forks)
+        if matches(str(document)):
+            yield document_row(reader, document)
 
 
 def value_of(reader: Reader, schema: Schema, document: Document) -> Rule | None:
@@ -235,13 +246,17 @@ def explain(reader: Reader, schema: Schema, document: Document, name_of: NameOf)
                 tuple(entry_row(stored, name_of) for stored in newest),
                 len(heads) > 1,
                 None if kind is None else plain(part_of(kind, reader, feed).body()),
-                tuple(_covers(reader, document, newest[-1].entry, name_of)) if document.kind == DAY and newest else (),
+                tuple(covers(reader, newest[-1].entry, name_of)) if newest else (),
             )
         )
     return parts
 
 
-def _covers(reader: Reader, document: Document, entry: Entry, name_of: NameOf) -> Iterator[Covered]:
+def covers(reader: Reader, entry: Entry, name_of: NameOf) -> Iterator[Covered]:
+    """How far into whose journal the summaries of an entry reach; nothing, for an entry that is none."""
+    document = entry.document
+    if document.kind != DAY:
+        return
     try:
         state = CounterCovers.from_entry(entry.author, entry.seq, entry.body)
     except InvalidBody:

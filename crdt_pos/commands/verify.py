@@ -7,52 +7,26 @@ import dataclasses
 import json
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_pos import retention
 from crdt_pos import verify as checks
 from crdt_pos.columns import plural
 from crdt_pos.local import Message
 from crdt_pos.looking import look
+from crdt_pos.progress import Bar
 from crdt_pos.schema import SCHEMA
-from crdt_pos.verify import Finding, Report
+from crdt_pos.verify import Finding
+from crdt_pos.verify_text import report_lines
 from gossip.errors import LogCorrupt
 
-PROGRESS_AFTER_S: Final = 2.0
 EXIT_FOUND: Final = 1
 HEAL_TIMEOUT_S: Final = 3_600
 """Beside what is waited for peers: a look at every row."""
-ASK: Final = "look at it with 'inspect explain', and ask whoever looks after the head office."
-ADVICE: Final = {
-    "bytes": "the disk gave back other bytes than were written. A running replica finds that by itself within a day and mends it "
-    "from a peer; 'verify --heal' does so now. Have the disk checked.",
-    "missing": "the disk has damaged it. Let this replica meet whoever may hold it (a neighbour; of a till's balances a head "
-    "office), and 'verify --heal' again: it comes back by itself. Where nobody holds it, it is lost.",
-    "signature": "this was not signed like this. Compare with another replica by 'inspect diff': if it differs there, the "
-    "disk here is to blame; if not, its author is.",
-    "certificate": "the roster here may be behind. Let this replica meet a head office, then verify again.",
-    "permission": "its author may not write this. Nothing need be done here; tell the head office.",
-    "body": "written by a newer version, or by no till at all. Update this replica, then verify again.",
-    "chain": "what is missing comes from any replica that holds it: let them meet, then verify again.",
-    "fork": "both entries are kept, in 'forks' with both signatures ('inspect show forks'), and what they say counts as a lower "
-    "bound. Who signed them holds no points to redeem until the head office decides; enrol that till again.",
-    "equation": "the till that signed it reckons wrongly. Its figures stay as signed; correct them by adding, and replace it.",
-    "number": "a till numbered a receipt in another's name, or left numbers out. No till finds such a receipt by another's "
-    "number; tell the head office, and replace the till that signed it.",
-    "day": "the summary and the journal do not agree, and the journal is the truth. 'inspect explain' shows the summary; "
-    "tell the head office which till published it.",
-    "refund": "two tills that could not see each other gave the same thing back. Settle it with the customer or by adding; "
-    "'books' lists it under 'To settle'.",
-    "cashier": "a receipt or a record of a cashier that nobody who may has signed: the till that wrote it was tampered with, or "
-    "has not heard of the cashier yet. Let this replica meet the others and verify again; then tell the head office.",
-    "fingerprint": "derived sums are wrong, the entries are not. Neighbours will compare more than they need; keep the "
-    "folder and report it as a mistake of this program.",
-}
 
 
 @click.command("verify")
@@ -86,9 +60,9 @@ def verify(path: Path, heal: bool, wait: int, as_json: bool) -> None:
     healed = _heal(path, wait) if heal else None
     began = time.monotonic()
     with look(path, damaged=True) as looked, looked.log.read() as reader:
-        bar = _Bar(began, hidden=as_json)
+        bar = Bar(hidden=as_json)
         try:
-            report = checks.verify(reader, looked.directory, SCHEMA, bar.show)
+            report = checks.verify(reader, looked.directory, SCHEMA, partial(bar.show, "checking"))
         finally:
             bar.stop()
         if looked.damage:
@@ -106,7 +80,8 @@ def verify(path: Path, heal: bool, wait: int, as_json: bool) -> None:
             _print_healed(healed)
         for one in history:
             click.echo(click.wrap_text(one, shutil.get_terminal_size().columns))
-        _print(name, report, seconds)
+        for line in report_lines(name, report, shutil.get_terminal_size().columns, seconds):
+            click.echo(line)
     if report.findings:
         raise click.exceptions.Exit(EXIT_FOUND)
 
@@ -139,54 +114,3 @@ def _print_healed(healed: Message) -> None:
     if healed["missing"]:
         lost = plural(len(healed["missing"]), "entry is", "entries are")
         click.secho(f"{lost} missing; asked: {asked}.", fg="red")
-
-
-class _Bar:
-    """A bar for who waits longer than two seconds."""
-
-    def __init__(self, began: float, *, hidden: bool) -> None:
-        self._began = began
-        self._hidden = hidden
-        self._progress: Progress | None = None
-
-    def show(self, done: int, total: int) -> None:
-        if self._hidden or (self._progress is None and time.monotonic() - self._began < PROGRESS_AFTER_S):
-            return
-        if self._progress is None:
-            columns = (TextColumn("checking"), BarColumn(), TextColumn("{task.completed} of {task.total} entries"))
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._progress.start()
-            self._progress.add_task("checking", total=total)
-        self._progress.update(self._progress.task_ids[0], completed=done)
-
-    def stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-
-
-def _print(name: str, report: Report, seconds: float) -> None:
-    width = shutil.get_terminal_size().columns
-    counts = (
-        f"{name}: {report.entries:,} entries, {report.chains:,} chains, {report.receipts:,} receipts, "
-        f"{report.days:,} days ({report.days_derived:,} derived again from their journal), "
-        f"{report.fingerprints:,} fingerprints, in {seconds:.1f} s."
-    )
-    click.echo(click.wrap_text(counts, width))
-    if report.quarantined:
-        entries = plural(report.quarantined, "entry is", "entries are")
-        click.echo(click.wrap_text(f"{entries} in quarantine: kept as evidence, counted nowhere.", width))
-    if not report.findings:
-        click.secho("Everything is as it must be.", fg="green")
-        return
-    click.secho(f"{plural(len(report.findings) + report.left_off, 'finding')}:", fg="red")
-    for found in report.findings:
-        author = f" by {found.author}" if found.author else ""
-        number = f", entry {found.seq}" if found.seq else ""
-        line = f"{found.check}: {found.document}{author}{number}: {found.detail}"
-        click.echo(click.wrap_text(line, width, initial_indent="  ", subsequent_indent="    "))
-    if report.left_off:
-        click.echo(f"  … and {report.left_off:,} more.")
-    click.secho("What to do:", bold=True)
-    for check in dict.fromkeys(found.check for found in report.findings):
-        line = f"{check}: {ADVICE.get(check, ASK)}"
-        click.echo(click.wrap_text(line, width, initial_indent="  ", subsequent_indent="    "))

@@ -1,0 +1,139 @@
+"""``at``: what was known at a moment, of what was retained."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+from rich.pretty import pretty_repr
+
+from crdt_pos.cli import Refused
+from crdt_pos.columns import Column, number, plural, table
+from crdt_pos.looking import Looked
+from crdt_pos.page import Page
+from crdt_pos.schema import SCHEMA
+from crdt_pos.shell import colours, evidence
+from crdt_pos.shell.command import ALL, Argument, Command, Completes
+from crdt_pos.shell.commands.documents import matching
+from crdt_pos.shell.commands.history import retained
+from crdt_pos.shell.fields import fields_of
+from crdt_pos.shell.replica import Replica
+from gossip.document import Document, FeedType
+from gossip.entry import FeedId
+from gossip.log import entries_of
+from merge_rules.errors import InvalidBody
+from merge_rules.lattice import Rule
+
+DOCUMENTS_MAX: Final = 200
+_MS_DIGITS: Final = 13
+
+
+def answer(replica: Replica, stamp: str, glob: str = "*", all: bool = False) -> dict[str, Any]:  # noqa: A002
+    """One document as it was; of a pattern, the documents that have changed since."""
+    at_ms = moment_ms(replica.looked, stamp)
+    answered: dict[str, Any] = {"stamp": evidence.utc(at_ms), "stamp_ms": at_ms}
+    if not any(sign in glob for sign in "*?["):
+        found = replica.document(glob)
+        state = state_at(replica, found, at_ms)
+        value = None if state is None else fields_of(state, replica.name_of)
+        gone = _gone(replica, found, at_ms)
+        return {
+            **answered,
+            "document": str(found),
+            "value": value,
+            "retained": [*gone, *retained(replica, found, list(replica.reader.authors(found)))],
+        }
+    rows: list[dict[str, Any]] = []
+    looked = 0
+    for document in replica.counted(
+        matching(replica, glob), "looking through the documents", replica.reader.last_arrival()
+    ):
+        looked += 1
+        since = by_then = 0
+        for stored in entries_of(replica.reader, document):
+            by_then += stored.entry.stamp >> 16 <= at_ms
+            since += stored.entry.stamp >> 16 > at_ms
+        if since:
+            rows.append({"document": str(document), "entries_then": by_then, "entries_since": since})
+            if len(rows) == DOCUMENTS_MAX and not all:
+                break
+    return {**answered, "changed": rows, "documents": looked}
+
+
+def moment_ms(looked: Looked, text: str) -> int:
+    """Milliseconds of ``2026-11-22T14:30`` (in the store's time zone, unless it says which), a date (its end) or milliseconds.
+
+    Raises ``Refused``.
+    """
+    if text.isdigit() and len(text) >= _MS_DIGITS:
+        return int(text)
+    try:
+        if len(text) == 10:
+            moment = datetime.datetime.combine(datetime.date.fromisoformat(text), datetime.time(23, 59, 59, 999_999))
+        else:
+            moment = datetime.datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            guess_ms = int(moment.replace(tzinfo=datetime.UTC).timestamp() * 1000)
+            moment = moment.replace(tzinfo=looked.local(guess_ms).tzinfo)
+        return int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        raise Refused(
+            f"'{text}' is no moment: write 2026-11-22T14:30, 2026-11-22, or milliseconds since 1970."
+        ) from error
+
+
+def state_at(replica: Replica, document: Document, at_ms: int) -> Rule | None:
+    """The join of what had been signed by then and is held; ``None`` for a kind that is not known here."""
+    kind = SCHEMA.get(document.kind)
+    if kind is None:
+        return None
+    state = kind.rule.bottom()
+    for stored in entries_of(replica.reader, document):
+        if stored.entry.stamp >> 16 <= at_ms:
+            try:
+                state = state.join(kind.rule.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+            except InvalidBody:
+                continue
+    return state
+
+
+def _gone(replica: Replica, document: Document, at_ms: int) -> Iterator[str]:
+    """Whose part of then is not known any more."""
+    for author in replica.reader.authors(document):
+        held = list(replica.reader.entries(FeedId(document, author)))
+        first = min(held, key=lambda one: one.entry.seq)
+        if first.entry.feed is FeedType.LATEST and first.entry.seq > 1 and first.entry.stamp >> 16 > at_ms:
+            name = replica.name_of(author)
+            yield f"What {name} said then is not known any more: its entry {first.entry.seq} is the oldest here."
+
+
+def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:
+    """In words."""
+    then = f"{page.looked.local(answered['stamp_ms']):%Y-%m-%d %H:%M:%S} ({answered['stamp']})"
+    if "document" in answered:
+        yield colours.title(f"{answered['document']} at {then}")
+        for one in answered["retained"]:
+            yield colours.pending(click.wrap_text(one, page.width, "  ", "    "))
+        yield from pretty_repr(answered["value"], max_width=page.width, expand_all=True).splitlines()
+        return
+    rows = [(one["document"], number(one["entries_then"]), number(one["entries_since"])) for one in answered["changed"]]
+    columns = (Column("document", shorten=True), Column("entries then", right=True), Column("since", right=True))
+    yield from table(columns, page.some(rows), page.width) if rows else ()
+    yield from page.left(rows, "document")
+    yield f"{plural(len(rows), 'document has', 'documents have')} changed since {then}."
+
+
+COMMAND = Command(
+    "at",
+    "What was known at a moment, of what was retained: one document's value then, or which documents have changed since.",
+    "at 2026-11-22T14:30 day/12/2026-11-22",
+    answer,
+    lines,
+    (
+        Argument("stamp", "2026-11-22T14:30 in the store's time, a date, or milliseconds since 1970."),
+        Argument("glob", "One document, or a pattern; every document, if left out.", Completes.DOCUMENT, optional=True),
+    ),
+    (ALL,),
+)

@@ -1,0 +1,40 @@
+"""The commands of the shell: one row for each, in the order of the help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from crdt_pos.shell.command import Command
+from crdt_pos.shell.commands import (
+    at,
+    claims,
+    diff,
+    documents,
+    entries,
+    entry,
+    explain,
+    helping,
+    history,
+    peers,
+    python,
+    receipts,
+    sale,
+    scopes,
+    show,
+    status,
+    topology,
+    verify,
+)
+
+SECTIONS: Final[Mapping[str, tuple[Command, ...]]] = {
+    "Who am I, and whom do I see": (status.COMMAND, peers.COMMAND, scopes.COMMAND, topology.COMMAND),
+    "What is here, and why": (documents.COMMAND, show.COMMAND, explain.COMMAND, history.COMMAND, at.COMMAND),
+    "Entries and their proof": (entries.COMMAND, entry.COMMAND, verify.COMMAND),
+    "Compared": (diff.COMMAND,),
+    "Sales, members and goods": (sale.COMMAND, receipts.COMMAND, claims.COMMAND),
+    "The shell": (helping.COMMAND, python.COMMAND),
+}
+"""A command stands in one of them."""
+
+COMMANDS: Final[Mapping[str, Command]] = {command.name: command for section in SECTIONS.values() for command in section}
