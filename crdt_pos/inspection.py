@@ -82,22 +82,6 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorPart:
-    """What one author contributes to a document."""
-
-    author: str
-    author_id: str
-    entries: int
-    heads: tuple[EntryRow, ...]
-    """One, of an honest author."""
-    fork: bool
-    part: object
-    """The author's own contribution, as its merge rule reads it; ``None`` for a kind that is not known here."""
-    covers: tuple[Covered, ...]
-    """How far into whose journal its summaries reach, in documents that are summaries."""
-
-
-@dataclass(frozen=True, slots=True)
 class Difference:
     """A feed that two replicas do not hold alike."""
 
@@ -180,14 +164,6 @@ def document_row(reader: Reader, document: Document) -> DocumentRow:
     return DocumentRow(str(document), document.kind, authors, entries, size, newest, forks)
 
 
-def documents(reader: Reader, pattern: str = "*") -> Iterator[DocumentRow]:
-    """The documents whose name matches ``pattern``, in log order."""
-    matches = matcher(pattern)
-    for document in reader.documents():
-        if matches(str(document)):
-            yield document_row(reader, document)
-
-
 def value_of(reader: Reader, schema: Schema, document: Document) -> Rule | None:
     """A document's state: the join of its entries; ``None`` for a kind that is not known here."""
     kind = schema.get(document.kind)
@@ -227,29 +203,6 @@ def show(reader: Reader, schema: Schema, document: Document, name_of: NameOf) ->
         items = getattr(state, "items", None)
         shown["value"] = plain(items() if callable(items) else state.body())
     return shown
-
-
-def explain(reader: Reader, schema: Schema, document: Document, name_of: NameOf) -> list[AuthorPart]:
-    """Each author's part of a document, and where it comes from."""
-    kind = schema.get(document.kind)
-    parts: list[AuthorPart] = []
-    for author in reader.authors(document):
-        feed = FeedId(document, author)
-        heads = frozenset(reader.heads(feed))
-        held = list(reader.entries(feed))
-        newest = [stored for stored in held if stored.entry.head in heads]
-        parts.append(
-            AuthorPart(
-                name_of(author),
-                author.hex(),
-                len(held),
-                tuple(entry_row(stored, name_of) for stored in newest),
-                len(heads) > 1,
-                None if kind is None else plain(part_of(kind, reader, feed).body()),
-                tuple(covers(reader, newest[-1].entry, name_of)) if newest else (),
-            )
-        )
-    return parts
 
 
 def covers(reader: Reader, entry: Entry, name_of: NameOf) -> Iterator[Covered]:

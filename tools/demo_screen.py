@@ -48,7 +48,7 @@ def show_result(console: Console, result: Result, seen: Sequence[Seen], facts: d
     console.print(
         "\nNow look for yourself:\n"
         f"  {command} books --at {facts['office_at']} --from {facts['from']} --to {facts['to']}\n"
-        f"  {command} inspect --at {till} explain day/{store}/{facts['to']}\n"
+        f"  {command} shell --at {till} -c 'explain day/{store}/{facts['to']}'\n"
         f"  {command} till run --at {till} >/dev/null & {command} sell --at {till}"
     )
 

@@ -1,6 +1,6 @@
 """Draws the pictures of the documentation from the real screens: ``crdt-pos screenshots --to docs``.
 
-The till's screen is that of a practice shop; books and inspect look at the folders of a real, short demo.
+The till's screen is that of a practice shop; books and shell look at the folders of a real, short demo.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DAY: Final = "2017-10-03"
 STORE: Final = 361
 REPORTS: Final = {
     "books.svg": f"books --at office --date {DAY}",
-    "explain.svg": f"inspect --at till-{STORE}-1 explain day/{STORE}/{DAY}",
+    "explain.svg": f"shell --at till-{STORE}-1 -c 'explain day/{STORE}/{DAY}'",
 }
 
 

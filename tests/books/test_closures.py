@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from crdt_pos.books import Books, Query, read
 from crdt_pos.commands.books import books as books_command
-from crdt_pos.commands.inspect import inspect as inspect_command
+from crdt_pos.commands.shell import shell
 from crdt_pos.directory import load_directory
 from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.registrar import Registrar
@@ -127,8 +127,8 @@ def test_the_command_says_how_many_receipts_are_nowhere_here(burnt: Company) -> 
     at = burnt.tills["12-2"].folder.path
     burnt.office.tell(burnt.tills["12-2"])
     burnt.close_logs()
-    found = json.loads(CliRunner().invoke(inspect_command, ["--at", str(at), "receipts", "--json"]).output)
+    found = json.loads(CliRunner().invoke(shell, ["--at", str(at), "-c", "receipts", "--json"]).output)
     assert (found["receipts"], found["here"], found["missing"]) == (2, 1, 1)
-    said = CliRunner().invoke(inspect_command, ["--at", str(at), "receipts"]).output
+    said = CliRunner().invoke(shell, ["--at", str(at), "-c", "receipts"]).output
     assert "1 of 2 receipts that the days vouch for are in no journal here." in said
     assert "not closed; told 2026-11-20 12:00" in said

@@ -89,24 +89,24 @@ def test_verify_lists_what_it_found_and_exits_with_1(folders: Path) -> None:
     assert found["findings"]
 
 
-def test_inspect_lists_documents_by_pattern(folders: Path) -> None:
-    rows = answer("inspect", "--at", folders / "12-1", "documents", "day/12/*")
+def test_the_shell_lists_documents_by_pattern(folders: Path) -> None:
+    rows = answer("shell", "--at", folders / "12-1", "-c", "documents day/12/*")["documents"]
     assert [row["name"] for row in rows] == [f"day/12/{DATE}"]
-    assert "journal/12/" in called("inspect", "--at", folders / "12-1", "documents").output.replace("\n", "")
+    assert "journal/12/" in called("shell", "--at", folders / "12-1", "-c", "documents").output.replace("\n", "")
 
 
-def test_inspect_show_says_the_value_of_a_document(folders: Path) -> None:
-    shown = answer("inspect", "--at", folders / "12-1", "show", f"journal/12/{DATE}")
+def test_show_says_the_value_of_a_document(folders: Path) -> None:
+    shown = answer("shell", "--at", folders / "12-1", "-c", f"show journal/12/{DATE}")
     assert len(shown["entries"]) >= 3
     assert shown["entries"][0]["seq"] == 1
     from crdt_pos.catalogue import shard_of
 
-    catalogue = answer("inspect", "--at", folders / "12-1", "show", f"catalogue/{shard_of(BREAD)}")
+    catalogue = answer("shell", "--at", folders / "12-1", "-c", f"show catalogue/{shard_of(BREAD)}")
     assert f"{BREAD}/name" in catalogue["value"]
 
 
-def test_inspect_explain_says_whose_part_it_is_and_where_it_came_from(folders: Path) -> None:
-    parts = answer("inspect", "--at", folders / "office", "explain", f"day/12/{DATE}")
+def test_explain_says_whose_part_it_is_and_where_it_came_from(folders: Path) -> None:
+    parts = answer("shell", "--at", folders / "office", "-c", f"explain day/12/{DATE}")["parts"]
     assert sorted(part["author"] for part in parts) == ["12-1 a1", "12-2 a1"]
     for part in parts:
         (head,) = part["heads"]
@@ -114,16 +114,16 @@ def test_inspect_explain_says_whose_part_it_is_and_where_it_came_from(folders: P
         assert not part["fork"]
         (covers,) = part["covers"]
         assert covers["here"] is None, "the journal stays in the store"
-    own = answer("inspect", "--at", folders / "12-1", "explain", f"day/12/{DATE}")
+    own = answer("shell", "--at", folders / "12-1", "-c", f"explain day/12/{DATE}")["parts"]
     (covers,) = next(part for part in own if part["author"] == "12-1 a1")["covers"]
     assert covers["here"] is True
     assert "covers the journal of 12-1 a1" in called(
-        "inspect", "--at", folders / "12-1", "explain", f"day/12/{DATE}"
+        "shell", "--at", folders / "12-1", "-c", f"explain day/12/{DATE}"
     ).output.replace("\n", " ")
 
 
-def test_inspect_diff_says_which_feeds_differ(folders: Path) -> None:
-    rows = answer("inspect", "--at", folders / "12-1", "diff", folders / "office")
+def test_diff_says_which_feeds_differ(folders: Path) -> None:
+    rows = answer("shell", "--at", folders / "12-1", "-c", f"diff {folders / 'office'}")["differences"]
     assert {row["author"] for row in rows if row["document"] == f"day/12/{DATE}"} == {"12-2 a1"}
     assert all(row["there"] == [] for row in rows if row["document"].startswith("journal/"))
     assert [row["same_value"] for row in rows if row["document"] == f"day/12/{DATE}"] == [False]
@@ -133,23 +133,23 @@ def test_folders_of_two_companies_are_not_compared(folders: Path, tmp_path: Path
     (tmp_path / "apart").mkdir()
     other = Company.found(tmp_path / "apart")
     other.close_logs()
-    refused = called("inspect", "--at", folders / "office", "diff", tmp_path / "apart" / "office")
+    refused = called("shell", "--at", folders / "office", "-c", f"diff {tmp_path / 'apart' / 'office'}")
     assert refused.exit_code == 2
     assert "another company" in refused.output
 
 
-def test_inspect_sale_follows_a_receipt_and_checks_its_signature(folders: Path) -> None:
-    trail = answer("inspect", "--at", folders / "12-1", "sale", "12-1-a1-1")
+def test_sale_follows_a_receipt_and_checks_its_signature(folders: Path) -> None:
+    trail = answer("shell", "--at", folders / "12-1", "-c", "sale 12-1-a1-1")
     assert (trail["signed"], trail["covered"], trail["due_minor"]) == (True, True, 369)
     assert trail["day"] == f"day/12/{DATE}"
-    output = called("inspect", "--at", folders / "12-1", "sale", "12-1-a1-1").output
+    output = called("shell", "--at", folders / "12-1", "-c", "sale 12-1-a1-1").output
     assert "Rye bread" in output
     assert "the signature is the author's" in output
 
 
-@pytest.mark.parametrize("wrong", [["show", "day/12/2020-01-01"], ["sale", "12-1-a1-99"], ["explain", "nonsense"]])
-def test_what_is_not_here_is_one_sentence(folders: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", "--at", str(folders / "12-1"), *wrong]) == 2
+@pytest.mark.parametrize("wrong", ["show day/12/2020-01-01", "sale 12-1-a1-99", "explain nonsense"])
+def test_what_is_not_here_is_one_sentence(folders: Path, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["shell", "--at", str(folders / "12-1"), "-c", wrong]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -158,5 +158,5 @@ def test_looking_changes_nothing(folders: Path) -> None:
     before = file.read_bytes()
     called("books", "--at", folders / "12-1")
     called("verify", "--at", folders / "12-1")
-    called("inspect", "--at", folders / "12-1", "documents")
+    called("shell", "--at", folders / "12-1", "-c", "documents")
     assert file.read_bytes() == before

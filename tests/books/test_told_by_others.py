@@ -299,7 +299,7 @@ def test_people_and_json_are_told_who_says_what_of_whom(town: Company) -> None:
     ]
     assert (row["till"], row["takings_minor"], row["published_by"]) == ("12-1", 119, "12-1 a1")
     assert row["claims"] == [{"published_by": "12-3 a1", "covers": 99, "takings_minor": MANY}]
-    shown = said(town.office, "inspect", "show", f"day/12/{DATE}")
+    shown = said(town.office, "shell", "-c", f"show day/12/{DATE}")
     assert "CONFLICT: 12-3 a1 sums up the journal of 12-1 a1 up to act 99, which excludes what 12-1 a1 says." in shown
 
 

@@ -167,34 +167,34 @@ def test_an_author_that_contradicts_itself_makes_the_books_not_final(tmp_path: P
         office.log.append(forks.prove(reader, own.key, own.certificate.author, [(rival, entry.hash)], NOON_MS << 16))
     company.close_logs()
     assert "Not final: a lower bound, since 12-1 contradicts itself." in said("books", "--at", tmp_path / "office")
-    for command in (["show", "forks"], ["explain", f"day/12/{DATE}"]):
-        output = said("inspect", "--at", tmp_path / "office", *command)
+    for command in ("show forks", f"explain day/12/{DATE}"):
+        output = said("shell", "--at", tmp_path / "office", "-c", command)
         assert "12-1 a1 contradicts itself" in output
         assert re.search(rf"(field 11: 1 +≠ field 11: {NOON_MS}|field 11: {NOON_MS} +≠ field 11: 1)", output)
-    assert "CONFLICT" in said("inspect", "--at", tmp_path / "office", "show", f"day/12/{DATE}")
+    assert "CONFLICT" in said("shell", "--at", tmp_path / "office", "-c", f"show day/12/{DATE}")
     result = CliRunner().invoke(crdt_pos, ["verify", "--at", str(tmp_path / "office")])
     assert result.exit_code == 1
     assert "What to do:" in result.output
 
 
 def test_a_day_is_explained_in_words_with_the_names_of_products(folders: Path) -> None:
-    output = said("inspect", "--at", folders / "12-1", "explain", f"day/12/{DATE}")
+    output = said("shell", "--at", folders / "12-1", "-c", f"explain day/12/{DATE}")
     assert "covers the journal of 12-1 a1 up to act" in output
     assert "closed; the first business date of this till" in output
     assert "receipts: sales 1 to 32, none missing" in output
     assert re.search(r"tax 1, 7 % +[\d,.]+ +[\d,.]+", output)
     assert "A product whose name" in output
     assert all(cell_len(line) <= 80 for line in output.splitlines())
-    assert "'1': " in said("inspect", "--at", folders / "12-1", "explain", f"day/12/{DATE}", "--raw")
+    assert "'1': " in said("shell", "--at", folders / "12-1", "-c", f"explain day/12/{DATE} --raw")
 
 
 def test_a_balance_is_explained_as_what_was_earned_and_may_be_spent(folders: Path) -> None:
-    output = said("inspect", "--at", folders / "office", "explain", f"balance/points/{MEMBER.hex()}")
+    output = said("shell", "--at", folders / "office", "-c", f"explain balance/points/{MEMBER.hex()}")
     assert re.search(r"12-1 a1 +4 +4$", output, re.MULTILINE)
 
 
 def test_a_code_that_is_claimed_twice_is_shown_as_a_conflict(folders: Path) -> None:
-    output = said("inspect", "--at", folders / "office", "show", "claims/12")
+    output = said("shell", "--at", folders / "office", "-c", "show claims/12")
     assert output.count("CONFLICT") == 2
     assert "read as one" in output
 
@@ -210,26 +210,26 @@ def test_a_code_that_is_claimed_twice_is_shown_as_a_conflict(folders: Path) -> N
     ],
 )
 def test_every_kind_is_shown_in_words(folders: Path, document: str, words: str) -> None:
-    assert re.search(words, said("inspect", "--at", folders / "office", "show", document))
+    assert re.search(words, said("shell", "--at", folders / "office", "-c", f"show {document}"))
 
 
 def test_a_journal_is_shown_act_by_act(folders: Path) -> None:
-    output = said("inspect", "--at", folders / "12-1", "show", f"journal/12/{DATE}", "--all")
+    output = said("shell", "--at", folders / "12-1", "-c", f"show journal/12/{DATE} --all")
     assert re.search(r"12-1-a1-1 +\d\d:\d\d:\d\d +sale +4\.88 EUR +2 lines", output)
     assert "32 sale" in output
 
 
 def test_documents_are_counted_by_kind(folders: Path) -> None:
-    output = said("inspect", "--at", folders / "office", "documents", "day/*")
+    output = said("shell", "--at", folders / "office", "-c", "documents day/*")
     assert re.search(rf"day/12/{DATE} +day +2 +2 ", output)
     assert output.endswith("1 document: 1 day.\n")
 
 
 def test_what_the_other_may_not_read_is_no_difference(folders: Path) -> None:
-    output = said("inspect", "--at", folders / "12-1", "diff", folders / "office")
+    output = said("shell", "--at", folders / "12-1", "-c", f"diff {folders / 'office'}")
     assert "journal/" not in output
     assert re.search(rf"day/12/{DATE} +12-2 a1 +– +1 +12-1 lacks it", output)
-    assert "not for office-a" in said("inspect", "--at", folders / "12-1", "diff", folders / "office", "--all")
+    assert "not for office-a" in said("shell", "--at", folders / "12-1", "-c", f"diff {folders / 'office'} --all")
 
 
 def test_a_sale_is_followed_from_the_printed_receipt_to_who_holds_it(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_sale_is_followed_from_the_printed_receipt_to_who_holds_it(tmp_path: P
     views: list[View] = safety.unsaved()
     one.log.append([], views)
     company.close_logs()
-    output = said("inspect", "--at", tmp_path / "12-1", "sale", "12-1-a1-1")
+    output = said("shell", "--at", tmp_path / "12-1", "-c", "sale 12-1-a1-1")
     assert "TOTAL EUR" in output
     assert "signed     yes, the signature is the author's (12-1 a1)" in output
     assert f"day        day/12/{DATE}, entry 1 by 12-1 a1, covers it" in output

@@ -128,7 +128,7 @@ def test_two_stores_invent_one_product_sell_it_and_meet(town: Cabled) -> None:
         shown = {one["name"]: one["prices"][0]["amount_minor"] for one in conflict["products"]}
         assert shown == {"Fig jam": 450, "Fig spread": 490}
     text = command(town, OFFICE, "books")
-    for command_text in (text, run("inspect", "--at", town.folders[OFFICE].path, "claims", JAM).stdout):
+    for command_text in (text, run("shell", "--at", town.folders[OFFICE].path, "-c", f"claims {JAM}").stdout):
         assert f"{JAM}: names and prices differ" in command_text
         assert f"{north}  Fig jam     4.50 EUR  store 12" in command_text
         assert f"{south}  Fig spread  4.90 EUR  store 13" in command_text

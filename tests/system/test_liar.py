@@ -77,13 +77,13 @@ def test_a_till_that_says_two_things_is_proven_a_liar_everywhere_and_all_others_
     assert {name: held(town, name, feed) for name in EVERYONE} == {"12-1": 2, "12-2": 2, "13-1": 0, "office-a": 2}
     for name in EVERYONE:
         assert SENTENCE in words("verify", town, name)
-        assert SENTENCE in words("inspect", town, name, "show", "forks")
+        assert SENTENCE in words("shell", town, name, "-c", "show forks")
         if name != "13-1":
             said = words("books", town, name, "--date", str(LIED_ON))
             assert f"a lower bound, since {LIAR} contradicts itself" in said
             assert SENTENCE in said
             assert "34.00" in said
-            assert "contradicts itself" in words("inspect", town, name, "explain", str(feed.document))
+            assert "contradicts itself" in words("shell", town, name, "-c", f"explain {feed.document}")
     # Nobody honest was cut off, everyone sells, and the day's books are equal to the cent.
     assert {name: since(town, name) for name in EVERYONE} == sessions
     for name in EVERYONE[1:3]:

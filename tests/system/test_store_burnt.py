@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -86,8 +87,8 @@ def test_the_next_life_knows_members_products_and_the_roster(burnt: Cabled) -> N
 
 
 def test_how_many_receipts_cannot_be_recovered_yet_is_said_and_until_when_each_till_had_told(burnt: Cabled) -> None:
-    folders = [burnt.folders[name].path for name in (OFFICE, "13-1")]
-    done = run("inspect", "--at", burnt.folders["12-1"].path, "receipts", *folders, "--json")
+    folders = [str(burnt.folders[name].path) for name in (OFFICE, "13-1")]
+    done = run("shell", "--at", burnt.folders["12-1"].path, "-c", shlex.join(["receipts", *folders]), "--json")
     found = json.loads(done.stdout)
     assert (found["receipts"], found["here"], found["missing"]) == (6, 2, 4)
     of_store = [row for row in found["tills"] if row["till"] in LOST_TILLS and row["incarnation"] == "a1"]
