@@ -4,9 +4,8 @@ Entries use a subset: integers from -2**63 to 2**64-1, byte strings, text, boole
 map are all unsigned integers, all byte strings or all text, so that bytewise and length-first order agree. No floats, no
 tags, no indefinite lengths; arrays and maps nest at most ``DEPTH_MAX`` deep.
 
-cbor2 encodes and decodes. Decoding is strict without encoding again: one walk over the decoded value looks at types and the
-order of keys and adds up the shortest possible length of every item. The sum is the length of the input only if every head
-was the shortest one and nothing was left over.
+cbor2 decodes. Encoding is done here: for this subset it is little, and cbor2's encoder takes several times as long. Decoding
+is strict because what was decoded is encoded again: there is one encoding, and any other input differs from it.
 """
 
 from __future__ import annotations
@@ -22,14 +21,23 @@ DEPTH_MAX: Final = 16
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(0, 0xC0, 0x20)
+"""The major types of RFC 8949 §3.1, in the high bits of a head."""
+_FALSE, _TRUE, _NULL = b"\xf4", b"\xf5", b"\xf6"
+_SHORT: Final = 24
+"""Smaller arguments stand in the head itself."""
+_HEADS: Final = 256
+"""For smaller arguments of some types the heads stand in a table."""
+
 
 def encode(value: object) -> bytes:
     """Return the one encoding of ``value``: of the types that ``decode`` returns, or tuples for arrays.
 
     Raises ``NotCanonical`` for a value outside the subset.
     """
-    _shortest_length(value, None)
-    return cbor2.dumps(value, canonical=True)
+    parts: list[bytes] = []
+    _encode(value, parts.append, DEPTH_MAX)
+    return b"".join(parts)
 
 
 def decode(encoded: bytes) -> object:
@@ -38,76 +46,94 @@ def decode(encoded: bytes) -> object:
     Raises ``NotCanonical`` unless ``encode(decode(encoded)) == encoded``.
     """
     try:
-        value: object = cbor2.loads(encoded, allow_indefinite=False, allow_duplicate_keys=False, max_depth=DEPTH_MAX)
+        value: object = cbor2.loads(
+            encoded, allow_indefinite=False, allow_duplicate_keys=False, max_depth=DEPTH_MAX, semantic_decoders=_SHARING
+        )
     except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError) as error:
         raise NotCanonical(f"not CBOR: {error}") from error
-    if _shortest_length(value, len(encoded)) != len(encoded):
-        _refuse("bytes left over, or a head longer than it need be")
+    if encode(value) != encoded:
+        _refuse("bytes left over, a head longer than it need be, or map keys out of order")
     return value
 
 
-def _shortest_length(value: object, bytes_max: int | None) -> int:
-    """Bytes of the shortest encoding. With ``bytes_max`` keys must stand in order, and a larger value ends the walk early:
-    decoded input may share containers (tag 29) and be far larger than its bytes, or endless."""
-    total = 0
-    level: list[object] = [value]
-    for depth in range(DEPTH_MAX + 1):
-        deeper: list[object] = []
-        for item in level:
-            if isinstance(item, bool) or item is None:
-                total += 1
-            elif isinstance(item, int):
-                if not INTEGER_MIN <= item <= INTEGER_MAX:
-                    _refuse("an integer outside -2**63 … 2**64-1")
-                total += _head_bytes(item if item >= 0 else -1 - item)
-            elif isinstance(item, bytes | str):
-                size = len(item) if isinstance(item, bytes) else len(_utf8(item))
-                total += _head_bytes(size) + size
-            elif depth == DEPTH_MAX and isinstance(item, list | tuple | dict):
-                _refuse(f"more than {DEPTH_MAX} levels")
-            elif isinstance(item, list | tuple):
-                items = cast("Sequence[object]", item)
-                total += _head_bytes(len(items))
-                deeper += items
-            elif isinstance(item, dict):
-                mapping = cast("dict[object, object]", item)
-                total += _head_bytes(len(mapping))
-                deeper += _checked_keys(mapping, in_order=bytes_max is not None)
-                deeper += mapping.values()
-            else:
-                _refuse(f"{type(item).__name__} does not stand in an entry")
-            if bytes_max is not None and total + len(deeper) > bytes_max:
-                _refuse("a value larger than its bytes")
-        if not deeper:
-            break
-        level = deeper
-    return total
+def _encode(value: object, write: Callable[[bytes], None], depth: int) -> None:
+    kind = type(value)
+    if kind is int:
+        number = cast("int", value)
+        write(_UNSIGNED_HEADS[number] if 0 <= number < _HEADS else _integer(number))
+    elif kind is bytes:
+        content = cast("bytes", value)
+        size = len(content)
+        write(_BYTES_HEADS[size] if size < _HEADS else _head(_BYTES, size))
+        write(content)
+    elif kind is dict:
+        _encode_map(cast("dict[object, object]", value), write, depth)
+    elif kind is list:
+        _encode_array(cast("list[object]", value), write, depth)
+    elif kind is str:
+        content = _utf8(cast("str", value))
+        write(_head(_TEXT, len(content)))
+        write(content)
+    else:
+        _encode_rare(value, write, depth)
 
 
-def _head_bytes(argument: int) -> int:
-    if argument < 24:
-        return 1
-    if argument < 1 << 8:
-        return 2
-    if argument < 1 << 16:
-        return 3
-    return 5 if argument < 1 << 32 else 9
+def _encode_array(items: Sequence[object], write: Callable[[bytes], None], depth: int) -> None:
+    if not depth:
+        _refuse(f"more than {DEPTH_MAX} levels")
+    size = len(items)
+    write(_SHORT_HEADS[_ARRAY + size] if size < _SHORT else _head(_ARRAY, size))
+    for item in items:
+        if type(item) is int and 0 <= item < _HEADS:
+            write(_UNSIGNED_HEADS[item])
+        else:
+            _encode(item, write, depth - 1)
 
 
-def _checked_keys(mapping: dict[object, object], *, in_order: bool) -> list[object]:
-    keys = list(mapping)
-    kinds = set(map(type, keys))
+def _encode_map(mapping: dict[object, object], write: Callable[[bytes], None], depth: int) -> None:
+    if not depth:
+        _refuse(f"more than {DEPTH_MAX} levels")
+    size = len(mapping)
+    write(_SHORT_HEADS[_MAP + size] if size < _SHORT else _head(_MAP, size))
+    for key in _in_order(mapping):
+        if type(key) is int and 0 <= key < _HEADS:
+            write(_UNSIGNED_HEADS[key])
+        else:
+            _encode(key, write, depth - 1)
+        _encode(mapping[key], write, depth - 1)
+
+
+def _encode_rare(value: object, write: Callable[[bytes], None], depth: int) -> None:
+    """What decoding never returns, and what is seldom there."""
+    if value is None:
+        write(_NULL)
+    elif isinstance(value, bool):
+        write(_TRUE if value else _FALSE)
+    elif isinstance(value, list | tuple):
+        _encode_array(cast("Sequence[object]", value), write, depth)
+    elif isinstance(value, dict):
+        _encode_map(cast("dict[object, object]", value), write, depth)
+    elif isinstance(value, int):  # an enumeration's member, as the next two
+        _encode(int(value), write, depth)
+    elif isinstance(value, str):
+        _encode(str(value), write, depth)
+    elif isinstance(value, bytes):
+        _encode(bytes(value), write, depth)
+    else:
+        _refuse(f"{type(value).__name__} does not stand in an entry")
+
+
+def _in_order(mapping: dict[object, object]) -> list[Any]:
+    kinds = set(map(type, mapping))
     if not kinds:
-        return keys
-    order = _KEY_ORDER.get(kinds.pop()) if len(kinds) == 1 else None
-    if order is None:
+        return []
+    kind = kinds.pop()
+    if kinds or kind not in _KEY_ORDER:
         _refuse("map keys that are not all unsigned, all bytes or all text")
-    ordered = cast("list[object]", sorted(cast("list[Any]", keys), key=order))
-    if isinstance(ordered[0], int) and ordered[0] < 0:
+    ordered = sorted(cast("dict[Any, object]", mapping), key=_KEY_ORDER[kind])
+    if kind is int and ordered[0] < 0:
         _refuse("a negative map key")
-    if in_order and ordered != keys:
-        _refuse("map keys out of order")
-    return keys
+    return ordered
 
 
 def _bytes_order(key: bytes) -> tuple[int, bytes]:
@@ -118,6 +144,9 @@ def _text_order(key: str) -> tuple[int, bytes]:
     return _bytes_order(_utf8(key))
 
 
+_KEY_ORDER: Final[dict[type, Callable[[Any], Any] | None]] = {int: None, bytes: _bytes_order, str: _text_order}
+
+
 def _utf8(text: str) -> bytes:
     try:
         return text.encode()
@@ -125,8 +154,35 @@ def _utf8(text: str) -> bytes:
         _refuse("text that is not Unicode")
 
 
-_KEY_ORDER: Final[dict[type, Callable[[Any], Any]]] = {int: int, bytes: _bytes_order, str: _text_order}
+def _integer(number: int) -> bytes:
+    if not INTEGER_MIN <= number <= INTEGER_MAX:
+        _refuse("an integer outside -2**63 … 2**64-1")
+    return _head(_UNSIGNED, number) if number >= 0 else _head(_NEGATIVE, -1 - number)
+
+
+def _head(major: int, argument: int) -> bytes:
+    if argument < _SHORT:
+        return _SHORT_HEADS[major + argument]
+    if argument < 1 << 8:
+        return bytes((major | 24, argument))
+    if argument < 1 << 16:
+        return bytes((major | 25,)) + argument.to_bytes(2, "big")
+    if argument < 1 << 32:
+        return bytes((major | 26,)) + argument.to_bytes(4, "big")
+    return bytes((major | 27,)) + argument.to_bytes(8, "big")
 
 
 def _refuse(why: str) -> NoReturn:
     raise NotCanonical(why)
+
+
+def _no_sharing(*_: object) -> NoReturn:
+    _refuse("a tag")
+
+
+_SHORT_HEADS: Final = [bytes((first,)) for first in range(256)]
+_UNSIGNED_HEADS: Final = [_head(_UNSIGNED, argument) for argument in range(_HEADS)]
+_BYTES_HEADS: Final = [_head(_BYTES, argument) for argument in range(_HEADS)]
+_SHARING: Final = dict.fromkeys((25, 28, 29, 256), _no_sharing)
+"""The tags by which few bytes stand for a large value, or an endless one: encoding that again would not end. The others
+decode to types that do not stand in entries."""
