@@ -9,8 +9,8 @@ import trio
 from crdt_pos.errors import FolderError
 from crdt_pos.folder import parse_address
 from crdt_pos.replica import ADDRESSES_MAX, ADDRESSES_TOPIC, RunningReplica
+from gossip.address import Address
 from gossip.link import Link
-from gossip.tls import Address
 from merge_rules import canonical
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import Author

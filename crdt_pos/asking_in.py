@@ -21,11 +21,12 @@ from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.folder import Settings
 from crdt_pos.tickets import Answer, Outcome, Ticket, decode_answer
 from gossip import doorbell
+from gossip.address import Address
 from gossip.errors import PeerUnreachable
 from gossip.session import VERSION_MAX
-from gossip.tls import Address
 from merge_rules.lattice import Author
-from peers.discovery import Discovery, PeerAddress
+from peers.announcement import PeerAddress
+from peers.discovery import Discovery
 from peers.errors import DiscoveryUnavailable
 
 RING_TIMEOUT_S: Final = 25.0

@@ -9,7 +9,7 @@ Exit codes: 0 done; 1 a check found something (``verify``, ``demo``); 2 a person
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import os
 import signal
 import sys
@@ -17,7 +17,6 @@ import tempfile
 import tomllib
 import traceback
 from collections.abc import Iterator, Sequence
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -102,11 +101,24 @@ def child_command() -> list[str]:
     return [sys.executable, "-P", str(Path(__file__).resolve().with_name("__main__.py"))]
 
 
-def command_names() -> dict[str, EntryPoint]:
-    """Every command outside this file, by name. Those of this source tree win over those of an older installation."""
-    found = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+def command_names() -> dict[str, str]:
+    """Every command outside this file, and where it is: ``module:name``.
+
+    Those of this source tree win over those of an older installation.
+    """
+    return _installed() | _of_source_tree()
+
+
+def _installed() -> dict[str, str]:
+    # Loading this module and looking through all that is installed takes longer than most commands.
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=GROUP)}
+
+
+def _of_source_tree() -> dict[str, str]:
     table: dict[str, str] = _source_tree().get("entry-points", {}).get(GROUP, {})
-    return found | {name: EntryPoint(name, target, GROUP) for name, target in table.items()}
+    return table
 
 
 def _source_tree() -> dict[str, Any]:
@@ -120,8 +132,14 @@ def _source_tree() -> dict[str, Any]:
 def _print_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:
     if not asked:
         return
-    click.echo(f"{NAME} {_source_tree().get('version') or importlib.metadata.version(NAME)}")
+    click.echo(f"{NAME} {_source_tree().get('version') or _installed_version()}")
     context.exit()
+
+
+def _installed_version() -> str:
+    from importlib.metadata import version
+
+    return version(NAME)
 
 
 class _Commands(click.Group):
@@ -132,14 +150,15 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
-        point = command_names().get(cmd_name) if own is None else None
-        if point is None:
+        place = _of_source_tree().get(cmd_name) or _installed().get(cmd_name) if own is None else None
+        if place is None:
             return own
+        module, _, name = place.partition(":")
         try:
-            command: object = point.load()
+            command: object = getattr(importlib.import_module(module), name)
         except ModuleNotFoundError as error:
             raise Refused(f"'{cmd_name}' needs the Python package '{error.name}', which is not installed.") from error
-        assert isinstance(command, click.Command), f"{point.value} is not a click command"
+        assert isinstance(command, click.Command), f"{place} is not a click command"
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -14,7 +14,7 @@ from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from crdt_pos.local import Message
-from crdt_pos.receipt_text import qr_text
+from crdt_pos.qr_code import qr_text
 
 
 class Ask(ModalScreen[str | None]):

@@ -15,7 +15,8 @@ from textual.widgets import Static
 from crdt_pos.clock import system_ms
 from crdt_pos.counter_basket import NotUnderstood
 from crdt_pos.counter_dialogs import Ask
-from crdt_pos.local import AsyncLocalClient, ConnectionLost, LocalRefused, Message, NotRunning
+from crdt_pos.local import ConnectionLost, LocalRefused, Message, NotRunning
+from crdt_pos.local_async import AsyncLocalClient
 from crdt_pos.money import decimal_text
 from crdt_pos.outside_text import outside_lamp
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from crdt_pos.errors import FolderError
-from gossip.tls import Address
+from gossip.address import Address
 from peers import certificates
 from peers.certificates import Certificate, Root, TlsContexts
 from peers.errors import CertificateError, CertificateFault, KeyFileError

@@ -24,11 +24,11 @@ from crdt_pos.folder import Folder, Settings
 from crdt_pos.joining_place import Place, begun, ticket_of
 from crdt_pos.replica import RunningReplica
 from crdt_pos.tickets import AN_OFFICE, Answer, Outcome, Ticket, decode_answer, decode_seed, encode_seed
+from gossip.address import Address
 from gossip.dialling import Everyone
 from gossip.entry import Entry, decode
 from gossip.errors import BadEntry
 from gossip.log import Arrival, Log
-from gossip.tls import Address
 from merge_rules import canonical
 from merge_rules.errors import NotCanonical
 from peers import certificates

@@ -21,7 +21,7 @@ import segno
 from crdt_pos.company_keys import CompanyKeys, recovery_key_of, root_key_of
 from crdt_pos.errors import KeysRefused
 from crdt_pos.key_words import WORDS, from_words, keys_in, split, to_words
-from crdt_pos.receipt_text import qr_text
+from crdt_pos.qr_code import qr_text
 from peers.certificates import Root
 from peers.keys import SealingKey, SecretKey
 

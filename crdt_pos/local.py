@@ -14,7 +14,6 @@ too long ends its connection. ``docs/local-socket.md`` lists every request with 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -123,8 +122,9 @@ def _no_float(number: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _short_path(path: Path) -> Generator[str]:
-    # Longer paths than a socket address can hold are reached through a link in a short folder, for the moment of connecting.
+def short_path(path: Path) -> Generator[str]:
+    """What a socket can be addressed by that stands at ``path``, for the moment of connecting."""
+    # Longer paths than a socket address can hold are reached through a link in a short folder.
     if len(bytes(path.absolute())) <= _PATH_BYTES_MAX:
         yield str(path.absolute())
         return
@@ -162,7 +162,7 @@ async def serve(folder: Path, commands: Mapping[str, Command], task_status: Task
 
 
 def _listen(path: Path) -> socket.socket:
-    with _short_path(path) as address:
+    with short_path(path) as address:
         if _answers(address):
             raise AlreadyServed(f"Another process is already running the replica in {path.parent}.")
         with contextlib.suppress(FileNotFoundError):
@@ -254,11 +254,13 @@ def _refusal(reason: str, kind: str, **fields: object) -> bytes:
 # --- the other side --------------------------------------------------------------------------------------------------
 
 
-def _request(do: str, fields: Message) -> bytes:
+def request_line(do: str, fields: Message) -> bytes:
+    """The line of one request."""
     return encode_line({"version": VERSION, "do": do, **fields})
 
 
-def _result(line: bytes) -> Message:
+def answered(line: bytes) -> Message:
+    """The fields of the answer in ``line``. Raises ``ConnectionLost``, ``LocalRefused``, ``Declined``."""
     if not line.endswith(b"\n"):
         raise ConnectionLost("The replica stopped before it answered; look at the last receipt before you repeat this.")
     answer = decode_line(line)
@@ -271,7 +273,7 @@ def _connected(folder: Path, timeout_s: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout_s)
     try:
-        with _short_path(folder / SOCKET_NAME) as address:
+        with short_path(folder / SOCKET_NAME) as address:
             connection.connect(address)
     except OSError:
         connection.close()
@@ -314,11 +316,11 @@ class LocalClient:
     def call(self, do: str, /, **fields: object) -> Message:
         """Send one request and return the fields of its answer."""
         try:
-            self._socket.sendall(_request(do, fields))
+            self._socket.sendall(request_line(do, fields))
             line = self._lines.readline(LINE_BYTES_MAX)
         except (TimeoutError, ConnectionError):
             line = b""
-        return _result(line)
+        return answered(line)
 
     def close(self) -> None:
         """Hang up."""
@@ -330,43 +332,3 @@ class LocalClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class AsyncLocalClient:
-    """The same for asyncio. Calls from several tasks wait for each other; a call may be cancelled."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._turn = asyncio.Lock()
-        self._last = 0
-
-    @classmethod
-    async def connect(cls, folder: Path) -> AsyncLocalClient:
-        """Connect to the replica of a folder. Raises ``NotRunning``."""
-        try:
-            with _short_path(folder / SOCKET_NAME) as address:
-                return cls(*await asyncio.open_unix_connection(address, limit=LINE_BYTES_MAX))
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
-            raise NotRunning(folder) from error
-
-    async def call(self, do: str, /, **fields: object) -> Message:
-        """Send one request and return the fields of its answer. Raises ``LocalRefused``, ``ConnectionLost``."""
-        async with self._turn:
-            self._last += 1
-            try:
-                async with asyncio.timeout(CALL_TIMEOUT_S):
-                    self._writer.write(_request(do, {**fields, "id": self._last}))
-                    await self._writer.drain()
-                    line = await self._reader.readline()
-                    while line and decode_line(line).get("id") != self._last:  # the answer to a call that was cancelled
-                        line = await self._reader.readline()
-            except (TimeoutError, ConnectionError, ValueError):
-                line = b""
-        return _result(line)
-
-    async def close(self) -> None:
-        """Hang up."""
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()

@@ -13,26 +13,30 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
 from crdt_pos.clock import system_ms
 from crdt_pos.folder import Folder
 from crdt_pos.trust import RosterTrust
+from gossip.address import Address
 from gossip.link import Link
 from gossip.node import Node
 from gossip.reasons import Reason
 from gossip.session import COMPARE, VERSION_MAX, Me
-from gossip.tls import Address
 from merge_rules.lattice import Author
+from peers.addresses import local_addresses
+from peers.announcement import PeerAddress
 from peers.certificates import Certificate
-from peers.discovery import Discovery, PeerAddress, local_addresses
 from peers.errors import DiscoveryUnavailable
 from peers.gateways import Duty, before, duty, ranked
 from peers.mesh import FULL_MAX, neighbours
 from peers.permissions import Role
 from peers.presence import BEAT_S, TOPIC, Presence
+
+if TYPE_CHECKING:
+    from peers.discovery import Discovery
 
 HEARS_ITSELF_S: Final = 5.0
 DISCOVERY_RETRY_S: Final = 15.0
@@ -306,9 +310,11 @@ class Neighbourhood:
             with contextlib.suppress(trio.RunFinishedError):
                 token.run_sync_soon(hear, what)
 
-        announce = partial(
-            Discovery, me, partial(tell, self.found), partial(tell, self.gone), self._settings.interfaces
-        )
+        def announce() -> Discovery:
+            from peers.discovery import Discovery  # in its own time: a till sells before it has found anybody
+
+            return Discovery(me, partial(tell, self.found), partial(tell, self.gone), self._settings.interfaces)
+
         while True:
             try:
                 discovery = await trio.to_thread.run_sync(announce)

@@ -29,10 +29,10 @@ from crdt_pos.opening import PutBack, open_vaults, put_back, sealed_in
 from crdt_pos.registrar import Registrar
 from crdt_pos.replica import RunningReplica
 from crdt_pos.succession import all_told, check_letter, next_letter, predecessors, told_of
+from gossip.address import Address
 from gossip.document import ScopeClass
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Log, Reader
-from gossip.tls import Address
 from merge_rules.lattice import Author
 from peers import certificates, incarnation
 from peers.certificates import Certificate, Root

@@ -1,15 +1,11 @@
-"""Receipts and reports as text: 42 columns, what a till's printer has, and the QR code in half blocks."""
+"""Receipts and reports as text: 42 columns, what a till's printer has."""
 
 from __future__ import annotations
 
 import datetime
-import io
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-import segno
 from rich.cells import cell_len, set_cell_size
 
 from crdt_pos.money import decimal_text
@@ -19,9 +15,6 @@ from crdt_pos.terms import Terms
 
 COLUMNS: Final = 42
 _RULE: Final = "─" * COLUMNS
-_QR_BORDER: Final = 2
-_PIXELS: Final = 6
-"""Of one module of a QR code, each way."""
 
 _TITLES: Final = {
     ReceiptType.SALE: "",
@@ -186,24 +179,3 @@ def _report_lines(report: XReport) -> Iterator[str]:
         yield _sides(f"{series.name.capitalize()} {series.letter}{first}…{series.letter}{last}", str(count))
     yield _sides("Sales ever", money.text(report.perpetual_sales_minor))
     yield _sides("Refunds ever", money.text(report.perpetual_refunds_minor))
-
-
-def qr_text(payload: str) -> str:
-    """A QR code for black ink on white: two rows of modules a line, in half blocks, with a quiet margin of two."""
-    rows = [list(row) for row in segno.make(payload, error="l", micro=False).matrix_iter(border=_QR_BORDER)]
-    if len(rows) % 2:
-        rows.append([0] * len(rows[0]))
-    pairs = zip(rows[::2], rows[1::2], strict=True)
-    return "\n".join(
-        "".join(" ▄▀█"[2 * up + down] for up, down in zip(upper, lower, strict=True)) for upper, lower in pairs
-    )
-
-
-def write_qr(payload: str, path: Path) -> None:
-    """The same as a PNG picture, readable by its owner only. Raises ``OSError``."""
-    picture = io.BytesIO()
-    segno.make(payload, error="m", micro=False).save(picture, kind="png", scale=_PIXELS, border=4)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(picture.getvalue())

@@ -25,10 +25,10 @@ from crdt_pos.gaps import LifeFound, lives_found
 from crdt_pos.looking import look
 from crdt_pos.opening import Gift, PutBack, open_vaults, put_back, sealed_in
 from crdt_pos.replica import RunningReplica
+from gossip.address import Address
 from gossip.document import Scope, ScopeClass, fixed_scope
 from gossip.entry import Entry, Hash
 from gossip.log import entries_of
-from gossip.tls import Address
 from merge_rules.lattice import Author
 from peers.certificates import till_name
 from peers.keys import SealingKey

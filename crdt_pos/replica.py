@@ -38,6 +38,7 @@ from crdt_pos.rights import RightsQuestion
 from crdt_pos.schema import SCHEMA
 from crdt_pos.taking_back import Returning
 from crdt_pos.till import Till
+from gossip.address import Address
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import EntryLost, LogCorrupt, LogFull
@@ -48,7 +49,6 @@ from gossip.log import Reader
 from gossip.node import Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
 from gossip.session import Me
-from gossip.tls import Address
 from merge_rules import canonical
 from merge_rules.lattice import Author
 from peers.certificates import Certificate

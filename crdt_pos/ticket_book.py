@@ -31,8 +31,8 @@ from crdt_pos.tickets import (
     open_answer,
     ticket_id,
 )
+from gossip.address import Address
 from gossip.log import Log, Reader, View
-from gossip.tls import Address
 from merge_rules import canonical
 from peers import certificates
 from peers.certificates import Certificate

@@ -19,9 +19,9 @@ from crdt_pos.registrar import NUMBER_MAX, Registrar
 from crdt_pos.registrar_link import RegistrarLink, chain_asked
 from crdt_pos.ticket_book import Seat, TicketBook
 from crdt_pos.tickets import ADDRESSES_MAX, ID_BYTES, SECRET_BYTES, TEXT_CHARACTERS_MAX, Ticket
+from gossip.address import Address
 from gossip.doorbell import QUESTION_BYTES_MAX
-from gossip.tls import Address
-from peers.discovery import local_addresses
+from peers.addresses import local_addresses
 from peers.permissions import Role
 
 if TYPE_CHECKING:

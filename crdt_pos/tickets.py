@@ -25,7 +25,7 @@ from enum import IntEnum
 from typing import Final, cast
 
 from crdt_pos.errors import EnrolmentRefused
-from gossip.tls import Address
+from gossip.address import Address
 from merge_rules import canonical
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author

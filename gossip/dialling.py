@@ -11,11 +11,12 @@ from typing import Final, Protocol
 import trio
 
 from gossip import tls
+from gossip.address import Address
 from gossip.errors import PeerRefused, PeerUnreachable
 from gossip.link import Link
 from gossip.reasons import Reason
 from gossip.session import Me
-from gossip.tls import Address, TlsStream
+from gossip.tls import TlsStream
 from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
 

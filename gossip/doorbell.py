@@ -11,8 +11,9 @@ from typing import Final
 
 import trio
 
+from gossip.address import Address
 from gossip.errors import PeerUnreachable
-from gossip.tls import Address, unreachable
+from gossip.tls import unreachable
 from gossip.unproven import Unproven
 
 WORD: Final = b"JOIN"

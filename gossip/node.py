@@ -19,6 +19,7 @@ from typing import Final, TypeVar, cast
 import trio
 
 from gossip import admission, doorbell, frames, intake, tls
+from gossip.address import Address
 from gossip.dialling import Choice, Dialling
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
@@ -36,7 +37,7 @@ from gossip.reasons import Reason
 from gossip.refusals import Refusals
 from gossip.schema import Schema
 from gossip.session import Me, Session
-from gossip.tls import Address, TlsStream
+from gossip.tls import TlsStream
 from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
 

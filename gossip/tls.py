@@ -15,11 +15,11 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, TypeGuard, cast
 
 import trio
 
+from gossip.address import Address
 from gossip.errors import CannotListen, PeerRefused, PeerUnreachable, SessionCut
 from gossip.unproven import Unproven
 from peers.certificates import Certificate, TlsContexts, peer_certificate
@@ -62,17 +62,6 @@ _REASONS: Final = (
     ("HTTP_REQUEST", "it does not speak TLS"),
 )
 """What OpenSSL says, and what a person reads. The first that is found counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a replica listens: a host name or IP address, and a TCP port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class _CountedStream(trio.abc.HalfCloseableStream):

@@ -32,15 +32,16 @@ import hashlib
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
-
-import pycrdt
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from merge_rules import canonical, shape, yjs_update
 from merge_rules.dots import Dot, checked_dot, vector_from_body
 from merge_rules.errors import InvalidBody, NotAllowed
 from merge_rules.lattice import Author
 from merge_rules.yjs_update import Clocks, Update
+
+if TYPE_CHECKING:
+    import pycrdt
 
 UPDATE, COVERS, CONTENT = 0, 1, 2
 _FIELDS = frozenset({UPDATE, COVERS, CONTENT})
@@ -65,6 +66,8 @@ class OpenDocument:
 
     def __init__(self, author: Author | None = None) -> None:
         """An empty document, edited as ``author``; one without an author is only read."""
+        import pycrdt  # with what it brings along a tenth of a start, and most processes never open a document
+
         self.author = author
         self.known: Clocks = {}
         """The state vector."""

@@ -1,5 +1,4 @@
-"""Finding each other on the local network: multicast DNS (RFC 6762, 6763); the one file that knows ``zeroconf``
-(and ``ifaddr``, which it builds on).
+"""Finding each other on the local network: multicast DNS (RFC 6762, 6763); the one file that knows ``zeroconf``.
 
 A replica announces ``<name>-<author>._crdt-pos._tcp.local.`` with
 
@@ -14,18 +13,18 @@ peer. So is what is not: nobody is forgotten because its announcement lapsed.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
-import ifaddr
 import zeroconf
 
 from merge_rules.lattice import AUTHOR_BYTES, Author
+from peers.addresses import as_number
+from peers.announcement import PeerAddress
 from peers.certificates import COMPANY_BYTES, Company
 from peers.errors import DiscoveryUnavailable
 
@@ -42,24 +41,6 @@ _QUERY: Final = 0
 _POINTER: Final = 12
 _INTERNET: Final = 1
 _NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
-
-
-@dataclass(frozen=True, slots=True)
-class PeerAddress:
-    """An announcement: who says it is where."""
-
-    company: Company
-    name: str
-    """``12-3``, ``office-a``."""
-    store: int | None
-    author: Author
-    version: int
-    """The newest protocol version that it speaks."""
-    hosts: tuple[str, ...]
-    """IPv4 addresses, ascending."""
-    port: int
-    announcement: str = field(default="", compare=False)
-    """The name under which it was heard: two that claim to be one replica have two."""
 
 
 class Discovery:
@@ -104,9 +85,10 @@ class Discovery:
                 f"Multicast DNS cannot be used here ({error}): name the peers instead."
             ) from error
         try:
+            # First hear, then speak: asking whether the name is free takes two seconds, and others answer at once.
+            self._browser = zeroconf.ServiceBrowser(self._zeroconf, SERVICE, handlers=[self._changed])
             if announce:
                 self._zeroconf.register_service(_announcement(me), allow_name_change=True)
-            self._browser = zeroconf.ServiceBrowser(self._zeroconf, SERVICE, handlers=[self._changed])
         except (OSError, ValueError, zeroconf.Error, TimeoutError) as error:
             self._zeroconf.close()
             raise DiscoveryUnavailable(
@@ -198,17 +180,6 @@ class Discovery:
             self._look_up(name)
 
 
-def local_addresses() -> tuple[str, ...]:
-    """The IPv4 addresses of this machine that others can reach, ascending; loopback only if there is no other."""
-    every = {ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips}
-    found = sorted((ip for ip in every if isinstance(ip, str)), key=_as_number)
-    return tuple(address for address in found if not ipaddress.ip_address(address).is_loopback) or tuple(found)
-
-
-def _as_number(address: str) -> int:
-    return int(ipaddress.ip_address(address))
-
-
 def _announcement(me: PeerAddress) -> zeroconf.ServiceInfo:
     said = {"c": me.company.hex(), "n": me.name, "a": me.author.hex(), "v": str(me.version)}
     if me.store is not None:
@@ -232,7 +203,7 @@ def _peer(heard: zeroconf.ServiceInfo) -> PeerAddress | None:
         version = int(said["v"])
     except (KeyError, ValueError):
         return None
-    hosts = tuple(sorted(heard.parsed_addresses(zeroconf.IPVersion.V4Only), key=_as_number))
+    hosts = tuple(sorted(heard.parsed_addresses(zeroconf.IPVersion.V4Only), key=as_number))
     if len(company) != COMPANY_BYTES or len(author) != AUTHOR_BYTES or not _NAME.fullmatch(said.get("n", "")):
         return None
     if not hosts or not heard.port or (store is not None and store < 1) or version < 1:

@@ -35,13 +35,14 @@ from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from crdt_pos.variance import Variance
 from gossip import tls
+from gossip.address import Address
 from gossip.document import Document, FeedType, Scope
 from gossip.entry import Entry
 from gossip.inbound import cursor_key
 from gossip.log import Arrival, Log, Reader
 from gossip.log_lmdb import LmdbLog
 from gossip.own_feed import OwnFeed
-from gossip.tls import Address, TlsStream
+from gossip.tls import TlsStream
 from gossip.transitions import State
 from peers.roster import StoreRecord
 

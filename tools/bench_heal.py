@@ -33,10 +33,10 @@ from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.schema import DAY, JOURNAL, SCHEMA, VAULT
 from crdt_pos.till import Till
 from crdt_pos.vault import Vault
+from gossip.address import Address
 from gossip.document import FeedType
 from gossip.entry import FeedId
 from gossip.log import Reader
-from gossip.tls import Address
 from peers.roster import StoreRecord
 
 Row = dict[str, Any]

@@ -26,6 +26,7 @@ from crdt_pos.clock import system_ms
 from crdt_pos.folder import Folder, Settings, open_folder
 from crdt_pos.replica import RunningReplica
 from gossip import frames, tls
+from gossip.address import Address
 from gossip.document import Document, FeedType, Scope, ScopeClass
 from gossip.entry import SEQ_MAX, Entry, FeedId, Hash, Head, sign
 from gossip.errors import TransportError
@@ -47,7 +48,7 @@ from gossip.messages import (
     Want,
     Wanted,
 )
-from gossip.tls import Address, TlsStream
+from gossip.tls import TlsStream
 from peers.roster import StoreRecord
 from tools.cable import LOOPBACK
 

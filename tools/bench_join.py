@@ -24,7 +24,7 @@ from crdt_pos.products import Price, Product
 from crdt_pos.ticket_book import Seat
 from crdt_pos.ticket_desk import at_desk
 from crdt_pos.tickets import SECRET_BYTES, Ticket
-from gossip.tls import Address
+from gossip.address import Address
 from peers.permissions import Role
 from peers.roster import StoreRecord
 from tools.cable import LOOPBACK, Cable

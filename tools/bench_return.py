@@ -30,6 +30,7 @@ from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.schema import DAY, SCHEMA
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
+from gossip.address import Address
 from gossip.document import Scope
 from gossip.entry import FeedId, Head
 from gossip.ingest import AuthorRecord
@@ -38,7 +39,6 @@ from gossip.log_memory import MemoryLog
 from gossip.node import Hooks, Node
 from gossip.reasons import Reason
 from gossip.session import Me
-from gossip.tls import Address
 from merge_rules.lattice import Author
 from peers import certificates
 from peers.certificates import Certificate

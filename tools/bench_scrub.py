@@ -26,8 +26,8 @@ from crdt_pos.scrub import ROWS_AT_ONCE, ROWS_PER_S, Scrub
 from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
 from crdt_pos.verify import verify
+from gossip.address import Address
 from gossip.log_lmdb import LmdbLog
-from gossip.tls import Address
 from peers.roster import StoreRecord
 
 FIRST: Final = datetime.datetime(2026, 10, 1, 8, tzinfo=datetime.UTC)

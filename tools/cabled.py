@@ -22,7 +22,7 @@ from crdt_pos.cli import child_command
 from crdt_pos.clock import system_ms
 from crdt_pos.folder import ROOT, Folder, Settings, open_folder
 from crdt_pos.kit import write_kit
-from gossip.tls import Address
+from gossip.address import Address
 from peers.permissions import Role
 from peers.roster import StoreRecord
 from tools.cable import LOOPBACK, Cable

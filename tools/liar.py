@@ -26,13 +26,13 @@ from crdt_pos.receipt import Series, Tender
 from crdt_pos.schema import DAY, SCHEMA
 from crdt_pos.turn import day_document
 from gossip import tls
+from gossip.address import Address
 from gossip.document import Scope, day_number
 from gossip.entry import Entry, sign
 from gossip.events import Acknowledged, Ended, EntriesReceived, PeerSaidHello
 from gossip.log import Arrival
 from gossip.log_memory import MemoryLog
 from gossip.session import Me, Session
-from gossip.tls import Address
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
 from peers.permissions import readable_scopes
 from tools.cable import LOOPBACK

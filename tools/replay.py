@@ -30,8 +30,8 @@ from crdt_pos.directory import COMPANY_ROSTER, store_roster
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.looking import look
 from crdt_pos.registrar import Registrar
+from gossip.address import Address
 from gossip.log import entries_of
-from gossip.tls import Address
 from peers import certificates
 from peers.incarnation import next_incarnation
 from peers.keys import PublicKey

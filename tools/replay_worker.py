@@ -23,10 +23,10 @@ from crdt_pos.clock import system_ms
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.products import Product, ProductTable
 from crdt_pos.schema import SCHEMA
+from gossip.address import Address
 from gossip.entry import Entry, decode
 from gossip.log import Arrival
 from gossip.log_lmdb import LmdbLog
-from gossip.tls import Address
 from merge_rules.lattice import Author
 from peers import certificates
 from peers.keys import SecretKey

@@ -24,9 +24,9 @@ from crdt_pos.company_keys import CompanyKeys
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.local import LocalClient, NotRunning
 from crdt_pos.schema import SCHEMA
+from gossip.address import Address
 from gossip.log import Arrival
 from gossip.log_lmdb import LmdbLog
-from gossip.tls import Address
 from peers.roster import StoreRecord
 
 LOOPBACK: Final = "127.0.0.1"

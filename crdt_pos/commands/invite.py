@@ -19,7 +19,7 @@ from crdt_pos.columns import Column, table
 from crdt_pos.commands.replica_options import FOLDER
 from crdt_pos.folder import OFFICE_PORT, open_folder, parse_address
 from crdt_pos.looking import look
-from crdt_pos.receipt_text import qr_text, write_qr
+from crdt_pos.qr_code import qr_text, write_qr
 from crdt_pos.registrar import check_office
 from crdt_pos.ticket_book import Attempt, Issued, Seat, State, strangers, tickets
 from crdt_pos.ticket_desk import at_desk

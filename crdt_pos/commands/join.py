@@ -18,7 +18,7 @@ from crdt_pos.commands.replica_options import replica_options
 from crdt_pos.folder import OFFICE_PORT, Folder, Settings
 from crdt_pos.joining_place import ticket_of
 from crdt_pos.tickets import TEXT_CHARACTERS_MAX, Ticket
-from gossip.tls import Address
+from gossip.address import Address
 from peers.permissions import Role
 
 if TYPE_CHECKING:

@@ -114,7 +114,7 @@ def _sell_once(
     if as_json:
         click.echo(json.dumps(answer["receipt"], ensure_ascii=False, indent=2))
         return
-    from crdt_pos.receipt_text import qr_text
+    from crdt_pos.qr_code import qr_text
 
     click.echo(answer["text"])
     for row in qr_text(answer["qr"]).splitlines():

@@ -20,7 +20,7 @@ from crdt_pos.enrolment import at_office, enrol_till, open_log, retire_till
 from crdt_pos.folder import SETTINGS, Folder, Settings, open_folder
 from crdt_pos.local import LocalClient, LocalRefused
 from crdt_pos.restored import has_written
-from gossip.tls import Address
+from gossip.address import Address
 from peers.permissions import Role
 from peers.roster import Closure
 

@@ -20,6 +20,7 @@ from crdt_pos.looking import Looked
 from crdt_pos.schema import SCHEMA
 from crdt_pos.shell.replica import Replica
 from crdt_pos.trust import RosterTrust
+from gossip.address import Address
 from gossip.entry import FeedId
 from gossip.events import EntriesReceived, Event
 from gossip.in_flight import InFlight
@@ -28,7 +29,6 @@ from gossip.log_memory import MemoryLog
 from gossip.messages import Refused as NotKept
 from gossip.node import Hooks, Node
 from gossip.session import Me, Session
-from gossip.tls import Address
 
 WAIT_S: Final = 20.0
 """How long a peer may take until it has answered, and then between any two entries."""

@@ -21,10 +21,10 @@ from crdt_pos.requests import LineRequest, SaleRequest, TenderRequest
 from crdt_pos.schema import SCHEMA
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
+from gossip.address import Address
 from gossip.entry import Entry
 from gossip.log import Arrival, Log
 from gossip.log_lmdb import LmdbLog
-from gossip.tls import Address
 from peers.permissions import Role, readable_scopes
 from peers.roster import StoreRecord
 

@@ -19,7 +19,6 @@ from crdt_pos.local import (
     LINE_BYTES_MAX,
     SOCKET_NAME,
     AlreadyServed,
-    AsyncLocalClient,
     Command,
     ConnectionLost,
     Declined,
@@ -29,6 +28,7 @@ from crdt_pos.local import (
     NotRunning,
     serve,
 )
+from crdt_pos.local_async import AsyncLocalClient
 
 
 async def echo(request: Message) -> Message:

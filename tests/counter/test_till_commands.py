@@ -14,7 +14,8 @@ from crdt_pos.commands.sell import sell
 from crdt_pos.identity import Now
 from crdt_pos.local import LocalClient, LocalRefused, Message
 from crdt_pos.money import Currency
-from crdt_pos.receipt_text import COLUMNS, qr_text
+from crdt_pos.qr_code import qr_text
+from crdt_pos.receipt_text import COLUMNS
 from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.terms import Terms
 from tools.practice_shop import PracticeShop

@@ -16,12 +16,12 @@ import trio
 from crdt_pos.folder import Folder
 from crdt_pos.replica import RunningReplica
 from gossip import frames, tls
+from gossip.address import Address
 from gossip.document import Scope
 from gossip.errors import TransportError
 from gossip.frames import Frames
 from gossip.messages import Admitted, Bye, Cursor, Hello, Message
 from gossip.reasons import Reason
-from gossip.tls import Address
 from tests.node.company import Company, address, introduce, link, note, notes, running, until
 
 PATIENCE_S = 15.0

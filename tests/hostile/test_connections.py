@@ -14,6 +14,7 @@ import trio
 from crdt_pos.folder import Folder
 from crdt_pos.schema import SCHEMA
 from gossip import frames, node, tls
+from gossip.address import Address
 from gossip.errors import TransportError
 from gossip.in_flight import InFlight
 from gossip.limits import Limits
@@ -23,7 +24,6 @@ from gossip.messages import Ping
 from gossip.node import SESSIONS_OF_ONE_MAX
 from gossip.reasons import Reason
 from gossip.session import Me, Session
-from gossip.tls import Address
 from tests.hostile.rude import Rude, shop
 from tests.node.company import Bare, Company, address, introduce, running
 

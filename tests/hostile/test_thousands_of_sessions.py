@@ -13,9 +13,9 @@ import trio
 
 from crdt_pos.replica import RunningReplica
 from gossip import tls
+from gossip.address import Address
 from gossip.errors import TransportError
 from gossip.node import SESSIONS_OF_ONE_MAX
-from gossip.tls import Address
 from tests.hostile.test_connections import closed, from_elsewhere
 from tests.node.company import Company, address, author, introduce, link, running, until
 from tests.vault.test_who_reads import sell

@@ -19,8 +19,8 @@ from crdt_pos.replica import RunningReplica
 from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.ticket_book import Issued, Seat, TicketBook, tickets
 from crdt_pos.tickets import SECRET_BYTES, Ticket
+from gossip.address import Address
 from gossip.log import Log
-from gossip.tls import Address
 from peers.permissions import Role
 
 DAY_MS = 24 * 3_600_000

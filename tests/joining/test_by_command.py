@@ -19,7 +19,7 @@ from crdt_pos.looking import look
 from crdt_pos.ticket_book import State, find
 from crdt_pos.tickets import Outcome, Ticket, decode_answer, make_request
 from gossip import doorbell
-from gossip.tls import Address
+from gossip.address import Address
 from peers.keys import SecretKey
 from peers.roster import StoreRecord
 from tests.system.shops import Done, refused, run, run_apart

@@ -26,11 +26,13 @@ from crdt_pos.replica import RunningReplica
 from crdt_pos.ticket_book import Seat, State, TicketBook, strangers
 from crdt_pos.tickets import Answer, Outcome, Ticket, decode_answer, encode_answer, make_request, open_answer
 from gossip import doorbell, tls
+from gossip.address import Address
 from gossip.errors import PeerUnreachable
-from gossip.tls import Address, TlsStream
+from gossip.tls import TlsStream
 from peers import certificates
+from peers.announcement import PeerAddress
 from peers.certificates import Certificate
-from peers.discovery import Discovery, PeerAddress
+from peers.discovery import Discovery
 from peers.gateways import ranked
 from peers.keys import SecretKey
 from peers.permissions import Role

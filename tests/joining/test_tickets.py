@@ -26,7 +26,7 @@ from crdt_pos.tickets import (
     make_request,
     open_answer,
 )
-from gossip.tls import Address
+from gossip.address import Address
 from merge_rules.lattice import Author
 from peers.certificates import Company
 from peers.keys import SecretKey

@@ -25,8 +25,8 @@ from crdt_pos.receipt_text import receipt_text
 from crdt_pos.replica import RunningReplica
 from crdt_pos.requests import LineRequest, RefundLine, RefundRequest, SaleRequest, TenderRequest
 from crdt_pos.till import Till
+from gossip.address import Address
 from gossip.log import Arrival
-from gossip.tls import Address
 from peers.permissions import readable_scopes
 from peers.roster import StoreRecord
 

@@ -11,8 +11,8 @@ from crdt_pos.folder import Folder, Settings
 from crdt_pos.replica import RunningReplica
 from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.schema import CATALOGUE, CLAIMS, FORKS, ROSTER, VAULT
+from gossip.address import Address
 from gossip.log import Reader
-from gossip.tls import Address
 from peers.permissions import Role
 from peers.roster import StoreRecord
 from tests.node.company import introduce, running, until

@@ -21,7 +21,7 @@ from crdt_pos.enrolment import add_store, create_company, enrol_till
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.local import LocalClient
 from crdt_pos.supervisor import NOTIFY_SOCKET, Supervisor
-from gossip.tls import Address
+from gossip.address import Address
 from peers.roster import StoreRecord
 
 PATIENCE_S = 60.0

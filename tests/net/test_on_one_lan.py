@@ -21,10 +21,10 @@ from crdt_pos.clock import system_ms
 from crdt_pos.journal import find
 from crdt_pos.looking import look
 from crdt_pos.schema import SCHEMA
+from gossip.address import Address
 from gossip.dialling import BACKOFF_MAX_S, BACKOFF_MIN_S, JITTER, pause_s
 from gossip.log_memory import MemoryLog
-from gossip.tls import Address
-from peers.discovery import PeerAddress
+from peers.announcement import PeerAddress
 from peers.mesh import FULL_MAX, NEIGHBOURS_MAX
 from peers.roster import StoreRecord
 from tests.node.company import Bare, Company, address, in_touch, running, until

@@ -22,6 +22,7 @@ from crdt_pos.replica import RunningReplica
 from crdt_pos.schema import SCHEMA
 from crdt_pos.trust import RosterTrust
 from gossip import frames, tls
+from gossip.address import Address
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import Entry, FeedId, Hash, sign
 from gossip.errors import TransportError
@@ -36,7 +37,6 @@ from gossip.node import Hooks, Node
 from gossip.own_feed import OwnFeed
 from gossip.schema import KeyType, Kind
 from gossip.session import Me, Session
-from gossip.tls import Address
 from merge_rules.log_append import LogAppend
 from peers.permissions import Permission, Role
 from peers.roster import Record, StoreRecord, element

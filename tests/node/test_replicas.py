@@ -16,13 +16,13 @@ from crdt_pos.receipt import DrawerAct
 from crdt_pos.replica import RunningReplica
 from crdt_pos.rights import AMOUNT_MAX, ASKED_MAX, TOPIC, RightsQuestion, decode_granted, encode_granted
 from crdt_pos.safety import Safety
+from gossip.address import Address
 from gossip.document import FeedType, ScopeClass
 from gossip.entry import Entry, sign
 from gossip.reasons import Reason
-from gossip.tls import Address
 from merge_rules import canonical
 from merge_rules.lattice import Author
-from peers.discovery import PeerAddress
+from peers.announcement import PeerAddress
 from peers.roster import Revocation
 from tests.node.company import (
     BOARD,

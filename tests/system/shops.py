@@ -26,8 +26,8 @@ from crdt_pos.folder import Folder, Settings
 from crdt_pos.local import LocalRefused
 from crdt_pos.looking import identities, look
 from crdt_pos.products import Price, Product
+from gossip.address import Address
 from gossip.log import Reader
-from gossip.tls import Address
 from peers.roster import StoreRecord
 from tools.cable import LOOPBACK, Cable
 from tools.town import Process, Town, TownError

@@ -21,7 +21,7 @@ from crdt_pos.clock import system_ms
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.journal import find
 from crdt_pos.local import LocalRefused
-from gossip.tls import Address
+from gossip.address import Address
 from tests.system.shops import DATE, reading, records, run
 from tests.system.single import Single, single, until
 from tools.cable import LOOPBACK

@@ -10,10 +10,10 @@ import trio
 
 from crdt_pos.folder import Folder, Settings, open_folder
 from crdt_pos.journal import journal_document
+from gossip.address import Address
 from gossip.document import day_number
 from gossip.entry import FeedId
 from gossip.reasons import Reason
-from gossip.tls import Address
 from tests.system.shops import DATE, MILK, ON_LOOPBACK, Shops, alone, reading, records, refusal, refused, run, run_apart
 from tests.system.single import single
 from tools.cable import LOOPBACK

@@ -21,12 +21,14 @@ import trio
 import zeroconf
 
 from crdt_pos.folder import CERTIFICATE, KEY, open_folder, parse_address
+from gossip.address import Address
 from gossip.doorbell import WORD
 from gossip.session import VERSION_MAX
-from gossip.tls import Address
 from merge_rules.lattice import AUTHOR_BYTES, Author
+from peers.addresses import local_addresses
+from peers.announcement import PeerAddress
 from peers.certificates import Company
-from peers.discovery import SERVICE, Discovery, PeerAddress, local_addresses
+from peers.discovery import SERVICE, Discovery
 
 STORE, FIRST_TILL = 1, 10
 AT_ONCE = 6

@@ -14,7 +14,7 @@ import pytest
 from crdt_pos.books import till_days
 from crdt_pos.journal import find
 from crdt_pos.schema import DAY
-from gossip.tls import Address
+from gossip.address import Address
 from tests.town.cashiers import DATE
 from tests.town.unwelcome import other_retailer
 from tests.town.wired import OFFICE, PATIENCE_S, WORLD, Wired, host, settings, switch

@@ -14,8 +14,8 @@ from pathlib import Path
 from crdt_pos import enrolment
 from crdt_pos.clock import system_ms
 from crdt_pos.folder import Folder, Settings
+from gossip.address import Address
 from gossip.reasons import Reason
-from gossip.tls import Address
 from peers.roster import StoreRecord
 from tests.town.wired import WORLD, Wired, host, settings, switch
 from tools.town import RUN_LOG, Process

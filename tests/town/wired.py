@@ -34,8 +34,8 @@ from crdt_pos.kit import write_kit
 from crdt_pos.local import SOCKET_NAME
 from crdt_pos.looking import Looked, look
 from crdt_pos.products import Price, Product
+from gossip.address import Address
 from gossip.log import Reader
-from gossip.tls import Address
 from peers.roster import StoreRecord
 from tests.town.wires import Wires
 from tools.town import Process, Town

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from merge_rules.lattice import Author
+from peers.addresses import local_addresses
+from peers.announcement import PeerAddress
 from peers.certificates import Company
-from peers.discovery import Discovery, PeerAddress, local_addresses
+from peers.discovery import Discovery
 from peers.errors import DiscoveryUnavailable
 
 LOOPBACK = ["127.0.0.1"]
@@ -52,8 +54,9 @@ def test_replicas_of_one_company_find_each_other_and_neither_themselves_nor_othe
 SPEAKER = """
 import sys
 from merge_rules.lattice import Author
+from peers.announcement import PeerAddress
 from peers.certificates import Company
-from peers.discovery import Discovery, PeerAddress
+from peers.discovery import Discovery
 me = PeerAddress(Company(b"ours" * 4), "12-7", 12, Author(bytes([7]) * 8), 1, ("127.0.0.1",), 7777)
 with Discovery(me, lambda peer: print(peer.name, peer.port, flush=True), interfaces=["127.0.0.1"]):
     sys.stdin.read()

@@ -23,9 +23,9 @@ from crdt_pos.errors import EnrolmentRefused, FolderError
 from crdt_pos.folder import Folder, Settings, open_folder, parse_address
 from crdt_pos.kit import write_kit
 from crdt_pos.schema import SCHEMA
+from gossip.address import Address
 from gossip.errors import LogForeign
 from gossip.log_lmdb import LmdbLog
-from gossip.tls import Address
 from peers.permissions import Role
 from peers.roster import Directory
 

@@ -11,8 +11,9 @@ import pytest
 import trio
 
 from gossip import tls
+from gossip.address import Address
 from gossip.errors import CannotListen, PeerRefused, PeerUnreachable, SessionCut
-from gossip.tls import Address, TlsStream
+from gossip.tls import TlsStream
 from peers.certificates import TlsContexts
 from tests.trust.material import Company, company, contexts, key
 

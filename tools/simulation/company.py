@@ -12,9 +12,9 @@ from random import Random
 from crdt_pos.directory import COMPANY_ROSTER, store_roster
 from crdt_pos.folder import Folder, Settings
 from crdt_pos.registrar import Registrar
+from gossip.address import Address
 from gossip.document import Document
 from gossip.log import Arrival, Log, entries_of
-from gossip.tls import Address
 from peers import certificates
 from peers.certificates import Root
 from peers.keys import SEALING_BYTES, SEED_BYTES, SealingKey, SecretKey
