@@ -7,6 +7,7 @@ multicast, a peer that misbehaves, a disk that is full for a while. It stops on 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -374,10 +375,24 @@ class RunningReplica(ReplicaCore):
     async def _connections(self, _request: Message) -> Message:
         return self.connections()
 
+    def schedule(self) -> dict[str, object]:
+        """What this replica does by itself, and when: whom it dials, how often it publishes, seals and looks for damage."""
+        return {
+            "dials": self.node.dials(),
+            "checkpoint_s": CHECKPOINT_S,
+            "prefetch_s": PREFETCH_S,
+            "wan": self.folder.settings.wan,
+            "vault_every_s": None if self.guarding is None else self.guarding.bound_s,
+            "scrub": self.mending.facts(),
+        }
+
     def connections(self) -> dict[str, object]:
         """Where this replica listens, every session with its bytes (TLS records included), and what does not work."""
+        with self.log.read_all() as reader:
+            last = reader.last_arrival()
         return {
             "listening": str(self.listening),
+            "arrivals": last,
             "sessions": [
                 {
                     "peer": link.peer.name,
@@ -395,12 +410,16 @@ class RunningReplica(ReplicaCore):
                     "messages_received": link.session.messages_received,
                     "entries_received": link.facts.entries_received,
                     "entries_acknowledged": link.facts.entries_acknowledged,
+                    "waiting_in": link.waiting,
+                    "waiting_out_bytes": link.session.unsent_bytes,
+                    **dataclasses.asdict(link.session.lag(last)),
                 }
                 for link in self.node.links.values()
             ],
             "unreachable": self.node.troubles(),
             "entries_came": self.node.came(),
             "commits_waiting_max": self.node.commits_waiting_max,
+            "schedule": self.schedule(),
             "trouble": self._in_trouble(),
             "scrub": self.mending.facts(),
             **self.neighbourhood.facts(),

@@ -97,6 +97,11 @@ class Inbound:
     def __post_init__(self) -> None:
         self._told = self.reached
 
+    @property
+    def wanted(self) -> int:
+        """How many feeds were wanted and have not come."""
+        return max(self._queued - self._came, 0)
+
     def begin(self, *, caught_up: bool) -> list[Event]:
         """Whether the cursor says that nothing is missing."""
         if not caught_up:

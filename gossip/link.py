@@ -126,6 +126,11 @@ class Link:
         self._answers: dict[int, tuple[trio.Event, list[bytes | None]]] = {}
 
     @property
+    def waiting(self) -> int:
+        """Batches that were received and are not committed yet."""
+        return len(self._received)
+
+    @property
     def peer(self) -> Certificate:
         """Who is at the other end, as the TLS handshake proved."""
         return self.stream.peer

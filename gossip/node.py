@@ -215,6 +215,18 @@ class Node:
         """Entries that came over the network since the start, by kind; one that came twice counts twice."""
         return dict(sum((link.session.came for link in self._live), self._came))
 
+    def dials(self) -> list[dict[str, object]]:
+        """The wanted addresses: who was met there (8 bytes in hexadecimal), what does not work, and whether there is a session."""
+        return [
+            {
+                "address": str(wanted.address),
+                "author": "" if wanted.author is None else wanted.author.hex(),
+                "trouble": wanted.trouble,
+                "session": wanted.author in self.links,
+            }
+            for wanted in self._dialling.wanted.values()
+        ]
+
     def troubles(self) -> dict[str, str]:
         """Addresses that are wanted and cannot be reached now, with the reason."""
         return self._dialling.troubles()

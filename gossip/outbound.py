@@ -183,6 +183,16 @@ class Outbound:
         """Whether the peer has acknowledged everything up to our base."""
         return self._base_batch is not None and all(batch > self._base_batch for batch in self._unacknowledged)
 
+    @property
+    def position(self) -> int:
+        """Up to which arrival our log was looked through for the peer."""
+        return self._position
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many entries, sent or named, the peer has not acknowledged."""
+        return sum(len(sent.heads) for sent in self._unacknowledged.values())
+
     # What is sent
 
     def messages(self) -> Iterator[Message]:

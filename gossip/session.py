@@ -35,6 +35,7 @@ from gossip.events import (
 from gossip.held import Held
 from gossip.in_flight import InFlight
 from gossip.inbound import Inbound, cursor_key
+from gossip.lag import Lag
 from gossip.limits import Limits
 from gossip.log import Log, Reader
 from gossip.messages import (
@@ -334,6 +335,14 @@ class Session:
         """Whether ``tick`` may have something to do before the peer has been quiet for long: until then nobody need call it."""
         waiting = self._inbound is not None and self._inbound.waits
         return not self.sharing or waiting or self._questions.open > 0 or not self._frames.empty
+
+    def lag(self, last_arrival: int) -> Lag:
+        """How far both sides are behind; ``last_arrival``: of our log."""
+        if self._outbound is None or self._inbound is None or self._hello is None:
+            return Lag()
+        untold = 0 if self._inbound.caught_up else max(self._hello.last_arrival - self._inbound.reached, 0)
+        unsent = max(last_arrival - self._outbound.position, 0)
+        return Lag(unsent, self._outbound.unacknowledged, untold, self._inbound.wanted)
 
     # Messages
 
