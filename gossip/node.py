@@ -215,8 +215,8 @@ class Node:
         """Entries that came over the network since the start, by kind; one that came twice counts twice."""
         return dict(sum((link.session.came for link in self._live), self._came))
 
+    def dials(self) -> list[dict[str, object]]:
         """The wanted addresses: who was met there (hexadecimal), what does not work, and whether there is a session."""
-        """The wanted addresses: who was met there (8 bytes in hexadecimal), what does not work, and whether there is a session."""
         return [
             {
                 "address": str(wanted.address),
