@@ -61,14 +61,17 @@ def open_peer(path: Path, address: str) -> Replica:
     log = MemoryLog(SCHEMA)
     trust = RosterTrust(folder, log)
     with folder.held():  # two sessions in one name would end each other
-        name = trio.run(_fetch, folder, log, trust, place, strict_exception_groups=True)
-    del name
+        trouble = trio.run(_fetch, folder, log, trust, place, strict_exception_groups=True)
+    if trouble:
+        log.close()
+        raise Refused(trouble)
     closing = ExitStack()
     closing.callback(log.close)
     return Replica(Looked(folder, log, trust.directory, ""), closing, peer=str(place))
 
 
 async def _fetch(folder: Folder, log: MemoryLog, trust: RosterTrust, address: Address) -> str:
+    """What was in the way, in a sentence; empty if everything has come."""
     me = Me(folder.root.company, folder.certificate.author, trust.readable(folder.certificate), chain=folder.chain)
     hooks = Hooks()
     node = Node(log, me, folder.tls_contexts(), SCHEMA, trust, system_ms, hooks, _Glance)
@@ -76,9 +79,9 @@ async def _fetch(folder: Folder, log: MemoryLog, trust: RosterTrust, address: Ad
     async with trio.open_nursery() as nursery:
         await nursery.start(node.run, None)
         node.want(address)
-        name = await _caught_up(node, log, address)
+        trouble = await _catch_up(node, log, address)
         nursery.cancel_scope.cancel()
-    return name
+    return trouble
 
 
 def _reload(node: Node, trust: RosterTrust, folder: Folder) -> None:
@@ -86,19 +89,18 @@ def _reload(node: Node, trust: RosterTrust, folder: Folder) -> None:
     node.may_read(trust.readable(folder.certificate))
 
 
-async def _caught_up(node: Node, log: MemoryLog, address: Address) -> str:
+async def _catch_up(node: Node, log: MemoryLog, address: Address) -> str:
     seen, patience_s = -1, trio.current_time() + WAIT_S
     while True:
         change = node.change
         with log.read() as reader:
             arrived = reader.last_arrival()
-        for link in node.links.values():
-            if link.facts.caught_up:
-                return link.peer.name
+        if any(link.facts.caught_up for link in node.links.values()):
+            return ""
         if arrived != seen:
             seen, patience_s = arrived, trio.current_time() + WAIT_S
         if trio.current_time() > patience_s:
             said = node.troubles().get(str(address), f"{address} does not answer")
-            raise Refused(f"Nothing came from {address}: {said.rstrip('.')}.")
+            return f"Nothing came from {address}: {said.rstrip('.')}."
         with trio.move_on_after(0.2):
             await change.wait()

@@ -21,6 +21,7 @@ from crdt_pos.shell.commands import (
     receipts,
     sale,
     scopes,
+    sessions,
     show,
     status,
     topology,
@@ -28,7 +29,7 @@ from crdt_pos.shell.commands import (
 )
 
 SECTIONS: Final[Mapping[str, tuple[Command, ...]]] = {
-    "Who am I, and whom do I see": (status.COMMAND, peers.COMMAND, scopes.COMMAND, topology.COMMAND),
+    "Who am I, and whom do I see": (status.COMMAND, peers.COMMAND, scopes.COMMAND, sessions.COMMAND, topology.COMMAND),
     "What is here, and why": (documents.COMMAND, show.COMMAND, explain.COMMAND, history.COMMAND, at.COMMAND),
     "Entries and their proof": (entries.COMMAND, entry.COMMAND, verify.COMMAND),
     "Compared": (diff.COMMAND,),
