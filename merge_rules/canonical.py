@@ -183,6 +183,6 @@ def _no_sharing(*_: object) -> NoReturn:
 _SHORT_HEADS: Final = [bytes((first,)) for first in range(256)]
 _UNSIGNED_HEADS: Final = [_head(_UNSIGNED, argument) for argument in range(_HEADS)]
 _BYTES_HEADS: Final = [_head(_BYTES, argument) for argument in range(_HEADS)]
-_SHARING: Final = dict.fromkeys((25, 28, 29, 256), _no_sharing)
+_SHARING: Final[dict[int, Callable[..., Any]]] = dict.fromkeys((25, 28, 29, 256), _no_sharing)
 """The tags by which few bytes stand for a large value, or an endless one: encoding that again would not end. The others
 decode to types that do not stand in entries."""
