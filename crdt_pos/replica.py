@@ -379,8 +379,8 @@ class RunningReplica(ReplicaCore):
         """What this replica does by itself, and when: whom it dials, how often it publishes, seals and looks for damage."""
         return {
             "dials": self.node.dials(),
-            "checkpoint_s": CHECKPOINT_S,
-            "prefetch_s": PREFETCH_S,
+            "checkpoint_s": int(CHECKPOINT_S),
+            "prefetch_s": int(PREFETCH_S),
             "wan": self.folder.settings.wan,
             "vault_every_s": None if self.guarding is None else self.guarding.bound_s,
             "scrub": self.mending.facts(),

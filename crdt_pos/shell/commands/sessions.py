@@ -51,10 +51,11 @@ def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:
     yield f"  listens at {answered['listening']}; at most {answered['commits_waiting_max']} commits waited for the disk at once"
     yield colours.title("schedule")
     schedule = answered["schedule"]
-    often = f"every {schedule['checkpoint_s']:g} s if something changed ({schedule['wan']})"
-    yield f"  publishes {often}, fetches rights every {schedule['prefetch_s']:g} s"
+    often = f"every {schedule['checkpoint_s']} s if something changed ({schedule['wan']})"
+    yield f"  publishes {often}, fetches rights every {schedule['prefetch_s']} s"
     scrub = schedule["scrub"]
-    yield f"  looks for damage: {scrub['rows']:,} rows of pass {scrub['passes'] + 1}, {scrub['damaged']:,} damaged since the start"
+    damaged = f"{scrub['damaged']:,} damaged since the start"
+    yield f"  looks for damage: {scrub['rows']:,} rows of pass {scrub['passes'] + 1}, {damaged}"
     for one in schedule["dials"]:
         text = (
             f"dials {one['address']}: {'a session is there' if one['session'] else one['trouble'] or 'not wanted now'}"
