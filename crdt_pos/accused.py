@@ -6,12 +6,13 @@ is never in the way of what another has seen. Pure but for reading.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Final
 
 from crdt_pos.forks import accused_by, publishers
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
 QUOTA: Final = 8

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
@@ -23,6 +22,7 @@ from gossip.doorbell import ANSWER_BYTES_MAX, QUESTION_BYTES_MAX
 from gossip.errors import LogFull
 from gossip.log import Log
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.certificates import Certificate

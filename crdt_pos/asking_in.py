@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -24,6 +23,7 @@ from gossip import doorbell
 from gossip.address import Address
 from gossip.errors import PeerUnreachable
 from gossip.session import VERSION_MAX
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.announcement import PeerAddress
 from peers.discovery import Discovery

@@ -6,7 +6,7 @@ others have granted to it is received in the very entry that spends it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from crdt_pos.errors import NotEnoughRights
 from crdt_pos.forks import liars
@@ -16,6 +16,7 @@ from crdt_pos.schema import BALANCE
 from gossip.document import Document
 from gossip.log import Reader
 from merge_rules.counter_bounded import CounterBounded
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
 

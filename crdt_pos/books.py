@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -35,6 +35,7 @@ from gossip.document import Document, date_of, day_number
 from gossip.log import Reader
 from merge_rules.claims import Identities
 from merge_rules.counter_bounded import CounterBounded
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.roster import Directory
 

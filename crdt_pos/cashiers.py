@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final, cast
 
@@ -38,6 +38,7 @@ from gossip.entry import FeedId, Head
 from gossip.log import Arrival, Log, Reader
 from gossip.own_feed import OwnFeed
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from merge_rules.register_lww import RegisterLww
 from peers.errors import SealError

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, cast
 
 from crdt_pos.money import RATE_PPM_MAX
@@ -34,6 +33,7 @@ from gossip.entry import Entry, FeedId
 from gossip.log import Reader, entries_of
 from gossip.own_feed import OwnFeed
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.document_yjs import COVERS, UPDATE, DocumentYjs, OpenDocument
 from merge_rules.errors import NotAllowed
 from merge_rules.lattice import Author

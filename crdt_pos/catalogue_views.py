@@ -11,7 +11,6 @@ Only products that a batch changes are projected again. What stores claim is pro
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from crdt_pos import catalogue, claims_views, code_views, words
@@ -23,6 +22,7 @@ from gossip.document import Document
 from gossip.entry import Entry
 from gossip.log import Arrival, Log, Reader, View
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.document_yjs import OpenDocument
 from merge_rules.errors import InvalidBody, NotCanonical
 from merge_rules.lattice import Author

@@ -7,7 +7,6 @@ product's own id, so retracting pulls them apart again, each with the stock that
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from crdt_pos import catalogue, catalogue_views, claims_views
 from crdt_pos.columns import listing
@@ -16,6 +15,7 @@ from crdt_pos.schema import CLAIMS, SCHEMA
 from gossip.log import Arrival, Reader, View
 from gossip.own_feed import OwnFeed
 from merge_rules.claims import Claims
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.keys import SecretKey
 

@@ -12,12 +12,12 @@ Widths are counted in terminal cells, so that names in any script line up. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
 from crdt_pos.money import decimal_text
+from merge_rules.dataclass import dataclass
 
 INDENT: Final = "  "
 GAP: Final = 2

@@ -8,10 +8,11 @@ enough. An old passphrase opens old copies for ever: entries are not taken back,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from crdt_pos.errors import KeysRefused
+from merge_rules.dataclass import dataclass
 from peers import certificates
 from peers.certificates import Root
 from peers.errors import SealError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from crdt_pos.day import Day
@@ -14,6 +13,7 @@ from gossip.document import Document, date_of
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Reader
 from merge_rules.counter_covers import CounterCovers
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 from peers.roster import Directory

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from crdt_pos.day import Day
@@ -28,6 +27,7 @@ from gossip.log import Reader
 from merge_rules import canonical
 from merge_rules.counter_covers import CLOSED, CounterCovers, Summary, choose, contains
 from merge_rules.counter_nested import Nested
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 

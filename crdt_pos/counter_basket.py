@@ -7,12 +7,13 @@ is the same formula, and where prices are without tax the till is asked for the 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from crdt_pos.local import Message
 from crdt_pos.money import decimal_text, parse_decimal, round_half_up
 from crdt_pos.products import OPEN_PRICE
+from merge_rules.dataclass import dataclass
 
 _QUANTITY_FIRST: Final = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*\*\s*(.*)")
 _PRICE_FIRST: Final = re.compile(r"(\d+(?:[.,]\d+)?)(?:\s+(\S.*))?")

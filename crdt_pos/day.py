@@ -28,12 +28,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NamedTuple, cast
 
 from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, Series, Skipped, StockAct
 from merge_rules.counter_covers import CLOSED
 from merge_rules.counter_nested import Nested
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 
 PREVIOUS_HASH_BYTES: Final = 8

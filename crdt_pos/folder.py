@@ -20,12 +20,13 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, cast
 
 from crdt_pos.errors import FolderError
 from gossip.address import Address
+from merge_rules.dataclass import dataclass
 from peers import certificates
 from peers.certificates import Certificate, Root, TlsContexts
 from peers.errors import CertificateError, CertificateFault, KeyFileError

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from crdt_pos.books import till_days
@@ -21,6 +20,7 @@ from crdt_pos.vouched import FOR_SOMEONE
 from gossip.document import date_of
 from gossip.entry import Entry, FeedId
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 from peers.certificates import Certificate

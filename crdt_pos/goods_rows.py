@@ -8,10 +8,10 @@ that are read as one, those in another unit have a row of their own until a pers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from crdt_pos.day import Goods
 from merge_rules.claims import Identities
+from merge_rules.dataclass import dataclass
 
 Key = tuple[str, str, int]
 """Legal entity, currency and its exponent."""

@@ -6,7 +6,7 @@ in its own entry, which is a cost, and shown as one. A customer finds them at an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from crdt_pos.balance import Balance, balance_document
 from crdt_pos.folder import Folder
@@ -16,6 +16,7 @@ from crdt_pos.rights import PROGRAMME_CHARACTERS_MAX
 from crdt_pos.schema import BALANCE, SCHEMA
 from gossip.log import Log
 from gossip.own_feed import OwnFeed
+from merge_rules.dataclass import dataclass
 
 AMOUNT_MAX = 10**9
 

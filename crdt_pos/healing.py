@@ -14,7 +14,7 @@ Numbers of different entries may still be the same where a peer that holds more 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import Final, cast
 
@@ -27,6 +27,7 @@ from crdt_pos.turn import Turn
 from gossip.log import Log, Reader, View
 from merge_rules import canonical
 from merge_rules.clock_hybrid import Stamp, milliseconds
+from merge_rules.dataclass import dataclass
 
 NUMBERS_AT_LEAST: Final = 1_000
 """How many numbers of each series are left out, and one more for every second since the newest own act that is known: a till

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.keys import SecretKey
 

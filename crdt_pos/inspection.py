@@ -11,7 +11,6 @@ import datetime
 import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from crdt_pos import journal
@@ -26,6 +25,7 @@ from gossip.log import Reader, Stored, entries_of
 from gossip.schema import Kind, Schema
 from merge_rules.counter_bounded import CounterBounded
 from merge_rules.counter_covers import CounterCovers, Summary
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author, Rule
 from peers.roster import Directory

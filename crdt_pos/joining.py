@@ -8,7 +8,7 @@ or, without a network, from the file that the office has made. Only then there i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from gossip.entry import Entry, decode
 from gossip.errors import BadEntry
 from gossip.log import Arrival, Log
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotCanonical
 from peers import certificates
 from peers.certificates import Certificate, Root

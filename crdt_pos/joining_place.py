@@ -13,7 +13,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from crdt_pos import folder as folders
 from crdt_pos.errors import EnrolmentRefused, FolderError
 from crdt_pos.folder import Folder
 from crdt_pos.tickets import Ticket, make_request
+from merge_rules.dataclass import dataclass
 from peers import certificates
 from peers.errors import KeyFileError
 from peers.keys import SecretKey

@@ -8,7 +8,6 @@ number of the till that signed it, and where a till gives one number twice, the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
 from crdt_pos.patrons import PATRONS, accounts_of, patron_key
@@ -18,6 +17,7 @@ from gossip.document import Document, day_number
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Arrival, Reader, Stored, View
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 

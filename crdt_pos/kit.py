@@ -12,7 +12,6 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from crdt_pos.company_keys import CompanyKeys, recovery_key_of, root_key_of
 from crdt_pos.errors import KeysRefused
 from crdt_pos.key_words import WORDS, from_words, keys_in, split, to_words
 from crdt_pos.qr_code import qr_text
+from merge_rules.dataclass import dataclass
 from peers.certificates import Root
 from peers.keys import SealingKey, SecretKey
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, Protocol, TypeVar
 
 from crdt_pos.basket import PROGRAMME_OF
@@ -39,6 +39,7 @@ from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from crdt_pos.vault import Safe
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 from peers.certificates import Certificate
 
 T = TypeVar("T")

@@ -6,7 +6,6 @@ import datetime
 import zoneinfo
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from crdt_pos import sharing
@@ -17,6 +16,7 @@ from gossip.errors import LogError
 from gossip.log import Log, Reader
 from gossip.log_lmdb import LmdbLog
 from merge_rules.claims import Identities
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.roster import Directory
 

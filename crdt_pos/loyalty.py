@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from merge_rules.dataclass import dataclass
 
 POINTS: Final = "points"
 UNIT_MINOR_LEAST: Final = 100

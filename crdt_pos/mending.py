@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,7 @@ from gossip.entry import FeedId, Head
 from gossip.errors import LogFull
 from gossip.log import Mended, feed_key
 from gossip.messages import Wanted
+from merge_rules.dataclass import dataclass
 
 if TYPE_CHECKING:
     from crdt_pos.local import Command, Message

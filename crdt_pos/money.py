@@ -6,8 +6,9 @@ exact mirror of the sale it undoes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from merge_rules.dataclass import dataclass
 
 AMOUNT_MAX: Final = 2**53
 """The largest amount or quantity, either sign: the largest that JSON readers everywhere keep exact."""

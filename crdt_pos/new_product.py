@@ -10,7 +10,6 @@ every JSON reader; never another product's, with a probability of 1 in 10 millio
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Final
 
 from crdt_pos import catalogue, catalogue_views, code_views
@@ -22,6 +21,7 @@ from crdt_pos.products import Price, Product
 from gossip.log import Arrival, Reader
 from merge_rules import canonical
 from merge_rules.claims import Claims
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
 NUMBER_MIN: Final = 10**14

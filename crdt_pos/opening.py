@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from crdt_pos.directory import is_roster
@@ -21,6 +21,7 @@ from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.ingest import check
 from gossip.intake import Commit, write_group
 from gossip.log import Arrival, Outcome, Reader, feed_key
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.keys import SealingKey
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from crdt_pos.catalogue_views import CatalogueProducts
@@ -13,6 +12,7 @@ from crdt_pos.looking import Looked
 from crdt_pos.products import Product
 from gossip.document import Document, date_of
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.roster import StoreRecord
 

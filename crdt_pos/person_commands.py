@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from crdt_pos.persons import Person, Writer
 from crdt_pos.schema import SCHEMA
 from crdt_pos.till import Till
 from gossip.log import Arrival, Log, Reader
+from merge_rules.dataclass import dataclass
 from peers.permissions import Role
 
 if TYPE_CHECKING:

@@ -23,7 +23,6 @@ import hmac
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
 from crdt_pos.codec import Extra, Fields, sparse
@@ -34,6 +33,7 @@ from gossip.log import Arrival, Reader, View
 from gossip.own_feed import OwnFeed
 from gossip.schema import Schema
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody, NotCanonical
 from merge_rules.lattice import Author
 from merge_rules.register_lww import RegisterLww

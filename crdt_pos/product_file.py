@@ -19,7 +19,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from crdt_pos import catalogue, catalogue_views
@@ -30,6 +29,7 @@ from crdt_pos.money import AMOUNT_MAX, RATE_ONE_PPM, Currency, parse_decimal
 from crdt_pos.products import Price, Product
 from crdt_pos.receipt import PRODUCT_MAX
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 
 NEEDED: Final = ("product", "name")
 COLUMNS: Final = (*NEEDED, "price", "tax", "code", "unit", "decimals", "department", "components")

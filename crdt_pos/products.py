@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from crdt_pos.money import round_half_up
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 
 OPEN_PRICE: Final = 0
 """The product of goods that nobody has listed, sold at a price that is typed in. The catalogue may say how it is taxed."""

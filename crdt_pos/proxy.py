@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 from crdt_pos import journal
@@ -26,6 +26,7 @@ from gossip.entry import FeedId
 from gossip.log import Reader, entries_of
 from merge_rules import canonical
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers, Summary
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 from merge_rules.set_remove_wins import ELEMENT

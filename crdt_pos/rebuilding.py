@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ from gossip.address import Address
 from gossip.document import ScopeClass
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Log, Reader
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers import certificates, incarnation
 from peers.certificates import Certificate, Root

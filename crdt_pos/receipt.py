@@ -8,12 +8,12 @@ without gaps per till and series, so that one codec and one fold serve them all.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 from enum import IntEnum
 
 from crdt_pos.codec import Extra, Fields, sparse
 from crdt_pos.money import RATE_PPM_MAX
 from gossip.document import date_of, day_number
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 
 ACCOUNT_BYTES = 8

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from gossip.address import Address
 from gossip.document import Scope, ScopeClass, fixed_scope
 from gossip.entry import Entry, Hash
 from gossip.log import entries_of
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.certificates import till_name
 from peers.keys import SealingKey

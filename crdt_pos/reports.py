@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from crdt_pos.day import Day, drawer_cash_minor
 from crdt_pos.receipt import DrawerAct, Receipt, Series, Tender
+from merge_rules.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

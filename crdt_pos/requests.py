@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from crdt_pos.receipt import Discount
+from merge_rules.dataclass import dataclass
 
 ONCE_CHARACTERS_MAX: Final = 40
 

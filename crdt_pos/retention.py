@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from crdt_pos.columns import plural
@@ -22,6 +21,7 @@ from gossip.document import Document, Key, date_of, day_number
 from gossip.entry import FeedId
 from gossip.log import Fingerprint, Log, Reader, feed_fingerprint
 from merge_rules.counter_covers import CLOSED, CounterCovers
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.roster import EPOCH, Directory, Horizon
 

@@ -11,7 +11,6 @@ readmission names it by hash and lets it count again, in a ``whole`` feed with a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from crdt_pos.counted import counted
@@ -24,6 +23,7 @@ from crdt_pos.schema import DAY, JOURNAL
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import Reader, Stored
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.certificates import Certificate
 from peers.roster import CUT_OFF_MAX, Directory, Readmission, Record, Revocation, Why

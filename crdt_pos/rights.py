@@ -10,13 +10,13 @@ question already, a till that is asked passes it on as well, to none of these.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from crdt_pos.balance import Balance
 from crdt_pos.receipt import ACCOUNT_BYTES
 from gossip.log import Reader
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 

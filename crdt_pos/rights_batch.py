@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NamedTuple, cast
 
 from crdt_pos.receipt import ACCOUNT_BYTES
 from crdt_pos.rights import AMOUNT_MAX, PROGRAMME_CHARACTERS_MAX
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotCanonical
 
 TOPIC: Final = "rights-many"

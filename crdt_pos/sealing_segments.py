@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, cast
 
 from crdt_pos.errors import BadSegment
 from gossip.entry import ENTRY_BYTES_MAX, HASH_BYTES, Entry, FeedId, Hash, Head, decode
 from gossip.errors import BadEntry
 from merge_rules import canonical, shape
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody, NotCanonical
 from peers.errors import SealError
 from peers.keys import SIGNATURE_BYTES, SealingKey, seal

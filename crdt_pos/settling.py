@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from crdt_pos import journal
 from crdt_pos.receipt import Line, Receipt, ReceiptType
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 
 Undoings = Mapping[str, Sequence[Receipt]]
 """The number of a receipt → the refunds and voids that name it."""

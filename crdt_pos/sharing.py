@@ -10,7 +10,6 @@ agree, or by taking a claim back. Until then a code sells what ``CatalogueProduc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 from crdt_pos import catalogue_views, claims_views, code_views
@@ -18,6 +17,7 @@ from crdt_pos.catalogue_views import CatalogueProducts, Facts
 from crdt_pos.products import Price, Product
 from gossip.log import Reader
 from merge_rules.claims import Code, Identities, Thing
+from merge_rules.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

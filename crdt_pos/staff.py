@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import Final, cast
 
@@ -28,6 +28,7 @@ from crdt_pos.receipt import Receipt
 from gossip.document import Document
 from gossip.log import Reader
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from merge_rules.record import RecordEach

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crdt_pos.loyalty import Programme, programme_in
 from crdt_pos.money import Currency
+from merge_rules.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum
 from typing import Final, cast
 
@@ -34,6 +34,7 @@ from crdt_pos.tickets import (
 from gossip.address import Address
 from gossip.log import Log, Reader, View
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from peers import certificates
 from peers.certificates import Certificate
 from peers.keys import PublicKey

@@ -20,13 +20,14 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Final, cast
 
 from crdt_pos.errors import EnrolmentRefused
 from gossip.address import Address
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.certificates import CERTIFICATE_BYTES_MAX, COMPANY_BYTES, Company

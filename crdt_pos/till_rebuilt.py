@@ -10,7 +10,7 @@ into that journal again, since nobody knows how it goes on. What was published o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from crdt_pos import journal
@@ -25,6 +25,7 @@ from gossip.document import Document, day_number
 from gossip.entry import Entry, FeedId
 from gossip.log import Reader, View, entries_of
 from merge_rules.counter_covers import CounterCovers, Summary
+from merge_rules.dataclass import dataclass
 
 SIGNED_BY_ACTS: Final = (JOURNAL, DAY, BALANCE, PATRONS)
 """Kinds that are signed by the till's own clock."""

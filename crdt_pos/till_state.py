@@ -8,7 +8,7 @@ that owes points which this till could not take back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, cast
 
 from crdt_pos.codec import Fields, sparse
@@ -17,6 +17,7 @@ from crdt_pos.receipt import AccountMovement, Series, Skipped
 from gossip.log import Reader, View
 from merge_rules import canonical
 from merge_rules.counter_nested import Nested
+from merge_rules.dataclass import dataclass
 
 STATE_KEY: Final = b"till/state"
 FOLD_PREFIX: Final = b"fold/"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crdt_pos.codec import Extra, Fields, sparse
 from crdt_pos.money import round_half_up
 from crdt_pos.products import Price
 from crdt_pos.receipt import EXPONENT_MAX, PRODUCT_MAX
+from merge_rules.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

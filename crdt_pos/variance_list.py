@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from crdt_pos import variances
@@ -14,6 +13,7 @@ from crdt_pos.schema import VARIANCES
 from crdt_pos.variance import Variance
 from gossip.document import date_of
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 from peers.roster import Directory
 
 _CENTS: Final = 2

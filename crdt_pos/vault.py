@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
 from crdt_pos import own_heads
@@ -29,6 +28,7 @@ from gossip.ingest import AuthorRecord
 from gossip.log import Log, Reader, Stored, View
 from gossip.own_feed import OwnFeed
 from merge_rules import canonical, shape
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody, NotCanonical
 from merge_rules.lattice import Author
 from peers.certificates import Certificate

@@ -18,7 +18,7 @@ What is in quarantine was caught already: it is counted, not found again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, NamedTuple
 
 from crdt_pos import journal
@@ -38,6 +38,7 @@ from gossip.log import Fingerprint, Reader, Stored, feed_fingerprint
 from gossip.schema import Schema
 from merge_rules import canonical
 from merge_rules.counter_covers import CLOSED, CounterCovers, Summary
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody, NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.roster import Directory

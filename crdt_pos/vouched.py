@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from crdt_pos.books import till_days
@@ -20,6 +19,7 @@ from crdt_pos.schema import DAY
 from gossip.document import day_number
 from gossip.entry import FeedId
 from gossip.log import Reader
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 from peers.roster import Directory

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gossip.errors import ProtocolError
 from gossip.limits import Limits
 from gossip.reasons import Reason
+from merge_rules.dataclass import dataclass
 
 
 @dataclass(slots=True)

@@ -15,13 +15,14 @@ stands in an entry which does not count itself is none. Two authors that cut off
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from gossip.document import FeedType
 from gossip.entry import Entry, FeedId, Hash
 from gossip.log import feed_key
 from gossip.schema import CutOff, Reach, Schema
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Protocol
 
 import trio
@@ -17,6 +17,7 @@ from gossip.link import Link
 from gossip.reasons import Reason
 from gossip.session import Me
 from gossip.tls import TlsStream
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
 

@@ -12,12 +12,12 @@ hash of an entry is SHA-256 over all its bytes. Sans-I/O.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Final, NamedTuple, NewType, NoReturn, cast
 
 from gossip.document import NAME_BYTES_MAX, Document, FeedType, Key, ScopeClass, order_key
 from gossip.errors import BadEntry
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.keys import SIGNATURE_BYTES, PublicKey, SecretKey, Signature, verify

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
 from gossip.messages import Hello, Refused
 from gossip.reasons import Reason
+from merge_rules.dataclass import dataclass
 
 Position = tuple[bytes, int]
 """A row for the ``cursors`` of ``Log.append``: what identifies the peer's log and the shared scopes, and an arrival number."""

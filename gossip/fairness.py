@@ -9,8 +9,9 @@ so two that both bring much have their turns, and an attack does not slow whoeve
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Final
+
+from merge_rules.dataclass import dataclass
 
 SHARE: Final = 0.25
 """Of the event loop's time, for one peer while others are busy."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from gossip import patch
@@ -23,6 +23,7 @@ from gossip.limits import Limits
 from gossip.log import Log, Reader, feed_key
 from gossip.messages import FRAME_BYTES_MAX, Announce, Announcement, Durable, Entries, Patch, Refused, Want, Wanted
 from gossip.reasons import Reason
+from merge_rules.dataclass import dataclass
 
 WANTED_MAX: Final = 1 << 18
 DEFERRED_LOOKS_MAX: Final = 2048

@@ -13,11 +13,11 @@ A kind that is not in the schema is stored and passed on once its signature is c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from gossip.entry import Entry
 from gossip.log import Arrival
 from gossip.schema import Schema
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 from peers.keys import PublicKey

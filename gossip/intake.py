@@ -7,7 +7,6 @@ no event loop: its ``Floor`` checks, asks and writes, which the node does on tri
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar, cast
 
 from gossip.document import Scope
@@ -19,6 +18,7 @@ from gossip.messages import Refused
 from gossip.reasons import Reason
 from gossip.session import Session
 from merge_rules import canonical
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import Author
 from peers.certificates import Certificate

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 import trio
@@ -35,6 +35,7 @@ from gossip.outbound import Grown
 from gossip.reasons import Reason
 from gossip.session import Session
 from gossip.tls import RECEIVE_BYTES_MAX, TlsStream
+from merge_rules.dataclass import dataclass
 from peers.certificates import Certificate
 
 TICK_S: Final = 1.0

@@ -18,12 +18,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 from gossip.document import Document, Key, Scope, order_key
 from gossip.entry import Entry, FeedId, Hash, Head
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
 FINGERPRINT_MODULUS = 2**256

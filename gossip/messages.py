@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from gossip.document import Scope
 from gossip.entry import ENTRY_BYTES_MAX, Hash, Head
 from gossip.log import Fingerprint
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
 FRAME_BYTES_MAX: Final = ENTRY_BYTES_MAX + (1 << 16)

@@ -12,7 +12,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Final, TypeVar, cast
 
@@ -38,6 +38,7 @@ from gossip.refusals import Refusals
 from gossip.schema import Schema
 from gossip.session import Me, Session
 from gossip.tls import TlsStream
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
 

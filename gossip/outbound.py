@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from gossip import patch
@@ -23,6 +23,7 @@ from gossip.log import Log, Reader, Stored, feed_key
 from gossip.messages import Announce, Announcement, Durable, Entries, Message, Patch, Want
 from gossip.reasons import Reason
 from gossip.reconcile import Send, SendAll, priority
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
 BATCH_ITEMS_MAX: Final = 1024

@@ -6,12 +6,12 @@ This is the one place where a replica signs. Entries are signed here and appende
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gossip.document import Document, FeedType
 from gossip.entry import Entry, FeedId, Hash, sign
 from gossip.log import Arrival, Reader
 from gossip.schema import Kind
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.keys import SecretKey
 

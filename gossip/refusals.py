@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from merge_rules.dataclass import dataclass
 
 WHILE_MS: Final = 10_000
 REMEMBERED_MAX: Final = 256

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
 from gossip.document import Document, FeedType, Key, ScopeClass
 from gossip.entry import Entry, Hash
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author, Rule
 from peers.permissions import Permission
 

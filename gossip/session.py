@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from gossip import frames
@@ -63,6 +62,7 @@ from gossip.questions import Questions
 from gossip.reasons import Reason
 from gossip.reconcile import Comparison, Turn
 from gossip.transitions import TRANSITIONS, Act, State
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
 VERSION_MIN: Final = 1

@@ -13,10 +13,10 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gossip.entry import Hash, Head
+from merge_rules.dataclass import dataclass
 
 PRIME: Final = 2**31 - 1
 ID_BYTES: Final = 4

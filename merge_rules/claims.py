@@ -28,11 +28,12 @@ Reference: Tarjan, Efficiency of a Good But Not Linear Set Union Algorithm (1975
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
 from merge_rules import shape
 from merge_rules.canonical import INTEGER_MAX
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from merge_rules.set_add_wins import SetAddWins
 

@@ -11,8 +11,9 @@ the future waits until its time comes and does not push this clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NewType
+
+from merge_rules.dataclass import dataclass
 
 Stamp = NewType("Stamp", int)
 """Milliseconds since 1970 << 16 | counter; 64 bits unsigned."""

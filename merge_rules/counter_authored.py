@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self, TypeAlias, cast
 
 from merge_rules import counter_nested
 from merge_rules.counter_nested import Key, Nested
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import AUTHOR_BYTES, Author
 

@@ -23,12 +23,12 @@ keeps one matrix of transfers that everybody merges, here each author signs its 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Self, cast
 
 from merge_rules.canonical import INTEGER_MAX
 from merge_rules.counter_authored import check_authors
 from merge_rules.counter_nested import CounterNested, Key, Nested, checked_amount
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody, NotAllowed
 from merge_rules.lattice import Author
 

@@ -31,13 +31,13 @@ far than the subject's own is overruled by it, and no rival.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Self, cast
 
 from merge_rules import canonical, counter_nested
 from merge_rules.canonical import INTEGER_MAX
 from merge_rules.counter_authored import CounterAuthored, Part, check_authors
 from merge_rules.counter_nested import Key, Nested
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 

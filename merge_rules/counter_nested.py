@@ -17,10 +17,10 @@ that are such counters with more to say: ``counter_grow``, ``counter_pn``, ``cou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Self, TypeAlias, cast
 
 from merge_rules.canonical import INTEGER_MAX
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody, NotAllowed
 
 Key: TypeAlias = int | bytes | str

@@ -6,12 +6,12 @@ was sold before its delivery was booked. Reference: the PN-Counter of Shapiro et
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from merge_rules.canonical import INTEGER_MAX
 from merge_rules.counter_authored import CounterAuthored, Part
 from merge_rules.counter_nested import Key, check_map, checked_amount, checked_key
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody, NotAllowed
 from merge_rules.lattice import Author
 

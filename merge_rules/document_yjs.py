@@ -31,10 +31,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from merge_rules import canonical, shape, yjs_update
+from merge_rules.dataclass import dataclass
 from merge_rules.dots import Dot, checked_dot, vector_from_body
 from merge_rules.errors import InvalidBody, NotAllowed
 from merge_rules.lattice import Author

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from merge_rules import shape
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
 Dot = tuple[Author, int]

@@ -17,9 +17,9 @@ Reference: antichains of maximal elements, Baquero, Almeida et al., Composition 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author, Rule
 
 S = TypeVar("S", bound=Rule)

@@ -27,11 +27,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Self
 
 from merge_rules import shape
 from merge_rules.canonical import INTEGER_MAX
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author, Rule
 

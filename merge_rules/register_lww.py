@@ -25,10 +25,11 @@ Reference: Shapiro et al. (2011), §3.2.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, Self
 
 from merge_rules import canonical, shape
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotAllowed
 from merge_rules.lattice import Author
 

@@ -24,10 +24,11 @@ Reference: Shapiro et al. (2011), §3.2.2; Preguiça et al., Dotted Version Vect
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, Self
 
 from merge_rules import canonical, shape
+from merge_rules.dataclass import dataclass
 from merge_rules.dots import SEQ_MAX, vector_from_body
 from merge_rules.lattice import Author
 

@@ -26,10 +26,11 @@ Reference: Bieniusa et al., An Optimized Conflict-free Replicated Set (2012); Al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
 from merge_rules import canonical, shape
+from merge_rules.dataclass import dataclass
 from merge_rules.dots import Context, Dot, checked_dot, dots_body, dots_from_body
 from merge_rules.errors import NotAllowed
 from merge_rules.lattice import Author

@@ -22,10 +22,11 @@ Reference: Shapiro et al., A comprehensive study of Convergent and Commutative R
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
 from merge_rules import canonical, shape
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author, union_each, within_each
 
 

@@ -14,9 +14,9 @@ Reference: https://github.com/yjs/yjs/blob/main/INTERNALS.md; encoding: lib0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 
 ROOT: Final = "m"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.certificates import Company
 

@@ -30,7 +30,6 @@ import os
 import re
 import ssl
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NewType, TypeVar
 
@@ -46,6 +45,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers import incarnation as incarnations
 from peers.errors import CertificateError, CertificateFault, KeyFileError

@@ -12,12 +12,13 @@ from __future__ import annotations
 import hashlib
 import struct
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NewType
 
 import nacl.bindings
 import nacl.exceptions
 
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.errors import SealError
 

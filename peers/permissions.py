@@ -6,9 +6,10 @@ server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from merge_rules.dataclass import dataclass
 
 
 class Role(StrEnum):

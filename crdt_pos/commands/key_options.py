@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +15,7 @@ from crdt_pos.company_keys import RECOVERY, ROOT, CompanyKeys, recovery_key_of, 
 from crdt_pos.errors import KeysRefused
 from crdt_pos.key_words import WORDS, keys_in
 from crdt_pos.kit import recovery_key_in, root_key_in
+from merge_rules.dataclass import dataclass
 from peers.certificates import Root
 from peers.keys import SealingKey, SecretKey
 from peers.roster import SealedKey

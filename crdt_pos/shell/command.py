@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from crdt_pos.inspection import plain
+from merge_rules.dataclass import dataclass
 
 if TYPE_CHECKING:
     from crdt_pos.page import Page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from crdt_pos.columns import number, plural
@@ -17,6 +16,7 @@ from gossip.document import Document
 from gossip.entry import FeedId
 from merge_rules.clock_hybrid import Stamp, wait_ms
 from merge_rules.counter_bounded import CounterBounded
+from merge_rules.dataclass import dataclass
 
 SKEW_MS_MIN: Final = 5 * 60_000
 """A stamp that is so far from the clock here is worth a word."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from crdt_pos.cli import Refused
 from crdt_pos.columns import listing
 from crdt_pos.shell.command import ALL, JSON, Command, Option
+from merge_rules.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ offices. What is seen from here: the sessions of an attached replica, and from w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.certificates import Certificate
 from peers.gateways import ranked

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -19,6 +18,7 @@ from crdt_pos.shell.command import data
 from crdt_pos.shell.line import parse
 from crdt_pos.shell.replica import Replica
 from crdt_pos.shell.table import COMMANDS
+from merge_rules.dataclass import dataclass
 
 EXIT_TROUBLE: Final = 1
 
