@@ -40,7 +40,7 @@ def fields_of(state: Rule, name_of: NameOf) -> dict[str, object]:
         case CounterBounded():
             return _balance(state, name_of)
         case DocumentYjs():
-            return {key: _decoded(value) for key, value in state.items().items()}
+            return {key: decoded(value) for key, value in state.items().items()}
         case Claims():
             return _claims(state, name_of)
         case RecordEach():
@@ -136,7 +136,8 @@ def _elements(state: Rule) -> dict[str, object]:
     return {str(plain(element)): True for element in cast("list[object]", elements())}
 
 
-def _decoded(value: bytes) -> object:
+def decoded(value: bytes) -> object:
+    """A value of the catalogue; hexadecimal digits where it cannot be read."""
     try:
         return plain(canonical.decode(value))
     except NotCanonical:

@@ -59,7 +59,16 @@ def edges(replica: Replica) -> dict[Author, Edge]:
         certificate = replica.directory.certificate(author)
         if certificate is not None:
             found[author] = Edge(own, certificate.name, path_of(replica, author), Seen.HEARD, at_ms)
-    for author, one in sessions(replica).items():
+    if replica.client is None:
+        return found
+    answered = replica.ask("connections")
+    for one in answered["schedule"]["dials"]:
+        certificate = replica.directory.certificate(Author(bytes.fromhex(one["author"])))
+        if one["trouble"] and not one["session"] and certificate is not None:
+            path = path_of(replica, certificate.author)
+            found[certificate.author] = Edge(own, certificate.name, path, Seen.UNREACHABLE, 0, one["address"])
+    for one in answered["sessions"]:
+        author = Author(bytes.fromhex(one["author"]))
         seen = Seen.LIVE if one["caught_up"] else Seen.BEHIND
         found[author] = Edge(own, one["peer"], path_of(replica, author), seen, one["since_ms"], one["address"])
     return found

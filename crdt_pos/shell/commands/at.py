@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,12 +12,12 @@ from rich.pretty import pretty_repr
 
 from crdt_pos.cli import Refused
 from crdt_pos.columns import Column, number, plural, table
+from crdt_pos.inspection import matcher
 from crdt_pos.looking import Looked
 from crdt_pos.page import Page
 from crdt_pos.schema import SCHEMA
 from crdt_pos.shell import colours, evidence
 from crdt_pos.shell.command import ALL, Argument, Command, Completes
-from crdt_pos.shell.commands.documents import matching
 from crdt_pos.shell.commands.history import retained
 from crdt_pos.shell.fields import fields_of
 from crdt_pos.shell.replica import Replica
@@ -45,21 +46,37 @@ def answer(replica: Replica, stamp: str, glob: str = "*", all: bool = False) -> 
             "value": value,
             "retained": [*gone, *retained(replica, found, list(replica.reader.authors(found)))],
         }
-    rows: list[dict[str, Any]] = []
-    looked = 0
-    for document in replica.counted(
-        matching(replica, glob), "looking through the documents", replica.reader.last_arrival()
-    ):
-        looked += 1
-        since = by_then = 0
-        for stored in entries_of(replica.reader, document):
-            by_then += stored.entry.stamp >> 16 <= at_ms
-            since += stored.entry.stamp >> 16 > at_ms
-        if since:
-            rows.append({"document": str(document), "entries_then": by_then, "entries_since": since})
-            if len(rows) == DOCUMENTS_MAX and not all:
-                break
-    return {**answered, "changed": rows, "documents": looked}
+    changed = _changed(replica, glob, at_ms)
+    most = len(changed) if all else DOCUMENTS_MAX
+    return {
+        **answered,
+        "changed": [{"document": name, "entries_since": n} for name, n in list(changed.items())[:most]],
+        "more": max(len(changed) - most, 0),
+    }
+
+
+def _changed(replica: Replica, glob: str, at_ms: int) -> dict[str, int]:
+    """The documents of which entries that were signed later have come here, and how many; by what came since, not by all."""
+    matches, last = matcher(glob), replica.reader.last_arrival()
+    after = _arrivals_until(replica, at_ms)
+    counts: Counter[Document] = Counter()
+    for stored in replica.counted(replica.reader.arrivals(after, last), "reading what came since", last - after):
+        counts[stored.entry.document] += stored.entry.stamp >> 16 > at_ms
+    named = {str(document): count for document, count in counts.items() if count}
+    return {name: count for name, count in sorted(named.items()) if matches(name)}
+
+
+def _arrivals_until(replica: Replica, at_ms: int) -> int:
+    """An arrival number up to which everything came before a moment, by halving: arrivals are in order of time."""
+    low, high = 0, replica.reader.last_arrival()
+    while low < high:
+        middle = (low + high) // 2
+        stored = next(iter(replica.reader.arrivals(middle, 1)), None)
+        if stored is None or (stored.received_ms or stored.entry.stamp >> 16) >= at_ms:
+            high = middle
+        else:
+            low = stored.arrival
+    return low
 
 
 def moment_ms(looked: Looked, text: str) -> int:
@@ -118,11 +135,15 @@ def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:
             yield colours.pending(click.wrap_text(one, page.width, "  ", "    "))
         yield from pretty_repr(answered["value"], max_width=page.width, expand_all=True).splitlines()
         return
-    rows = [(one["document"], number(one["entries_then"]), number(one["entries_since"])) for one in answered["changed"]]
-    columns = (Column("document", shorten=True), Column("entries then", right=True), Column("since", right=True))
-    yield from table(columns, page.some(rows), page.width) if rows else ()
+    rows = [(one["document"], number(one["entries_since"])) for one in answered["changed"]]
+    yield from (
+        table((Column("document", shorten=True), Column("entries since", right=True)), page.some(rows), page.width)
+        if rows
+        else ()
+    )
     yield from page.left(rows, "document")
-    yield f"{plural(len(rows), 'document has', 'documents have')} changed since {then}."
+    count = len(rows) + answered["more"]
+    yield f"{plural(count, 'document has', 'documents have')} changed since {then}."
 
 
 COMMAND = Command(

@@ -18,21 +18,18 @@ from crdt_pos.shell import colours, evidence
 from crdt_pos.shell.command import ALL, Argument, Command, Completes, Option
 from crdt_pos.shell.commands.show import marked
 from crdt_pos.shell.doubts import doubts
-from crdt_pos.shell.fields import changed, chosen, fields_of
+from crdt_pos.shell.fields import chosen, fields_of
 from crdt_pos.shell.replica import Replica
+from crdt_pos.shell.steps import in_order, steps
 from crdt_pos.wording import Wording
 from gossip.document import Document
 from gossip.entry import FeedId
-from gossip.log import Stored, entries_of
+from gossip.log import entries_of
 from gossip.schema import Kind
 from merge_rules.counter_bounded import CounterBounded
-from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 
 CHANGES_MAX: Final = 20
-CHANGES_LOOKED_MAX: Final = 5_000
-"""Entries of one document that are joined one after the other to find who changed a field."""
-
 RAW = Option("raw", "Each part as its merge rule encodes it.")
 
 
@@ -102,32 +99,19 @@ def _of_field(
         raise NothingHere(f"{document} is of a kind that this version does not know: it has no fields here.")
     fields = fields_of(state, replica.name_of)
     value = chosen(fields, field)
-    changes = _changes(replica, kind, document, field)
+    changes = list(_changes(replica, kind, document, field))
     if not value and not changes:
         names = list(dict.fromkeys(name.split("/")[0] for name in fields))[:12]
         raise NothingHere(f"{document} says nothing of '{field}'; it has {', '.join(names) or 'no fields'}.")
     return {"field": field, "value": value, "changes": changes if everything else changes[-CHANGES_MAX:]}
 
 
-def _changes(replica: Replica, kind: Kind, document: Document, field: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    held = sorted(entries_of(replica.reader, document), key=by_stamp)[-CHANGES_LOOKED_MAX:]
-    state, before = kind.rule.bottom(), dict[str, object]()
-    for stored in replica.counted(held, "reading the history", len(held)):
-        try:
-            state = state.join(kind.rule.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-        except InvalidBody:
-            continue
-        after = chosen(fields_of(state, replica.name_of), field)
-        if after != before:
-            found.append({"entry": evidence.row(replica, stored), "changed": changed(before, after)})
-        before = after
-    return found
-
-
-def by_stamp(stored: Stored) -> tuple[int, Author, int]:
-    """The order in which entries were signed, as far as their authors' clocks are right."""
-    return stored.entry.stamp, stored.entry.author, stored.entry.seq
+def _changes(replica: Replica, kind: Kind, document: Document, field: str) -> Iterator[dict[str, Any]]:
+    held = in_order(entries_of(replica.reader, document))
+    for step in replica.counted(steps(kind, held, replica.name_of), "reading the history", len(held)):
+        mine = chosen(step.changes, field) if step is not None else {}
+        if step is not None and mine:
+            yield {"entry": evidence.row(replica, step.stored), "changed": mine}
 
 
 def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:

@@ -14,13 +14,11 @@ from crdt_pos.retention import REPLACED_DAYS
 from crdt_pos.schema import SCHEMA
 from crdt_pos.shell import colours, evidence
 from crdt_pos.shell.command import ALL, Argument, Command, Completes
-from crdt_pos.shell.commands.explain import by_stamp
-from crdt_pos.shell.fields import changed, fields_of
 from crdt_pos.shell.replica import Replica
+from crdt_pos.shell.steps import in_order, steps
 from gossip.document import Document, FeedType
 from gossip.entry import FeedId
 from gossip.log import Stored
-from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
 
 STEPS_MAX: Final = 50
@@ -31,36 +29,28 @@ def answer(replica: Replica, document: str, author: str = "", all: bool = False)
     """Each entry that is held, in the order of its stamps, and what it changed."""
     found = replica.document(document)
     authors = [replica.author(author)] if author else list(replica.reader.authors(found))
-    held = sorted((one for each in authors for one in replica.reader.entries(FeedId(found, each))), key=by_stamp)
+    held = in_order(one for each in authors for one in replica.reader.entries(FeedId(found, each)))
     if not held:
         raise NothingHere(f"{author or 'Nobody'} has written nothing in {found} that is here.")
-    steps = list(_steps(replica, found, held, len(held) if all else STEPS_MAX))
+    shown = list(_steps(replica, found, held, len(held) if all else STEPS_MAX))
     return {
         "document": str(found),
-        "steps": steps,
-        "more": len(held) - len(steps),
+        "steps": shown,
+        "more": len(held) - len(shown),
         "retained": retained(replica, found, authors),
     }
 
 
 def _steps(replica: Replica, document: Document, held: list[Stored], most: int) -> Iterator[dict[str, Any]]:
     kind = SCHEMA.get(document.kind)
+    since = len(held) - most
     if kind is None:
-        yield from ({"entry": evidence.row(replica, stored), "changed": None} for stored in held[-most:])
+        yield from ({"entry": evidence.row(replica, stored), "changed": None} for stored in held[max(since, 0) :])
         return
-    state = kind.rule.bottom()
-    before: dict[str, object] = {}
-    for at, stored in enumerate(replica.counted(held, "reading the history", len(held))):
-        try:
-            state = state.join(kind.rule.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-        except InvalidBody:
-            continue
-        if at + 1 < len(held) - most:
-            continue  # joined, and not shown
-        after = fields_of(state, replica.name_of)
-        if at >= len(held) - most:
-            yield {"entry": evidence.row(replica, stored), "changed": changed(before, after)}
-        before = after
+    every = replica.counted(steps(kind, held, replica.name_of, since), "reading the history", len(held))
+    yield from (
+        {"entry": evidence.row(replica, one.stored), "changed": one.changes} for one in every if one is not None
+    )
 
 
 def retained(replica: Replica, document: Document, authors: list[Author]) -> list[str]:
