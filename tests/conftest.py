@@ -6,6 +6,9 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tools.bytecode import keep_bytecode
+
+keep_bytecode()
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 

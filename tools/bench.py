@@ -44,6 +44,7 @@ from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
 from tools import baskets, bench_apart, bench_heal, bench_hostile, bench_join, bench_lan, bench_return, bench_scrub
 from tools.baskets import DataMissing
+from tools.bytecode import keep_bytecode
 from tools.town import TownError, cores
 
 COMPANY: Final = bytes(16)
@@ -65,6 +66,7 @@ _JSON: Final = click.option(
 @click.pass_context
 def bench(context: click.Context, json_file: Path | None) -> None:
     """Measure speeds and sizes on this machine: without a command sizes, sale and lookup."""
+    keep_bytecode()
     if context.invoked_subcommand is None:
         _show({"sizes": sizes, "sale": sale, "lookup": lookup}, json_file)
 
