@@ -45,8 +45,28 @@ PROGRAMME_OF = {Tender.GIFT: "gift", Tender.CREDIT: "credit"}
 """The programmes whose balances pay, beside the loyalty programme's points."""
 
 
-def sold_line(number: int, request: LineRequest, product: Product | None, now_ms: int) -> Line:
-    """The line that a request makes, without its tax. Raises ``TillError``."""
+class Taxing:
+    """Shares the tax of each code among a receipt's lines, in their order."""
+
+    def __init__(self, rate_ppm: Callable[[int], int], *, prices_with_tax: bool) -> None:
+        self._rate_ppm = rate_ppm
+        self._tax_of = tax_within if prices_with_tax else tax_upon
+        self._totals: dict[int, int] = {}
+        self.rates: dict[int, int] = {}
+        """Code → millionths, of the codes that were met."""
+
+    def share(self, code: int, total_minor: int) -> int:
+        """The tax of a receipt's next line."""
+        rate = self.rates.get(code)
+        if rate is None:
+            rate = self.rates[code] = self._rate_ppm(code)
+        before = self._totals.get(code, 0)
+        after = self._totals[code] = before + total_minor
+        return self._tax_of(after, rate) - self._tax_of(before, rate)
+
+
+def sold_line(number: int, request: LineRequest, product: Product | None, now_ms: int, taxing: Taxing) -> Line:
+    """The line that a request makes. Raises ``TillError``."""
     if product is None and request.unit_price_minor is None and request.total_minor is None:
         raise UnknownProduct(str(request.product))
     if not 0 <= request.product <= PRODUCT_MAX:
@@ -83,10 +103,11 @@ def sold_line(number: int, request: LineRequest, product: Product | None, now_ms
             price.valid_from_ms,
             total,
             0 if liability else tax_code,
-            discounts=discounts,
-            liability=liability,
-            account=request.account if liability else b"",
-            consumed=tuple(Consumed(part.product, part.quantity) for part in consumed if part.quantity),
+            0 if liability else taxing.share(tax_code, total),
+            discounts,
+            liability,
+            request.account if liability else b"",
+            tuple(Consumed(part.product, part.quantity) for part in consumed if part.quantity) if consumed else (),
         )
     )
 
@@ -105,9 +126,10 @@ def quantity_of(product: Product | None, quantity: int, exponent: int) -> tuple[
 
 def bounded(line: Line) -> Line:
     """The line itself. Raises ``AmountTooLarge`` if a figure of it is beyond 2**53."""
-    figures = (line.quantity, line.unit_price_minor, line.total_minor, line.expected)
-    parts = (*(part.quantity for part in line.consumed), *(discount.amount_minor for discount in line.discounts))
-    if any(abs(figure) > AMOUNT_MAX for figure in (*figures, *parts)):
+    figures = [line.quantity, line.unit_price_minor, line.total_minor, line.expected]
+    figures += [part.quantity for part in line.consumed]
+    figures += [discount.amount_minor for discount in line.discounts]
+    if max(figures) > AMOUNT_MAX or min(figures) < -AMOUNT_MAX:
         raise AmountTooLarge(line.name or str(line.product))
     return line
 
@@ -124,20 +146,12 @@ def with_taxes(
     lines: Iterable[Line], rate_ppm: Callable[[int], int], *, prices_with_tax: bool
 ) -> tuple[tuple[Line, ...], tuple[TaxLine, ...]]:
     """The lines with their shares of the tax, and the tax by code."""
-    tax_of = tax_within if prices_with_tax else tax_upon
-    totals: dict[int, int] = {}
-    rates: dict[int, int] = {}
-    taxed: list[Line] = []
-    for line in lines:
-        if line.liability:
-            taxed.append(line)
-            continue
-        rate = rates.setdefault(line.tax_code, rate_ppm(line.tax_code))
-        before = totals.get(line.tax_code, 0)
-        totals[line.tax_code] = before + line.total_minor
-        tax = tax_of(before + line.total_minor, rate) - tax_of(before, rate)
-        taxed.append(replace(line, tax_minor=tax) if tax else line)
-    return tuple(taxed), tax_lines(taxed, rates, prices_with_tax=prices_with_tax)
+    taxing = Taxing(rate_ppm, prices_with_tax=prices_with_tax)
+    taxed = [
+        line if line.liability else replace(line, tax_minor=taxing.share(line.tax_code, line.total_minor))
+        for line in lines
+    ]
+    return tuple(taxed), tax_lines(taxed, taxing.rates, prices_with_tax=prices_with_tax)
 
 
 def tax_lines(lines: Iterable[Line], rates_ppm: Mapping[int, int], *, prices_with_tax: bool) -> tuple[TaxLine, ...]:

@@ -10,6 +10,7 @@ Only products that a batch changes are projected again. What stores claim is pro
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -33,6 +34,8 @@ TAX: Final = b"tax/"
 _ID_BYTES: Final = 8
 _FEW_KEYS: Final = 200
 _ARRAY_OF_ONE: Final = b"\x81"
+_REMEMBERED: Final = 4_096
+"""Products that were read lately: what a till sells again within the hour need not be taken apart again."""
 
 Facts = dict[str, Any]
 """What a document says of one product: fact → value, as in ``crdt_pos.catalogue``."""
@@ -212,7 +215,11 @@ def tax_rates_ppm(reader: Reader, ms: int) -> dict[int, int]:
 def read_facts(reader: Reader, product: int) -> Facts:
     """What the catalogue says of a product; empty for an unknown one."""
     held = reader.view(product_key(product))
-    return {} if held is None else cast("Facts", canonical.decode(held))
+    return {} if held is None else _facts(held)
+
+
+def _facts(held: bytes) -> Facts:
+    return cast("Facts", canonical.decode_own(held))
 
 
 def products(reader: Reader) -> Iterator[int]:
@@ -236,8 +243,8 @@ class CatalogueProducts:
         """The product, or ``None``."""
         if not 0 <= product < 2**64:
             return None
-        facts = read_facts(reader, product)
-        return self.product(product, facts) if facts else None
+        held = reader.view(product_key(product))
+        return None if held is None else _product(product, held, self.currency)
 
     def tax_rate_ppm(self, reader: Reader, code: int, ms: int) -> int:
         """The rate of a tax code at ``ms``, in millionths, from 0 to ``RATE_PPM_MAX``; 0 for an unknown code.
@@ -248,7 +255,7 @@ class CatalogueProducts:
         for key, value in reader.views(TAX + code.to_bytes(8, "big")):
             if int.from_bytes(key[-8:], "big") > ms:
                 break
-            stated = _integer(_value(value))
+            stated = _rate_ppm(value)
             rate = stated if 0 <= stated <= RATE_PPM_MAX else rate
         return rate
 
@@ -283,6 +290,17 @@ class CatalogueProducts:
             department=_text(facts, "department"),
             liability=_text(facts, "liability"),
         )
+
+
+@functools.lru_cache(_REMEMBERED)
+def _product(product: int, held: bytes, currency: str) -> Product | None:
+    facts = _facts(held)
+    return CatalogueProducts(currency).product(product, facts) if facts else None
+
+
+@functools.lru_cache(_REMEMBERED)
+def _rate_ppm(held: bytes) -> int:
+    return _integer(_value(held))
 
 
 def _prices(facts: Facts, currency: str) -> list[Price]:

@@ -26,7 +26,9 @@ Extra = tuple[tuple[int, object], ...]
 
 def sparse(fields: Mapping[int, object], extra: Extra = ()) -> dict[int, object]:
     """The body with these fields, without those that are zero, empty, false or ``None``."""
-    return {key: value for key, value in (*fields.items(), *extra) if value}
+    body = {key: value for key, value in fields.items() if value}
+    body.update((key, value) for key, value in extra if value)
+    return body
 
 
 class Fields:

@@ -29,6 +29,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import field
+from operator import add
 from typing import Final, NamedTuple, cast
 
 from crdt_pos.receipt import DrawerAct, Line, Receipt, ReceiptType, Series, Skipped, StockAct
@@ -80,7 +81,7 @@ class Goods(NamedTuple):
 
     def plus(self, other: Goods) -> Goods:
         """Column by column."""
-        return Goods(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Goods(*map(add, self, other))
 
     def trimmed(self) -> list[int]:
         """The columns without the zeros at the end."""
@@ -261,8 +262,10 @@ class Day:
                 sales += moved.base + moved.tax
                 refunds += moved.base_back + moved.tax_back
             for tender in act.tenders:
-                tenders[int(tender.kind)] = tenders.get(int(tender.kind), Flow()).plus_signed(tender.amount_minor)
-                rounding = rounding.plus_signed(tender.rounding_minor)
+                if tender.amount_minor:
+                    tenders[int(tender.kind)] = tenders.get(int(tender.kind), Flow()).plus_signed(tender.amount_minor)
+                if tender.rounding_minor:
+                    rounding = rounding.plus_signed(tender.rounding_minor)
             for line in act.lines:
                 if line.liability:
                     liabilities = liabilities.plus_signed(line.total_minor)
@@ -320,17 +323,17 @@ def goods_of(act: Receipt) -> dict[int, Goods]:
     """What an act adds to each product's columns."""
     moved: dict[int, Goods] = {}
 
-    def add(product: int, goods: Goods) -> None:
-        moved[product] = moved.get(product, Goods()).plus(goods)
+    def move(product: int, goods: Goods) -> None:
+        moved[product] = moved[product].plus(goods) if product in moved else goods
 
     if act.type is ReceiptType.STOCK:
         for line in act.lines:
-            add(line.product, _stock_moved(act.stock, line))
+            move(line.product, _stock_moved(act.stock, line))
     elif act.type is not ReceiptType.TRAINING:
         for line in act.lines:
             given, back = max(line.quantity, 0), max(-line.quantity, 0)
             net = 0 if line.liability else line_net_minor(line, prices_with_tax=act.prices_with_tax)
-            add(
+            move(
                 line.product,
                 Goods(
                     sold=given,
@@ -343,7 +346,7 @@ def goods_of(act: Receipt) -> dict[int, Goods]:
                 ),
             )
             for part in line.consumed:
-                add(part.product, Goods(consumed=max(part.quantity, 0), produced=max(-part.quantity, 0)))
+                move(part.product, Goods(consumed=max(part.quantity, 0), produced=max(-part.quantity, 0)))
     return {product: goods for product, goods in moved.items() if any(goods)}
 
 

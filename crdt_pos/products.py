@@ -53,8 +53,7 @@ class Product:
 
     def price_at(self, ms: int) -> Price | None:
         """The price that is valid at ``ms``: the last that has begun."""
-        valid = [price for price in self.prices if price.valid_from_ms <= ms]
-        return max(valid, key=lambda price: price.valid_from_ms, default=None)
+        return next((price for price in reversed(self.prices) if price.valid_from_ms <= ms), None)
 
     def consumed(self, quantity: int) -> tuple[Component, ...]:
         """What ``quantity`` (10**-exponent units) of this product consumes."""

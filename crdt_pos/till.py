@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from crdt_pos import claiming, journal, new_product, proxy, undoing
 from crdt_pos.balance import Balance
-from crdt_pos.basket import PROGRAMME_OF, checked_sum, settle, sold_line, tax_lines, tender_line, with_taxes
+from crdt_pos.basket import PROGRAMME_OF, Taxing, checked_sum, settle, sold_line, tax_lines, tender_line, with_taxes
 from crdt_pos.day import Day
 from crdt_pos.errors import (
     AmountTooLarge,
@@ -200,23 +200,9 @@ class Till:
                     raise BadQuantity(f"{request.points} points")
                 paid = turn.terms.programme.pays(request.points)
                 tenders.append(TenderLine(Tender.POINTS, paid))
-            act = self._settled(turn, act, tenders)
-            if not request.training:
-                programme = turn.terms.programme
-                key = programme.name, act.member
-                earned = programme.earned(undoing.net_minor(act), turn.terms.currency.unit_minor) if act.member else 0
-                settled = min(owing(turn.reader, *key), earned)
-                movements = _movements(turn.terms, act, {key: earned})
-                act = replace(
-                    act,
-                    movements=tuple(
-                        replace(moved, earned=moved.earned - settled, settled=settled)
-                        if (moved.programme, moved.account) == key
-                        else moved
-                        for moved in movements
-                    ),
-                )
-            act = turn.enter(act)
+            settled = self._settled(turn, act, tenders)
+            movements = () if request.training else self._earning(turn, act, settled)
+            act = turn.enter(replace(act, tenders=settled, movements=movements))
             turn.views.extend(once_view(request.once, act.number))
         return act
 
@@ -271,10 +257,9 @@ class Till:
                 points = undoing.points_to_take_back(programme, unit_minor, original, refunds, act)
             else:
                 points = programme.earned(-undoing.net_minor(act), unit_minor) if act.member else 0
-            act = self._settled(turn, act, tenders, cash_settles=not request.tenders)
-            movements = _movements(turn.terms, act, {(programme.name, act.member): -points})
-            act = replace(act, movements=self._as_far_as_held(turn, movements))
-            act = turn.enter(act)
+            settled = self._settled(turn, act, tenders, cash_settles=not request.tenders)
+            moved = _movements(turn.terms, act.lines, settled, {(programme.name, act.member): -points})
+            act = turn.enter(replace(act, tenders=settled, movements=self._as_far_as_held(turn, moved)))
             turn.views.extend(once_view(request.once, act.number))
         return act
 
@@ -442,13 +427,13 @@ class Till:
 
     def _basket(self, turn: Turn, request: SaleRequest) -> Receipt:
         kind = ReceiptType.TRAINING if request.training else ReceiptType.SALE
-        act, reader = turn.receipt(kind), turn.reader
-        sold = [
-            sold_line(number, line, self._products.find(reader, line.product), turn.now.ms)
+        act, reader, find = turn.receipt(kind), turn.reader, self._products.find
+        taxing = Taxing(self._rate(turn), prices_with_tax=act.prices_with_tax)
+        lines = tuple(
+            sold_line(number, line, find(reader, line.product), turn.now.ms, taxing)
             for number, line in enumerate(request.lines, 1)
-        ]
-        checked_sum(sold)
-        lines, taxes = with_taxes(sold, self._rate(turn), prices_with_tax=act.prices_with_tax)
+        )
+        checked_sum(lines)
         member = request.member or b""
         _checked_account(member)
         return replace(
@@ -457,7 +442,7 @@ class Till:
             cashier_signature=request.cashier_signature,
             reference=request.reference,
             lines=lines,
-            taxes=taxes,
+            taxes=tax_lines(lines, taxing.rates, prices_with_tax=act.prices_with_tax),
             member=member,
         )
 
@@ -475,7 +460,7 @@ class Till:
 
     def _settled(
         self, turn: Turn, act: Receipt, tenders: Sequence[TenderLine], *, cash_settles: bool = False
-    ) -> Receipt:
+    ) -> tuple[TenderLine, ...]:
         named: list[TenderLine] = []
         for tender in tenders:
             account = act.member if tender.kind is Tender.POINTS else tender.account
@@ -484,12 +469,27 @@ class Till:
                     raise MemberMissing(tender.kind.text)
             else:
                 account = b""
-            named.append(replace(tender, account=account))
+            named.append(tender if tender.account == account else replace(tender, account=account))
         terms = turn.terms
         # Points alone are no choice of how to pay the rest: that is cash.
         cash_settles = cash_settles or all(tender.kind is Tender.POINTS for tender in named)
-        settled = settle(act.due_minor, named, terms.cash_step_minor, terms.currency, cash_settles=cash_settles)
-        return replace(act, tenders=settled)
+        return settle(act.due_minor, named, terms.cash_step_minor, terms.currency, cash_settles=cash_settles)
+
+    def _earning(self, turn: Turn, act: Receipt, tenders: Sequence[TenderLine]) -> tuple[AccountMovement, ...]:
+        # What the member owes is kept from what is earned.
+        programme = turn.terms.programme
+        key = programme.name, act.member
+        earned = programme.earned(undoing.net_minor(act), turn.terms.currency.unit_minor) if act.member else 0
+        movements = _movements(turn.terms, act.lines, tenders, {key: earned})
+        settled = min(owing(turn.reader, *key), earned)
+        if not settled:
+            return movements
+        return tuple(
+            replace(moved, earned=moved.earned - settled, settled=settled)
+            if (moved.programme, moved.account) == key
+            else moved
+            for moved in movements
+        )
 
     def _as_far_as_held(self, turn: Turn, movements: Sequence[AccountMovement]) -> tuple[AccountMovement, ...]:
         # Points that were spent since then cannot be taken back here: they are owing, and the balance stays above zero.
@@ -545,7 +545,9 @@ class Till:
         return store_stock(reader, self._identity.store, product, self._identity.author, state.open_day, so_far)
 
 
-def _movements(terms: Terms, act: Receipt, points: dict[tuple[str, bytes], int]) -> tuple[AccountMovement, ...]:
+def _movements(
+    terms: Terms, lines: Sequence[Line], tenders: Sequence[TenderLine], points: dict[tuple[str, bytes], int]
+) -> tuple[AccountMovement, ...]:
     # Programme and account → what they gain, and what they pay.
     earned: dict[tuple[str, bytes], int] = {}
     redeemed: dict[tuple[str, bytes], int] = {}
@@ -555,7 +557,7 @@ def _movements(terms: Terms, act: Receipt, points: dict[tuple[str, bytes], int])
         if amount:
             side[key] = side.get(key, 0) + abs(amount)
 
-    for tender in act.tenders:
+    for tender in tenders:
         if tender.kind is Tender.POINTS:
             amount, left = divmod(tender.amount_minor, terms.programme.minor_per_point)
             if left:
@@ -563,7 +565,7 @@ def _movements(terms: Terms, act: Receipt, points: dict[tuple[str, bytes], int])
             gain((terms.programme.name, tender.account), -amount)
         elif tender.kind in PROGRAMME_OF:
             gain((terms.balances(PROGRAMME_OF[tender.kind]), tender.account), -tender.amount_minor)
-    for line in act.lines:
+    for line in lines:
         if line.liability:
             gain((terms.balances(line.liability), line.account), line.total_minor)
     for key, amount in points.items():

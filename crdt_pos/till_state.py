@@ -15,6 +15,7 @@ from crdt_pos.codec import Fields, sparse
 from crdt_pos.day import Day, Goods
 from crdt_pos.receipt import AccountMovement, Series, Skipped
 from gossip.log import Reader, View
+from gossip.log_recent import Recent
 from merge_rules import canonical
 from merge_rules.counter_nested import Nested
 from merge_rules.dataclass import dataclass
@@ -24,6 +25,7 @@ FOLD_PREFIX: Final = b"fold/"
 ONCE_PREFIX: Final = b"till/once/"
 _OWING_PREFIX: Final = b"till/owing/"
 _NUMBER_MAX: Final = 2**64 - 1
+_WRITTEN_BYTES_MAX: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +92,19 @@ class TillState:
                 12: [skipped.body() for skipped in self.skipped],
             }
         )
-        return STATE_KEY, canonical.encode(body)
+        encoded = canonical.encode(body)
+        _written.keep(encoded, self, len(encoded))
+        return STATE_KEY, encoded
 
     @classmethod
     def read(cls, reader: Reader) -> TillState:
         """The state of this log; the first if it has none."""
         kept = reader.view(STATE_KEY)
-        if kept is None:
-            return cls()
-        body = cast("dict[int, object]", canonical.decode(kept))
+        return cls() if kept is None else _written.get(kept) or cls._of(kept)
+
+    @classmethod
+    def _of(cls, kept: bytes) -> TillState:
+        body = cast("dict[int, object]", canonical.decode_own(kept))
         numbers = cast("dict[int, int]", body.pop(4, {}))
         counters = cast("dict[int, Nested]", body.pop(5, {}))
         fields = Fields(body, "till state")
@@ -119,6 +125,10 @@ class TillState:
         )
 
 
+_written: Final = Recent[bytes, TillState](_WRITTEN_BYTES_MAX)
+"""States by the bytes that stand, or stood, in a log: whatever became of the transaction, they mean the same."""
+
+
 def product_key(product: int) -> bytes:
     """The view of a product's running fold."""
     return FOLD_PREFIX + product.to_bytes(8, "big")
@@ -127,13 +137,17 @@ def product_key(product: int) -> bytes:
 def goods_so_far(reader: Reader, product: int) -> Goods:
     """What the open date has moved of a product."""
     kept = reader.view(product_key(product))
-    return Goods(*cast("list[int]", canonical.decode(kept))) if kept else Goods()
+    return _goods(kept) if kept else Goods()
 
 
 def all_goods(reader: Reader) -> Iterator[tuple[int, Goods]]:
     """Every product that the open date has moved."""
     for key, kept in reader.views(FOLD_PREFIX):
-        yield int.from_bytes(key[len(FOLD_PREFIX) :], "big"), Goods(*cast("list[int]", canonical.decode(kept)))
+        yield int.from_bytes(key[len(FOLD_PREFIX) :], "big"), _goods(kept)
+
+
+def _goods(kept: bytes) -> Goods:
+    return Goods(*cast("list[int]", canonical.decode_own(kept)))
 
 
 def goods_views(reader: Reader, moved: Mapping[int, Goods]) -> Iterator[View]:
@@ -164,7 +178,7 @@ def once_view(once: str, number: str) -> Iterator[View]:
 def owing(reader: Reader, programme: str, account: bytes) -> int:
     """What an account still owes by this till's own acts."""
     kept = reader.view(_owing_key(programme, account))
-    return cast("int", canonical.decode(kept)) if kept else 0
+    return cast("int", canonical.decode_own(kept)) if kept else 0
 
 
 def owing_views(reader: Reader, movements: Iterable[AccountMovement]) -> Iterator[View]:
