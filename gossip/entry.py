@@ -35,6 +35,8 @@ _BEFORE_AUTHOR: Final = b"\x84\x4d" + _ALGORITHM
 _AFTER_AUTHOR: Final = b"\xa0"
 _SIGNATURE_HEAD: Final = b"\x58\x40"
 _PAYLOAD_AT: Final = len(_BEFORE_AUTHOR) + AUTHOR_BYTES + len(_AFTER_AUTHOR)
+_FEEDS: Final = tuple(FeedType)
+_SCOPES: Final = tuple(ScopeClass)
 _TAIL_BYTES: Final = len(_SIGNATURE_HEAD) + SIGNATURE_BYTES
 
 
@@ -111,25 +113,20 @@ def sign(
 ) -> Entry:
     """Make and sign an entry. Raises ``NotCanonical`` for a body outside the subset of CBOR that entries use."""
     payload = _payload(document, feed, scope, seq, stamp, body, previous)
-    return _made(author, payload, key.sign(_signed_bytes(author, payload)))
+    raw = _raw(author, payload, key.sign(_signed_bytes(author, payload)))
+    # Decoded again, so that the body is what everyone else sees and nobody else's to change.
+    return _entry(canonical.decode_own(payload[_byte_string_head_bytes(payload) :]), author, raw)
 
 
-def assemble(
-    author: Author,
-    document: Document,
-    feed: FeedType,
-    scope: ScopeClass,
-    seq: int,
-    stamp: int,
-    body: object,
-    previous: Hash | None,
-    signature: Signature,
-) -> Entry:
-    """The entry that ``author`` signed with these fields; whether the signature is over them, ``verify`` tells.
+def successor(old: Entry, seq: object, stamp: object, body: object, previous: object, signature: Signature) -> Entry:
+    """The entry that the author of ``old`` signed with these fields in the same feed; whether the signature is over them,
+    ``verify`` tells. ``body`` is as ``canonical.decode`` returns it, and nobody changes it any more.
 
     Raises ``NotCanonical`` or ``BadEntry`` where the fields are not those of an entry.
     """
-    return _made(author, _payload(document, feed, scope, seq, stamp, body, previous), signature)
+    number, at, before = _order(old.feed, seq, stamp, previous)
+    raw = _raw(old.author, _payload(old.document, old.feed, old.scope, number, at, body, before), signature)
+    return Entry(old.document, old.feed, old.scope, old.author, number, at, body, before, raw, _hash(raw))
 
 
 def _payload(
@@ -141,12 +138,11 @@ def _payload(
     return _byte_string(canonical.encode(fields))
 
 
-def _made(author: Author, payload: bytes, signature: Signature) -> Entry:
+def _raw(author: Author, payload: bytes, signature: Signature) -> bytes:
     raw = _BEFORE_AUTHOR + author + _AFTER_AUTHOR + payload + _SIGNATURE_HEAD + signature
     if len(raw) > ENTRY_BYTES_MAX:
         _refuse(f"longer than {ENTRY_BYTES_MAX} bytes")
-    # Decoded again, so that the body is what everyone else sees and nobody else's to change.
-    return _entry(canonical.decode(payload[_byte_string_head_bytes(payload) :]), author, raw)
+    return raw
 
 
 def decode(raw: bytes) -> Entry:
@@ -206,28 +202,26 @@ def _entry(content: object, author: Author, raw: bytes) -> Entry:
     document = Document(kind, day, tuple(names))
     if len(order_key(document)) > NAME_BYTES_MAX:
         _refuse(f"a name longer than {NAME_BYTES_MAX} bytes")
-    feed_type = FeedType(_integer("feed type", feed, 0, len(FeedType) - 1))
-    scope_class = ScopeClass(_integer("scope", scope, 0, len(ScopeClass) - 1))
+    feed_type = _FEEDS[_integer("feed type", feed, 0, len(_FEEDS) - 1)]
+    scope_class = _SCOPES[_integer("scope", scope, 0, len(_SCOPES) - 1)]
     if scope_class is not ScopeClass.COMPANY and not names:
         _refuse("a scope without a key")
-    seq = _integer("sequence number", seq, 1, SEQ_MAX)
-    stamp = _integer("stamp", stamp, 0, STAMP_MAX)
-    if (previous is not None) is not (feed_type is FeedType.WHOLE and seq > 1):
+    number, at, before = _order(feed_type, seq, stamp, previous)
+    return Entry(document, feed_type, scope_class, author, number, at, body, before, raw, _hash(raw))
+
+
+def _order(feed: FeedType, seq: object, stamp: object, previous: object) -> tuple[int, int, Hash | None]:
+    number = _integer("sequence number", seq, 1, SEQ_MAX)
+    at = _integer("stamp", stamp, 0, STAMP_MAX)
+    if (previous is not None) is not (feed is FeedType.WHOLE and number > 1):
         _refuse("a previous hash stands in whole feeds from number 2 on, and nowhere else")
     if previous is not None and not (isinstance(previous, bytes) and len(previous) == HASH_BYTES):
         _refuse("the previous hash has not 32 bytes")
-    return Entry(
-        document,
-        feed_type,
-        scope_class,
-        author,
-        seq,
-        stamp,
-        body,
-        None if previous is None else Hash(previous),
-        raw,
-        Hash(hashlib.sha256(raw).digest()),
-    )
+    return number, at, None if previous is None else Hash(previous)
+
+
+def _hash(raw: bytes) -> Hash:
+    return Hash(hashlib.sha256(raw).digest())
 
 
 def _integer(name: str, value: object, least: int, most: int) -> int:

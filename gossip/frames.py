@@ -6,6 +6,7 @@ break a bound raise ``ProtocolError`` with the reason code that the session then
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NoReturn, cast
@@ -67,6 +68,7 @@ from merge_rules import canonical
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 
+NAME_FIELDS_MAX: Final = 64
 IDS_BYTES_MAX: Final = ID_BYTES * CELLS_MAX
 _SAMPLED, _SKETCHED = 0, 1
 
@@ -410,19 +412,29 @@ def _scopes(value: object) -> frozenset[Scope]:
 
 def _key(value: object) -> bytes:
     key = _bytes("feed key", value, AUTHOR_BYTES, FEED_KEY_BYTES_MAX)
-    named = key[:-AUTHOR_BYTES]
-    try:
-        day, kind, *keys = _array("document", canonical.decode(named[2:]), 2, 64)
-    except NotCanonical as error:
-        raise ProtocolError(Reason.MALFORMED, "a feed key that names no document") from error
-    if not isinstance(kind, str) or any(
-        isinstance(part, bool) or not isinstance(part, int | str | bytes) for part in keys
-    ):
-        _refuse("a feed key that names no document")
-    month = month_of(_integer("day", day, 0, 2**16 - 1))
-    if named[:2] != month.to_bytes(2, "big"):
-        _refuse("a feed key whose month is not its day's")
+    if why := _fault_of_name(key[:-AUTHOR_BYTES]):
+        _refuse(why)
     return key
+
+
+@functools.lru_cache(maxsize=4096)
+def _fault_of_name(named: bytes) -> str:
+    """What is wrong with a document's order key; empty if nothing is. The same documents stand in key after key."""
+    try:
+        name = canonical.decode(named[2:])
+    except NotCanonical:
+        return "a feed key that names no document"
+    fields = cast("list[object]", name) if isinstance(name, list) else []
+    if not 2 <= len(fields) <= NAME_FIELDS_MAX:
+        return "a feed key that names no document"
+    day, kind, *keys = fields
+    if not isinstance(kind, str) or any(
+        isinstance(key, bool) or not isinstance(key, int | str | bytes) for key in keys
+    ):
+        return "a feed key that names no document"
+    if isinstance(day, bool) or not isinstance(day, int) or not 0 <= day < 2**16:
+        return "a feed key whose day is none"
+    return "" if named[:2] == month_of(day).to_bytes(2, "big") else "a feed key whose month is not its day's"
 
 
 def _hash(value: object) -> Hash:

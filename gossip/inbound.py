@@ -250,12 +250,13 @@ class Inbound:
                 return entry
             feed = reader.feed_at(item.feed_key)
             self.came[feed.document.kind] += 1
-            base = self._base(reader, feed, patch.base(item.changes))
+            change = patch.decode(item.changes)
+            base = self._base(reader, feed, change.base)
             if base is None:
                 heads = reader.heads(feed)
                 self.want(Wanted(item.feed_key, heads[-1].seq if len(heads) == 1 else 0))
                 return None
-            return patch.apply(base, item.changes)
+            return patch.apply(base, change)
         except BadEntry as error:
             raise ProtocolError(Reason.BAD_ENTRY, str(error)) from error
 

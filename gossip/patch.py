@@ -13,9 +13,9 @@ that came along verifies over exactly the bytes that were signed. Sans-I/O.
 
 from __future__ import annotations
 
-from typing import Final, NoReturn, cast
+from typing import Final, NamedTuple, NoReturn, cast
 
-from gossip.entry import HASH_BYTES, Entry, Hash, assemble
+from gossip.entry import Entry, successor
 from gossip.errors import BadEntry
 from merge_rules import canonical
 from merge_rules.errors import NotCanonical
@@ -48,51 +48,46 @@ def diff(old: Entry, new: Entry) -> bytes | None:
     return patch if len(patch) < len(new.raw) else None
 
 
-def base(patch: bytes) -> bytes:
-    """The first ``BASE_BYTES`` bytes of the hash of the entry that a patch is for. Raises ``BadEntry``."""
-    return cast("bytes", _parts(patch)[0])
+class Change(NamedTuple):
+    """A patch taken apart."""
+
+    base: bytes
+    """The first ``BASE_BYTES`` bytes of the hash of the entry that it is for."""
+    seq: object
+    stamp: object
+    signature: Signature
+    changes: object
+    previous: object
 
 
-def apply(old: Entry, patch: bytes) -> Entry:
-    """The entry that ``patch`` makes of ``old``: decoded, its signature not verified. Raises ``BadEntry``.
-
-    ``apply(old, diff(old, new)) == new``.
-    """
-    before, seq, stamp, signature, changes, previous = _parts(patch)
-    if before != old.hash[:BASE_BYTES]:
-        _refuse("it is for another entry")
-    try:
-        body = _changed(old.body, changes)
-        return assemble(
-            old.author,
-            old.document,
-            old.feed,
-            old.scope,
-            cast("int", seq),
-            cast("int", stamp),
-            body,
-            cast("Hash | None", previous),
-            Signature(cast("bytes", signature)),
-        )
-    except NotCanonical as error:
-        raise BadEntry(f"a patch: {error}") from error
-
-
-def _parts(patch: bytes) -> list[object]:
+def decode(patch: bytes) -> Change:
+    """Take a patch apart. Raises ``BadEntry``."""
     try:
         parts = canonical.decode(patch)
     except NotCanonical as error:
         raise BadEntry(f"a patch: {error}") from error
-    if not isinstance(parts, list) or len(cast("list[object]", parts)) != 6:
-        _refuse("it has not 6 fields")
-    fields = cast("list[object]", parts)
-    if not (isinstance(fields[0], bytes) and len(fields[0]) == BASE_BYTES):
+    if not isinstance(parts, list) or len(cast("list[object]", parts)) != len(Change._fields):
+        _refuse(f"it has not {len(Change._fields)} fields")
+    before, seq, stamp, signature, changes, previous = cast("list[object]", parts)
+    if not (isinstance(before, bytes) and len(before) == BASE_BYTES):
         _refuse(f"its base has not {BASE_BYTES} bytes")
-    if not (isinstance(fields[3], bytes) and len(fields[3]) == SIGNATURE_BYTES):
+    if not (isinstance(signature, bytes) and len(signature) == SIGNATURE_BYTES):
         _refuse(f"its signature has not {SIGNATURE_BYTES} bytes")
-    if fields[5] is not None and not (isinstance(fields[5], bytes) and len(fields[5]) == HASH_BYTES):
-        _refuse(f"its previous hash has not {HASH_BYTES} bytes")
-    return fields
+    return Change(before, seq, stamp, Signature(signature), changes, previous)
+
+
+def apply(old: Entry, change: Change) -> Entry:
+    """The entry that a patch makes of ``old``: its signature is not verified. Raises ``BadEntry``.
+
+    ``apply(old, decode(diff(old, new))) == new``.
+    """
+    if change.base != old.hash[:BASE_BYTES]:
+        _refuse("it is for another entry")
+    try:
+        body = _changed(old.body, change.changes)
+        return successor(old, change.seq, change.stamp, body, change.previous, change.signature)
+    except NotCanonical as error:
+        raise BadEntry(f"a patch: {error}") from error
 
 
 def _changes(old: object, new: object) -> Map | None:

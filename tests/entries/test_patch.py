@@ -6,13 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gossip import patch as patches
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import Entry, Hash, sign
 from gossip.errors import BadEntry
-from gossip.patch import BASE_BYTES, apply, base, diff
+from gossip.patch import BASE_BYTES, diff
 from tests.entries.drawn import AUTHOR, KEY, bodies
 
 DOCUMENT = Document("day", 20000, (12,))
+
+
+def apply(before: Entry, patch: bytes) -> Entry:
+    return patches.apply(before, patches.decode(patch))
 
 
 def version(seq: int, body: object, feed: FeedType = FeedType.LATEST) -> Entry:
@@ -27,7 +32,7 @@ def test_a_patch_makes_the_new_entry_of_the_old(old: object, new: object, feed: 
     patch = diff(before, after)
     if patch is not None:
         assert apply(before, patch) == after
-        assert base(patch) == before.hash[:BASE_BYTES]
+        assert patches.decode(patch).base == before.hash[:BASE_BYTES]
         assert len(patch) < len(after.raw)
 
 

@@ -12,7 +12,7 @@ from crdt_pos.receipt import Series, Tender
 from crdt_pos.schema import DAY, SCHEMA
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import Entry, sign
-from gossip.patch import apply, diff
+from gossip.patch import apply, decode, diff
 from merge_rules.counter_covers import CounterCovers, Covers
 from tests.entries.drawn import AUTHOR, KEY
 
@@ -77,7 +77,7 @@ def test_a_days_entry_is_small_and_its_patch_smaller(products: int, whole_bytes_
     assert day(products).balanced
     patch = diff(before, after)
     assert patch is not None
-    assert apply(before, patch) == after
+    assert apply(before, decode(patch)) == after
     print(f"{products} products: {len(before.raw)} bytes whole, {len(patch)} bytes as a patch of a sale of 3 products")
     assert len(before.raw) <= whole_bytes_max
     assert len(patch) <= patch_bytes_max

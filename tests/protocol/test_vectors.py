@@ -223,7 +223,7 @@ def test_the_entries_of_the_specification_are_understood_and_verify() -> None:
     entries = [decode_entry(bytes.fromhex(encoded)) for encoded in found]
     assert entries == [LATEST, NEXT, FIRST, SECOND]
     assert all(entry.verify(SECRET.public) for entry in entries)
-    assert patch.apply(entries[0], VALUES["the change from one to the next"]) == entries[1]
+    assert patch.apply(entries[0], patch.decode(VALUES["the change from one to the next"])) == entries[1]
 
 
 def test_every_reason_is_in_the_specification_with_its_code() -> None:

@@ -171,7 +171,7 @@ def judge_message(content: bytes) -> bool:
 def judge_patch_alone(changes: bytes) -> bool:
     """The fields of a patch, without its base."""
     try:
-        patch.base(changes)
+        patch.decode(changes)
     except BadEntry:
         return False
     return True
@@ -229,7 +229,7 @@ def judge_patch(raw: bytes) -> bool:
         case _:
             return False
     try:
-        made = patch.apply(decode(before), changes)
+        made = patch.apply(decode(before), patch.decode(changes))
     except BadEntry:
         return False
     same(decode(made.raw), made, "a patched entry is not what it encodes to")
