@@ -88,7 +88,7 @@ def due(date_from: datetime.date, date_to: datetime.date, stores: Sequence[int])
         sums.product_minor[product] = cents
     for household, cents in _grouped(table, ["household_id"], ("cents", "sum")):
         sums.member_minor[account_of(household)] = cents
-    _redeem(baskets, sums)
+    redeem(baskets, sums)
     return sums
 
 
@@ -98,7 +98,7 @@ def _grouped(table: Any, keys: list[str], *wanted: tuple[str, str]) -> Iterable[
     return zip(*(sums[name].to_pylist() for name in names), strict=True)
 
 
-def _redeem(baskets: Iterable[NetBasket], sums: Sums) -> None:
+def redeem(baskets: Iterable[NetBasket], sums: Sums) -> None:
     """At every third basket in a store a member redeems all that was earned and not redeemed there, up to what is due."""
     visits: Counter[tuple[int, int]] = Counter()
     rights: Counter[tuple[int, int]] = Counter()

@@ -2,7 +2,7 @@
 
 It is what runs in a shop: a folder with a key of its own, a certificate of the head office, a log whose every act is signed and
 committed to the disk, and a session over TLS. It opens each business date that has a basket, sells in order of time, closes, and
-goes on with the next while its session sends. What it tells is safe when head office has acknowledged it.
+now and then tells head office what it has closed. That is safe when head office has acknowledged it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 import trio
@@ -113,7 +114,12 @@ class StoreTill:
         said, trust = Me(me.company, me.author, scopes), RosterTrust(folder, log)
         self.node = Node(log, said, folder.tls_contexts(), SCHEMA, trust, system_ms, Hooks(acknowledged=self._hear))
 
-    def sell_date(self, date: datetime.date, baskets: Iterable[Basket], sold: Sold) -> None:
+    def sell(self, baskets: Iterable[Basket], sold: Sold) -> None:
+        """Date by date, in order of time. The log is written by this thread alone meanwhile."""
+        for date, of_date in groupby(baskets, key=lambda basket: basket.date):
+            self._sell_date(date, of_date, sold)
+
+    def _sell_date(self, date: datetime.date, baskets: Iterable[Basket], sold: Sold) -> None:
         """Open, sell, close."""
         self._now_ms = _ms(datetime.datetime.combine(date, datetime.time()))
         with timed(sold, "open"):

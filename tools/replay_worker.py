@@ -36,6 +36,8 @@ from tools.baskets import Basket
 from tools.replay_tills import TILL, Sold, StoreTill, timed
 
 LOG_FILE: Final = "data.mdb"
+STRETCH_DAYS: Final = 91
+"""After so many days a till tells head office what it has closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,8 @@ async def _play(
         async with trio.open_nursery() as nursery:
             await nursery.start(till.node.run, None)
             till.node.want(company.listens)
-            for date, of_date in groupby(baskets, key=lambda basket: basket.date):
-                await till.node.write(partial(till.sell_date, date, list(of_date), sold))
+            for _, stretch in groupby(baskets, key=lambda basket: basket.date.toordinal() // STRETCH_DAYS):
+                await till.node.write(partial(till.sell, list(stretch), sold))
             sold.told += await till.all_acknowledged()
             nursery.cancel_scope.cancel()
         with log.read_all() as reader:
