@@ -141,6 +141,7 @@ class Inbound:
         batch = self._begin(message.batch, message.upto, frame_bytes)
         with self.log.read_all() as reader:
             for item in message.items:
+                self.held.name(item.feed_key, item.head)
                 if self._has(reader, item):
                     continue
                 if self._fetches(reader, item, now_ms):

@@ -39,6 +39,8 @@ from merge_rules.dataclass import dataclass
 from peers.certificates import Certificate
 
 TICK_S: Final = 1.0
+CURSOR_TICKS: Final = 15
+"""A cursor that came without entries is written after so many ticks at the latest: if it is lost, announcements come again."""
 GOODBYE_TIMEOUT_S: Final = 5.0
 SEND_BYTES_MAX: Final = 1 << 16
 ANSWER_S: Final = 0.0005
@@ -239,7 +241,8 @@ class Link:
         if isinstance(event, CursorMoved) and self._received and isinstance(self._received[-1], CursorMoved):
             self._received.pop()  # overtaken
         self._received.append(event)
-        self._something_received.set()
+        if isinstance(event, EntriesReceived):  # a cursor alone is worth no transaction of its own: see _tick
+            self._something_received.set()
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Shared):
@@ -342,9 +345,13 @@ class Link:
                     return
 
     async def _tick(self) -> None:
+        ticks = 0
         while True:
             await trio.sleep(TICK_S)
             self._dispatch(self.session.tick(self._ticks_ms()))
+            ticks += 1
+            if self._received and ticks % CURSOR_TICKS == 0:
+                self._something_received.set()
 
 
 def _brought(event: Event) -> bool:

@@ -255,6 +255,7 @@ class Outbound:
                 scanned += 1
                 position = stored.arrival
             self._scanned += scanned
+            named = [one for one in named if not self._held.names(one.feed_key, one.head)]  # the peer said so first
             exhausted = not full and scanned < SCAN_MAX
             self._position = reader.last_arrival() if exhausted else position
             if batch.items or named:

@@ -422,7 +422,8 @@ class Session:
             self._reached if mine_valid else 0,
             came=self.came,
         )
-        self._in_flight.meets(hello.author, self._inbound)
+        if self.shared:  # over a session that shares nothing no author pushes what it wrote
+            self._in_flight.meets(hello.author, self._inbound)
         events: list[Event] = [Shared(self.shared, self.version)]
         self._followed = theirs_valid, mine_valid
         return [

@@ -364,6 +364,38 @@ def test_an_announced_entry_that_the_other_session_never_delivered_is_wanted_aft
     assert right.holds() == {entry.hash}
 
 
+def test_what_a_peer_has_announced_is_not_announced_to_it_and_newer_entries_of_that_feed_are() -> None:
+    left, right, third = Replica(1, announce=True), Replica(2, announce=True), Replica(3)
+    meet(left, right)
+    first, second = (third.sign("day", 12, day=FIRST_DAY, seq=seq) for seq in (1, 2))
+    left.in_flight.claim(first.hash, "another session", 0, third.author)
+    right.takes([first], third.author)
+    right.session.wake()
+    talk(left, right)
+    assert [message.items[0].head for message in left.heard if isinstance(message, Announce)] == [first.head]
+    left.takes([first], third.author)
+    left.session.wake()
+    talk(left, right)
+    assert not any(isinstance(message, Announce) for message in right.heard)
+    left.takes([second], third.author)
+    left.session.wake()
+    talk(left, right)
+    assert [message.items[0].head for message in right.heard if isinstance(message, Announce)] == [second.head]
+    assert right.holds() == left.holds() == {second.hash}
+
+
+def test_an_author_over_whose_session_nothing_is_shared_is_not_waited_for() -> None:
+    left, right = Replica(1, announce=True), Replica(2)
+    third = Replica(3, scopes=frozenset(), grants=frozenset())
+    meet(third, right)  # it stands by
+    meet(left, right)
+    entry = third.write("day", 12, day=FIRST_DAY)
+    left.takes([entry], third.author)
+    left.session.wake()
+    talk(left, right)
+    assert right.holds() == {entry.hash}
+
+
 # Flow control
 
 
