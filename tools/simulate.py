@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tools.simulate_large import run_all, sizes
+from tools.simulation.large.plan import LargePlan
 from tools.simulation.plan import EVENTS, FAULTS, Plan
 
 if TYPE_CHECKING:
@@ -16,35 +21,87 @@ if TYPE_CHECKING:
 
 SHRINKING_RUNS_MAX = 80
 SEEDS_MAX = 2**31
+STORES_MAX = 20
+TILLS_MAX = 8
+LIVE_MS = 60_000
 
 
 @click.command()
 @click.option("--seed", type=click.IntRange(0, SEEDS_MAX), help="Which run; a run is a function of this and the sizes.")
 @click.option("--hunt", "hunt_minutes", type=click.FloatRange(0, min_open=True), help="New seeds for so many minutes.")
 @click.option("--events", type=click.IntRange(0, 100_000), default=EVENTS, show_default=True, help="Acts and faults.")
-@click.option("--stores", type=click.IntRange(0, 20), default=0, help="0: as the seed has it, 3 to 5.")
-@click.option("--tills", type=click.IntRange(0, 8), default=0, help="At most so many in a store; 0: 3.")
+@click.option(
+    "--stores",
+    callback=sizes,
+    default="0",
+    metavar="N[,N…]",
+    help="0: as the seed has it, 3 to 5. Up to 20 without --sales.",
+)
+@click.option(
+    "--tills", type=click.IntRange(0, 64), default=0, help="At most so many in a store; 0: 3. Up to 8 without --sales."
+)
 @click.option("--offices", type=click.IntRange(0, 3), default=0, help="0: as the seed has it, 1 or 2.")
 @click.option("--without", multiple=True, type=click.Choice(FAULTS), help="A fault that does not happen.")
+@click.option(
+    "--sales", type=click.IntRange(1, 10_000), help="One day of a large retailer: so many sales of every till."
+)
+@click.option("--products", type=click.IntRange(0, 100_000), default=0, help="With --sales: products in the catalogue.")
+@click.option(
+    "--lines", type=click.IntRange(1, 50), default=2, show_default=True, help="With --sales: of a sale, on average."
+)
+@click.option("--live", is_flag=True, help="With --sales: tills publish every minute, not twice a day.")
+@click.option(
+    "--on-disk", type=click.IntRange(0, 64), default=0, help="With --sales: tills with a real log, which are timed."
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --sales: growth over several --stores, as SVG.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Say everything that happens.")
 def simulate(
     seed: int | None,
     hunt_minutes: float | None,
     events: int,
-    stores: int,
+    stores: Sequence[int],
     tills: int,
     offices: int,
     without: tuple[str, ...],
+    sales: int | None,
+    products: int,
+    lines: int,
+    live: bool,
+    on_disk: int,
+    plot: Path | None,
     as_json: bool,
     verbose: bool,
 ) -> None:
     """Run shops on a simulated network, with simulated disks, clocks and liars, and check the books by other means.
 
+    With --sales: one day of as many stores and tills as you like, with loss, dying streams and half of the stores cut off for
+    half an hour; how soon everyone has everything, and what it costs. Ten thousand replicas:
+
+        crdt-pos simulate --stores 500 --tills 20 --sales 3
+
     Exit code 1: something was wrong.
     """
+    if sales is not None:
+        plan_of = partial(
+            LargePlan,
+            seed or 0,
+            tills=tills or 3,
+            sales=sales,
+            products=products,
+            lines=lines,
+            checkpoint_ms=LIVE_MS if live else 0,
+            on_disk=on_disk,
+        )
+        run_all([plan_of(stores=count or 3) for count in stores], as_json=as_json, plot=plot)
+    if len(stores) > 1 or stores[0] > STORES_MAX or tills > TILLS_MAX:
+        raise click.UsageError(f"More than {STORES_MAX} stores or {TILLS_MAX} tills: say how many --sales, too.")
     faults = frozenset(FAULTS) - frozenset(without)
-    plan = Plan(seed or 0, events, stores, tills, offices, faults)
+    plan = Plan(seed or 0, events, stores[0], tills, offices, faults)
     if hunt_minutes is not None:
         _hunt(plan, hunt_minutes)
         return

@@ -163,7 +163,7 @@ def _numbers(world: World, found: Found) -> None:
         if author in world.ledger.liars or author in world.ledger.unnoticed:
             continue
         for entry in entries:
-            body = _body(entry)
+            body = body_of(entry)
             series = author, _SERIES[body.get(0, 0)]
             for stretch in body.get(28, []):
                 # After a disk was set back: what may have been given, and will not be again.
@@ -188,8 +188,8 @@ def _given(world: World, found: Found) -> None:
     for feed, entries in world.ledger.own.items():
         if feed.document.kind == JOURNAL and feed.author not in world.ledger.liars:
             for entry in entries:
-                body = _body(entry)
-                key = feed.author, _number(body)
+                body = body_of(entry)
+                key = feed.author, number_of(body)
                 written[key] = written.get(key, 0) + 1
                 if body.get(22, "").startswith("wish-"):
                     wishes[body[22]] = wishes.get(body[22], 0) + 1
@@ -202,16 +202,16 @@ def _given(world: World, found: Found) -> None:
 
 
 @dataclass(slots=True)
-class _Sum:
+class Sum:
     """A date of one till: money by tender, takings, goods."""
 
     takings: int = 0
     tenders: dict[int, int] = field(default_factory=dict[int, int])
     stock: dict[int, int] = field(default_factory=dict[int, int])
 
-    def tidy(self) -> _Sum:
+    def tidy(self) -> Sum:
         """Without what is 0."""
-        return _Sum(
+        return Sum(
             self.takings,
             {kind: amount for kind, amount in sorted(self.tenders.items()) if amount},
             {product: count for product, count in sorted(self.stock.items()) if count},
@@ -274,23 +274,24 @@ def _reach(held: list[Held], entries: list[Entry]) -> int:
     return max(known, default=0)
 
 
-def _summaries(one: Held) -> dict[tuple[Author, int], tuple[int, bytes, _Sum]]:
+def _summaries(one: Held) -> dict[tuple[Author, int], tuple[int, bytes, Sum]]:
     """Till and day → what the day entries say that cover most: how many acts, the hash of the last, and the sums."""
-    found: dict[tuple[Author, int], tuple[int, bytes, _Sum]] = {}
+    found: dict[tuple[Author, int], tuple[int, bytes, Sum]] = {}
     for entry in one.of_kind(DAY):
-        body = _body(entry)
+        body = body_of(entry)
         parts: dict[Author, Mapping[int, Any]] = {entry.author: body, **body.get(23, {})}
         for subject, part in parts.items():
             if 0 in part:
                 covers, tip = part[0]
                 key = subject, entry.document.day
                 if key not in found or found[key][0] < covers:
-                    found[key] = covers, tip, _sum_in(part)
+                    found[key] = covers, tip, sum_in(part)
     return found
 
 
-def _sum_in(part: Mapping[int, Any]) -> _Sum:
-    said = _Sum()
+def sum_in(part: Mapping[int, Any]) -> Sum:
+    """What a summary says."""
+    said = Sum()
     for row in part.get(2, {}).values():
         base, tax, base_back, tax_back = _padded(row, 4)
         said.takings += base + tax - base_back - tax_back
@@ -303,10 +304,10 @@ def _sum_in(part: Mapping[int, Any]) -> _Sum:
     return said
 
 
-def _sum_of(entries: list[Entry]) -> _Sum:
-    said = _Sum()
+def _sum_of(entries: list[Entry]) -> Sum:
+    said = Sum()
     for entry in entries:
-        body = _body(entry)
+        body = body_of(entry)
         kind, stock = body.get(0, 0), body.get(25, 0)
         if kind == _TRAINING:
             continue
@@ -334,7 +335,7 @@ def _points(world: World, held: list[Held], found: Found) -> None:
         redeemed: dict[tuple[Any, ...], int] = {}
         lied: set[tuple[Any, ...]] = set()
         for entry in one.of_kind(BALANCE):
-            keys, body = entry.document.keys, _body(entry)
+            keys, body = entry.document.keys, body_of(entry)
             if entry.author in world.ledger.liars:
                 lied.add(keys)
             earned[keys] = earned.get(keys, 0) + body.get(0, 0)
@@ -398,7 +399,8 @@ def _proven(world: World, one: Held) -> set[Author]:
     return proven
 
 
-def _body(entry: Entry) -> dict[int, Any]:
+def body_of(entry: Entry) -> dict[int, Any]:
+    """The body of an act or a day."""
     return cast("dict[int, Any]", entry.body)
 
 
@@ -407,5 +409,6 @@ def _padded(row: Any, size: int) -> list[int]:
     return [*columns, *[0] * (size - len(columns))]
 
 
-def _number(body: Mapping[int, Any]) -> str:
+def number_of(body: Mapping[int, Any]) -> str:
+    """The number of the receipt that an act of a journal is."""
     return f"{body[2]}-{body[3]}-{body[4]}-{_SERIES[body.get(0, 0)]}{body[1]}"

@@ -17,6 +17,7 @@ from gossip.document import Document
 from gossip.log import Arrival, Log, entries_of
 from peers import certificates
 from peers.certificates import Root
+from peers.incarnation import next_incarnation
 from peers.keys import SEALING_BYTES, SEED_BYTES, SealingKey, SecretKey
 from peers.roster import Enrolment, ProgrammeRecord, Record, StoreRecord
 
@@ -56,6 +57,15 @@ class Company:
         chain = Registrar(office, log, now_ms).enrol_till(store, till, key.public, again=True)
         return self._folder(f"{store}-{till}", key, chain)
 
+    def issue_tills(self, office: Folder, store: int, tills: int) -> list[Folder]:
+        """Keys and certificates for the first lives of a new store's tills; whoever calls it states them in the roster."""
+        found: list[Folder] = []
+        for till in range(1, tills + 1):
+            key, life = self._key(), next_incarnation(office.certificate.letter, ())
+            issued = certificates.issue_till(self.root, office.certificate, office.key, key.public, store, till, life)
+            found.append(self._folder(issued.name, key, (issued.der, *office.chain)))
+        return found
+
     def _office(self, letter: str) -> Folder:
         key = self._key()
         issued = certificates.issue_office(self.root, self._root_key, key.public, letter)
@@ -71,7 +81,11 @@ class Company:
 
 def seed(log: Log, office: Folder, office_log: Log, stores: Iterable[int], now_ms: int) -> None:
     """What a new replica's log begins with: the roster, as the office has it."""
-    rosters: list[Document] = [COMPANY_ROSTER, *(store_roster(store) for store in stores)]
+    seed_with(log, office, office_log, [COMPANY_ROSTER, *(store_roster(store) for store in stores)], now_ms)
+
+
+def seed_with(log: Log, office: Folder, office_log: Log, rosters: Iterable[Document], now_ms: int) -> None:
+    """The same with some roster documents only."""
     with office_log.read() as reader:
         entries = [stored.entry for document in rosters for stored in entries_of(reader, document)]
     log.append([Arrival(entry, office.certificate.author) for entry in entries], received_ms=now_ms)

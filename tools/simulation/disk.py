@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from crdt_pos.schema import SCHEMA
 from gossip.document import Document, Key
 from gossip.errors import LogFull
-from gossip.log import Appended, Arrival, Looked, Mended, Outcome, Reader, View
+from gossip.log import Appended, Arrival, Log, Looked, Mended, Outcome, Reader, View
 from gossip.log_memory import MemoryLog, MemoryTable
 from merge_rules.lattice import Author
 
@@ -50,7 +50,8 @@ class Disk:
         self._inventory = inventory
         self._databases = databases
         database, table = (databases(), None) if image is None else (image.database, image.table.copy())
-        self._log = MemoryLog(SCHEMA, database, table)
+        self._memory = MemoryLog(SCHEMA, database, table)
+        self._log: Log = self._memory
 
     @property
     def database(self) -> bytes:
@@ -100,8 +101,9 @@ class Disk:
 
     def adopt(self) -> None:
         """Let the log begin anew under another id, with the same content."""
-        self._log = MemoryLog(SCHEMA, self._databases(), self._log.image())
+        self._memory = MemoryLog(SCHEMA, self._databases(), self._memory.image())
+        self._log = self._memory
 
     def image(self) -> Image:
         """What is on it now, for a disk that is set back to this later."""
-        return Image(self._log.database, self._log.image())
+        return Image(self._log.database, self._memory.image())

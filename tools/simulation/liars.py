@@ -13,7 +13,7 @@ from crdt_pos import own_heads
 from crdt_pos.directory import COMPANY_ROSTER
 from crdt_pos.schema import DAY, JOURNAL, SCHEMA, VAULT
 from gossip.document import Document, FeedType
-from gossip.entry import Entry, assemble, sign
+from gossip.entry import Entry, decode, sign, successor
 from gossip.inbound import cursor_key
 from gossip.log import Arrival, Reader, View
 from gossip.messages import NUMBER_MAX
@@ -94,17 +94,8 @@ def forgery(world: World, machine: Machine, reader: Reader) -> Arrival | None:
     if not found:
         return None
     last = max(found, key=lambda entry: (entry.document.day, entry.seq))
-    entry = assemble(
-        last.author,
-        last.document,
-        last.feed,
-        last.scope,
-        last.seq + 1,
-        last.stamp + 1,
-        last.body,
-        last.hash,
-        Signature(world.rng.randbytes(SIGNATURE_BYTES)),
-    )
+    signature = Signature(world.rng.randbytes(SIGNATURE_BYTES))
+    entry = successor(last, last.seq + 1, last.stamp + 1, last.body, last.hash, signature)
     return Arrival(entry)
 
 
@@ -129,7 +120,8 @@ def false_heads(world: World, machine: Machine, reader: Reader) -> Lie | None:
     # It stands in the answer, and travels in no session: it is of a store that there is not.
     hidden = Document(VAULT, keys=(NUMBER_MAX, certificate.till))
     stamp, signature = victim.clock.now_ms() << 16, Signature(world.rng.randbytes(SIGNATURE_BYTES))
-    arrival = Arrival(assemble(certificate.author, hidden, kind.feed, kind.scope, 1, stamp, 0, None, signature))
+    other = sign(machine.folder.key, certificate.author, hidden, kind.feed, kind.scope, 1, stamp, 0)
+    arrival = Arrival(decode(other.raw[:-SIGNATURE_BYTES] + signature))
     return Lie((arrival,), own_heads.newest_views(reader, [arrival]))
 
 

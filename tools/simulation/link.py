@@ -25,6 +25,7 @@ from gossip.events import (
 )
 from gossip.intake import take_in
 from gossip.messages import Refused
+from gossip.outbound import Grown
 from gossip.reasons import Reason
 from gossip.session import Session
 from peers.certificates import Certificate
@@ -85,10 +86,9 @@ class SimulatedLink:
 
     # --- from the replica ------------------------------------------------------------------------------------------------
 
-    def wake(self) -> None:
-        """The log has grown."""
-        if not self.session.ended:
-            self.session.wake()
+    def wake(self, grown: Grown | None = None) -> None:
+        """The log has grown, as far as is known by so much."""
+        if not self.session.ended and self.session.wake(grown):
             self._pump()
 
     def appended(self, batch: int, refused: Sequence[Refused], gaps: Collection[FeedId]) -> None:
@@ -135,7 +135,8 @@ class SimulatedLink:
                 if isinstance(event, CursorMoved) and self._received and isinstance(self._received[-1], CursorMoved):
                     self._received.pop()  # overtaken
                 self._received.append(event)
-                self._something.resolve(None)
+                if isinstance(event, EntriesReceived):  # a cursor alone waits for a tick
+                    self._something.resolve(None)
             elif isinstance(event, Asked):
                 self._replica.heap.spawn(self._replica.answer(self, event), self._replica.life)
             elif isinstance(event, Answered):
@@ -162,6 +163,8 @@ class SimulatedLink:
     def _tick(self) -> None:
         if not self.session.ended:
             self._dispatch(self.session.tick(self._replica.heap.now_ms))
+            if self._received:
+                self._something.resolve(None)
             self._replica.heap.at(TICK_MS, self._tick, self._replica.life)
 
     async def _run(self) -> None:

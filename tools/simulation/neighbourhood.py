@@ -7,7 +7,7 @@ knows where everyone is; a store's tills all talk with one another.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gossip.reasons import Reason
 from gossip.session import COMPARE, Me
@@ -21,6 +21,29 @@ if TYPE_CHECKING:
     from tools.simulation.replica import SimulatedReplica
 
 TELL_TIMEOUT_MS: Final = 5_000
+
+
+class Neighbourhood(Protocol):
+    """What a replica wants to know of its neighbourhood."""
+
+    async def run(self) -> None:
+        """As long as the process."""
+
+    def wants(self, peer: Certificate) -> bool:
+        """Whether there shall be a session with it."""
+        ...
+
+    def says(self, peer: Certificate, me: Me) -> Me:
+        """What this replica says of itself in HELLO to a peer."""
+        ...
+
+    def hear(self, peer: Certificate, table: bytes) -> bytes:
+        """A neighbour has told who is there; the answer is empty."""
+        ...
+
+    def towards_office(self) -> list[Author]:
+        """Neighbours with a session that say they reach a head office, the active one first."""
+        ...
 
 
 class SimulatedNeighbourhood:

@@ -31,7 +31,7 @@ from tools.simulation.disk import SYNC_MS, Disk
 from tools.simulation.earlier import SimulatedEarlierLives
 from tools.simulation.heap import Future, Heap, Life, Mutex
 from tools.simulation.link import SimulatedLink
-from tools.simulation.neighbourhood import SimulatedNeighbourhood
+from tools.simulation.neighbourhood import Neighbourhood, SimulatedNeighbourhood
 from tools.simulation.network import Wire
 from tools.simulation.returning import SimulatedReturning
 
@@ -77,7 +77,9 @@ class SimulatedReplica(ReplicaCore):
         self.tell = tell
         self.returning = SimulatedReturning(self, self.home) if self.home is not None else None
         self.earlier_lives = SimulatedEarlierLives(self, self.till) if self.till is not None else None
-        self.neighbourhood = SimulatedNeighbourhood(self) if by_duty and self.till is not None else None
+        self.neighbourhood: Neighbourhood | None = None
+        if by_duty and self.till is not None:
+            self.neighbourhood = SimulatedNeighbourhood(self)
         self._rng = rng
         self._me = Me(folder.root.company, self.certificate.author, self.trust.readable(self.certificate))
         self._in_flight = InFlight()
@@ -167,8 +169,11 @@ class SimulatedReplica(ReplicaCore):
         """The log has grown."""
         for link in list(self.links.values()):
             link.wake()
-        self._change.resolve(None)
-        self._change = Future[None](self.heap)
+        self._has_changed()
+
+    def _has_changed(self) -> None:
+        change, self._change = self._change, Future[None](self.heap)
+        change.resolve(None)
 
     def end_sessions(self, reason: Reason = Reason.DONE, why: str = "") -> None:
         """Say goodbye to everyone."""
@@ -257,9 +262,8 @@ class SimulatedReplica(ReplicaCore):
         while self.heap.now_ms < until_ms:
             if await self.look(lambda reader: self.rights(reader, programme, account)) >= before + granted:
                 return
-            change = self._change
-            self.heap.at(until_ms - self.heap.now_ms, partial(change.resolve, None), self.life)
-            await change
+            self.heap.at(until_ms - self.heap.now_ms, self._has_changed, self.life)
+            await self._change
 
     # --- intake ----------------------------------------------------------------------------------------------------------
 
