@@ -43,7 +43,6 @@ class DocumentRow:
     authors: int
     entries: int
     """Held now: in ``latest`` feeds of others only the newest."""
-    size_bytes: int
     newest_ms: int
     """When its newest entry was appended here."""
     forks: int
@@ -151,17 +150,19 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def document_row(reader: Reader, document: Document) -> DocumentRow:
-    """How much of a document is held. Costs a look at every entry of it."""
-    authors = entries = size = newest = forks = 0
+    """How much of a document is held. Costs a look at the newest entries, and at those of ``latest`` feeds that were replaced."""
+    authors = entries = newest = forks = 0
     for author in reader.authors(document):
         feed = FeedId(document, author)
+        heads = [stored for head in reader.heads(feed) if (stored := reader.find(head.hash)) is not None]
         authors += 1
-        forks += len(reader.heads(feed)) > 1
-        for stored in reader.entries(feed):
-            entries += 1
-            size += len(stored.entry.raw)
-            newest = max(newest, stored.received_ms)
-    return DocumentRow(str(document), document.kind, authors, entries, size, newest, forks)
+        forks += len(heads) > 1
+        newest = max([newest, *(stored.received_ms for stored in heads)])
+        if len(heads) == 1 and heads[0].entry.feed is FeedType.WHOLE:
+            entries += heads[0].entry.seq
+        else:
+            entries += sum(1 for _ in reader.entries(feed))
+    return DocumentRow(str(document), document.kind, authors, entries, newest, forks)
 
 
 def value_of(reader: Reader, schema: Schema, document: Document) -> Rule | None:

@@ -29,7 +29,7 @@ from peers.roster import Directory
 
 Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of it is done, and how much there is."""
-PROGRESS_EVERY: Final = 256
+PROGRESS_EVERY: Final = 64
 
 T = TypeVar("T")
 
@@ -173,7 +173,9 @@ class Replica:
         if len(values) > len(names):
             raise TypeError(f"{command.name} takes {command.usage}")
         given = {**dict(zip(names, values, strict=False)), **options}
-        said = {name: value if isinstance(value, bool | tuple) else str(value) for name, value in given.items()}
+        said: dict[str, Any] = {
+            name: value if isinstance(value, bool | tuple) else str(value) for name, value in given.items()
+        }
         with self.reading():
             return data(command.answer(self, **said))
 

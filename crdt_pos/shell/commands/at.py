@@ -12,18 +12,20 @@ from rich.pretty import pretty_repr
 
 from crdt_pos.cli import Refused
 from crdt_pos.columns import Column, number, plural, table
-from crdt_pos.inspection import matcher
+from crdt_pos.inspection import find_document, matcher
 from crdt_pos.looking import Looked
 from crdt_pos.page import Page
 from crdt_pos.schema import SCHEMA
 from crdt_pos.shell import colours, evidence
 from crdt_pos.shell.command import ALL, Argument, Command, Completes
 from crdt_pos.shell.commands.history import retained
+from crdt_pos.shell.commands.show import marked
 from crdt_pos.shell.fields import fields_of
 from crdt_pos.shell.replica import Replica
+from crdt_pos.wording import Wording
 from gossip.document import Document, FeedType
 from gossip.entry import FeedId
-from gossip.log import entries_of
+from gossip.log import Reader, entries_of
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Rule
 
@@ -37,7 +39,7 @@ def answer(replica: Replica, stamp: str, glob: str = "*", all: bool = False) -> 
     answered: dict[str, Any] = {"stamp": evidence.utc(at_ms), "stamp_ms": at_ms}
     if not any(sign in glob for sign in "*?["):
         found = replica.document(glob)
-        state = state_at(replica, found, at_ms)
+        state = state_at(replica.reader, found, at_ms)
         value = None if state is None else fields_of(state, replica.name_of)
         gone = _gone(replica, found, at_ms)
         return {
@@ -101,13 +103,13 @@ def moment_ms(looked: Looked, text: str) -> int:
         ) from error
 
 
-def state_at(replica: Replica, document: Document, at_ms: int) -> Rule | None:
+def state_at(reader: Reader, document: Document, at_ms: int) -> Rule | None:
     """The join of what had been signed by then and is held; ``None`` for a kind that is not known here."""
     kind = SCHEMA.get(document.kind)
     if kind is None:
         return None
     state = kind.rule.bottom()
-    for stored in entries_of(replica.reader, document):
+    for stored in entries_of(reader, document):
         if stored.entry.stamp >> 16 <= at_ms:
             try:
                 state = state.join(kind.rule.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
@@ -133,7 +135,10 @@ def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:
         yield colours.title(f"{answered['document']} at {then}")
         for one in answered["retained"]:
             yield colours.pending(click.wrap_text(one, page.width, "  ", "    "))
-        yield from pretty_repr(answered["value"], max_width=page.width, expand_all=True).splitlines()
+        document = find_document(page.reader, answered["document"])
+        state = state_at(page.reader, document, answered["stamp_ms"])
+        words = [] if state is None else list(marked(Wording(page).lines(document, state)))
+        yield from words or pretty_repr(answered["value"], max_width=page.width, expand_all=True).splitlines()
         return
     rows = [(one["document"], number(one["entries_since"])) for one in answered["changed"]]
     yield from (

@@ -58,13 +58,13 @@ def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:
         (
             one.name,
             one.kind,
-            *(number(n) for n in (one.authors, one.entries, one.size_bytes)),
+            *(number(n) for n in (one.authors, one.entries)),
             moment(page.looked, one.newest_ms),
             plural(one.forks, "fork") if one.forks else "",
         )
         for one in answered["documents"]
     ]
-    figures = (Column(title, right=True) for title in ("authors", "entries", "bytes"))
+    figures = (Column(title, right=True) for title in ("authors", "entries"))
     columns = (Column("document", shorten=True), Column("kind"), *figures, Column("last change"), Column())
     for line in table(columns, shown, page.width) if shown else ():
         yield colours.broken(line) if line.endswith(("fork", "forks")) else line

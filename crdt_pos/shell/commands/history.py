@@ -15,7 +15,7 @@ from crdt_pos.schema import SCHEMA
 from crdt_pos.shell import colours, evidence
 from crdt_pos.shell.command import ALL, Argument, Command, Completes
 from crdt_pos.shell.replica import Replica
-from crdt_pos.shell.steps import in_order, steps
+from crdt_pos.shell.steps import Changes, in_order, steps
 from gossip.document import Document, FeedType
 from gossip.entry import FeedId
 from gossip.log import Stored
@@ -83,7 +83,8 @@ def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:
     for step in answered["steps"]:
         entry = step["entry"]
         yield f"{entry['stamp']}  {entry['author']} entry {entry['seq']} ({entry['hash'][:HASH_DIGITS_SHOWN]}…)"
-        changes = list((step["changed"] or {}).items())
+        said: Changes = step["changed"] or {}
+        changes = list(said.items())
         for name, (was, now) in changes if page.everything else changes[:FIELDS_SHOWN_MAX]:
             yield click.wrap_text(f"{name}: {_text(was)} → {_text(now)}", page.width, "    ", "      ")
         if len(changes) > FIELDS_SHOWN_MAX and not page.everything:

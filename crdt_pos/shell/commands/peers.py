@@ -24,7 +24,9 @@ def answer(replica: Replica, all: bool = False) -> dict[str, Any]:  # noqa: A002
     authors.discard(replica.me)
     rows = [_row(replica, author, live.get(author), last.get(author, 0), held) for author in authors]
     rows.sort(key=lambda one: (one["session"] is None, one["path"], one["name"]))
-    unreachable = replica.ask("connections")["unreachable"] if replica.client is not None else {}
+    unreachable: dict[str, str] = {}
+    if replica.client is not None:
+        unreachable = replica.ask("connections")["unreachable"]
     return {"attached": replica.client is not None, "peers": rows, "unreachable": unreachable}
 
 

@@ -14,6 +14,8 @@ from crdt_pos.shell.command import Argument, Command, Completes, Option
 from crdt_pos.shell.evidence import moment
 from crdt_pos.shell.replica import Replica
 from crdt_pos.vouched import Vouched, everywhere, vouched
+from gossip.log import Reader
+from peers.roster import Directory
 
 ROWS_SHOWN_MAX: Final = 15
 STORE = Option("store", "One store.", "STORE", Completes.STORE)
@@ -22,14 +24,15 @@ STORE = Option("store", "One store.", "STORE", Completes.STORE)
 def answer(replica: Replica, folder: Sequence[str] = (), store: str = "") -> dict[str, Any]:
     """Of every till and date; with other folders, what is in any of the journals."""
 
-    def wanted(rows: Sequence[Vouched]) -> list[Vouched]:
-        return [one for one in rows if not store or str(one.store) == store]
+    def wanted(reader: Reader, directory: Directory) -> list[Vouched]:
+        every = replica.counted(vouched(reader, directory), "adding up receipts", reader.last_arrival())
+        return [one for one in every if not store or str(one.store) == store]
 
     held: list[list[Vouched]] = []
     for path in dict.fromkeys(map(Path, folder)):
         with look(path) as looked, looked.log.read() as reader:
-            held.append(wanted(list(vouched(reader, looked.directory))))
-    held.append(wanted(list(vouched(replica.reader, replica.directory))))
+            held.append(wanted(reader, looked.directory))
+    held.append(wanted(replica.reader, replica.directory))
     rows = everywhere(held)
     return {
         "receipts": sum(row.receipts for row in rows),
