@@ -42,7 +42,17 @@ from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
-from tools import baskets, bench_apart, bench_heal, bench_hostile, bench_join, bench_lan, bench_return, bench_scrub
+from tools import (
+    baskets,
+    bench_apart,
+    bench_heal,
+    bench_hostile,
+    bench_join,
+    bench_lan,
+    bench_return,
+    bench_scrub,
+    bench_sync,
+)
 from tools.baskets import DataMissing
 from tools.bytecode import keep_bytecode
 from tools.town import TownError, cores
@@ -166,6 +176,25 @@ def _bound(every: int, periods: int, json_file: Path | None) -> None:
 def _scrub(days: int, receipts: int, json_file: Path | None) -> None:
     """What it costs to read a log over, to verify it, and to mend a flipped byte."""
     _show({"scrub": partial(bench_scrub.scrub, days, receipts)}, json_file)
+
+
+@bench.command("sync")
+@click.option(
+    "--feeds",
+    default="1000,10000,100000",
+    show_default=True,
+    metavar="LIST",
+    help="How many feeds both hold, with commas; 1000000 takes some minutes and 1.5 GB of disk.",
+)
+@click.option("--repeats", default=REPEATS, show_default=True, type=click.IntRange(1, 20))
+@click.option(
+    "--years", default=10, show_default=True, type=click.IntRange(1, 50), help="History of the store that returns."
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw bytes against differences to this SVG file.")
+@_JSON
+def _sync(feeds: str, repeats: int, years: int, plot: Path | None, json_file: Path | None) -> None:
+    """What it costs two replicas to find which feeds differ: bytes, round trips, processor time of each side."""
+    bench_sync.run(feeds, repeats, years, plot, partial(_show, json_file=json_file))
 
 
 @bench.command("hostile")
