@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
 
+from crdt_pos.roster_reading import RosterReading
 from crdt_pos.schema import ROSTER, ROSTER_STORE
 from gossip.document import Document
 from gossip.log import Reader, entries_of
 from merge_rules.lattice import Author
-from merge_rules.set_remove_wins import ELEMENT
 from peers.certificates import Root
 from peers.roster import Directory, RosterSet
 
@@ -37,24 +36,13 @@ def numbered_as(directory: Directory, author: Author) -> tuple[int, int, str] | 
 def load_directory(reader: Reader, root: Root, chains: Iterable[tuple[bytes, ...]] = ()) -> Directory:
     """The directory of everything in the log, and of ``chains`` shown otherwise (our own, and those of peers).
 
-    Costs one verification of two signatures for every enrolment. Raises ``CertificateError`` for a chain that does not prove
-    itself.
+    Costs one verification of a signature for every enrolment that is not remembered as proven. Raises ``CertificateError`` for a
+    chain that does not prove itself.
     """
-    present: list[object] = []
-    stated: list[object] = []
-    for kind in (ROSTER, ROSTER_STORE):
-        for document in reader.documents(kind):
-            present += roster_state(reader, document).elements()
-            bodies = (stored.entry.body for stored in entries_of(reader, document))
-            stated += [
-                cast("dict[int, object]", body)[ELEMENT]
-                for body in bodies
-                if isinstance(body, dict) and ELEMENT in body
-            ]
-    directory = Directory.build(root, present, stated, reader.revoked())
+    reading = RosterReading(root)
     for chain in chains:
-        directory = directory.knowing(chain)
-    return directory
+        reading.show(chain)
+    return reading.follow(reader)
 
 
 def roster_state(reader: Reader, document: Document) -> RosterSet:

@@ -164,7 +164,8 @@ class OfficeCommands:
 
     async def _decide(self, decide: Callable[[Registrar], T]) -> T:
         replica = self._replica
-        return await replica.state(lambda: decide(Registrar(replica.folder, replica.log, system_ms())))
+        roster = replica.trust.roster
+        return await replica.state(lambda: decide(Registrar(replica.folder, replica.log, system_ms(), roster)))
 
     def _write(self, changes: Iterable[Change]) -> int:
         replica = self._replica

@@ -16,9 +16,10 @@ from typing import Final
 
 from crdt_pos.books import till_days
 from crdt_pos.day import days_between
-from crdt_pos.directory import COMPANY_ROSTER, load_directory, roster_state, store_roster
+from crdt_pos.directory import COMPANY_ROSTER, roster_state, store_roster
 from crdt_pos.errors import EnrolmentRefused
 from crdt_pos.folder import Folder
+from crdt_pos.roster_reading import RosterReading
 from crdt_pos.schema import DAY, SCHEMA
 from gossip.document import Document, date_of
 from gossip.entry import STAMP_MAX
@@ -30,7 +31,18 @@ from peers.certificates import Certificate
 from peers.errors import CertificateError, InvalidElement, RosterError
 from peers.keys import PublicKey
 from peers.permissions import Role
-from peers.roster import Closure, Directory, Enrolment, Guarding, Record, SealedKey, StoreRecord, element, from_element
+from peers.roster import (
+    Closure,
+    Directory,
+    Enrolment,
+    Guarding,
+    Record,
+    RosterSet,
+    SealedKey,
+    StoreRecord,
+    element,
+    from_element,
+)
 
 NUMBER_MAX: Final = 999_999
 """The largest number of a store or till."""
@@ -50,15 +62,22 @@ def _nothing(_chain: tuple[bytes, ...]) -> Sequence[View]:
 
 
 class Registrar:
-    """One office at one moment; the log is used by nobody else meanwhile. All methods raise ``EnrolmentRefused``."""
+    """One office at one moment; the log is used by nobody else meanwhile. All methods raise ``EnrolmentRefused``.
 
-    def __init__(self, office: Folder, log: Log, now_ms: int) -> None:
+    ``roster``: as it was read from this log before; else it is read now.
+    """
+
+    def __init__(self, office: Folder, log: Log, now_ms: int, roster: RosterReading | None = None) -> None:
         self._office = office
         self._log = log
         self._now_ms = now_ms
         check_office(office)
+        if roster is None:
+            roster = RosterReading(office.root)
+            roster.show(office.chain)
+        self._roster = roster
         with log.read() as reader:
-            self._directory = load_directory(reader, office.root, [office.chain])
+            self._directory = roster.follow(reader)
         if not self._directory.takes_part(office.certificate.author):
             raise EnrolmentRefused(
                 f"{office.certificate.name} takes part no more: ask the head office that replaced it."
@@ -91,11 +110,9 @@ class Registrar:
         if same_date == [record]:
             raise EnrolmentRefused(f"Store {record.store} stands in the roster like this already.")
         self._refuse_other_money(record)
-        with self._log.read() as reader:
-            state = roster_state(reader, COMPANY_ROSTER)
-        bodies: list[object] = [state.remove_body(element(one)) for one in same_date if one != record]
+        bodies: list[object] = [RosterSet.remove_body(element(one)) for one in same_date if one != record]
         if record not in same_date:
-            bodies.append(state.add_body(element(record)))
+            bodies.append(self._roster.add_body(COMPANY_ROSTER, element(record)))
         self._append([(COMPANY_ROSTER, bodies)])
 
     def _refuse_other_money(self, record: StoreRecord) -> None:
@@ -131,20 +148,37 @@ class Registrar:
 
         Refused as by ``refuse_till``. Of its lives before, nothing more is expected after the newest date that is known here.
         """
-        name, before = certificates.till_name(store, till), self.refuse_till(store, till, again=again)
-        issuer = self._office.certificate
-        life = self._directory.next_incarnation(issuer.letter, name)
-        issued = certificates.issue_till(self._office.root, issuer, self._office.key, public, store, till, life)
-        self._refuse_taken(issued)
-        chain = (issued.der, *self._office.chain)
+        before = self.refuse_till(store, till, again=again)
+        chain = self._issued_till(store, till, public)
         with self._log.read() as reader:
             closures = [_closure(one, max(_dates(reader, self._directory, one), default=None)) for one in before]
-            stated = [
-                self._stating(reader, store_roster(store), [Enrolment(chain)]),
-                self._stating(reader, COMPANY_ROSTER, [one for one in closures if self._says_more(one)]),
-            ]
+        stated = [
+            self._stating(store_roster(store), [Enrolment(chain)]),
+            self._stating(COMPANY_ROSTER, [one for one in closures if self._says_more(one)]),
+        ]
         self._append(stated, also(chain))
         return chain
+
+    def enrol_tills(self, wanted: Sequence[tuple[int, int, PublicKey]]) -> list[tuple[bytes, ...]]:
+        """Many tills that have never lived, by store, number and key, in one transaction: the chains that prove them."""
+        by_store: dict[int, list[Record]] = {}
+        chains: list[tuple[bytes, ...]] = []
+        for store, till, public in wanted:
+            if self.refuse_till(store, till, again=False):
+                raise AssertionError
+            chains.append(self._issued_till(store, till, public))
+            by_store.setdefault(store, []).append(Enrolment(chains[-1]))
+        if len({(store, till) for store, till, _ in wanted}) < len(wanted) or len({*chains}) < len(chains):
+            raise EnrolmentRefused("A till is named twice, or two have one key.")
+        self._append([self._stating(store_roster(store), records) for store, records in by_store.items()])
+        return chains
+
+    def _issued_till(self, store: int, till: int, public: PublicKey) -> tuple[bytes, ...]:
+        office = self._office
+        life = self._directory.next_incarnation(office.certificate.letter, certificates.till_name(store, till))
+        issued = certificates.issue_till(office.root, office.certificate, office.key, public, store, till, life)
+        self._refuse_taken(issued)
+        return issued.der, *office.chain
 
     def refuse_relay(self, number: int, *, again: bool) -> str:
         """Raise unless ``again`` for a relay that takes part already: its name."""
@@ -192,10 +226,8 @@ class Registrar:
         if issued.role is not Role.OFFICE:
             raise EnrolmentRefused(f"{issued.name} is not a head office.")
         self._refuse_taken(issued)
-        with self._log.read() as reader:
-            document, added = self._stating(reader, COMPANY_ROSTER, [Enrolment(tuple(chain))])
-            state = roster_state(reader, COMPANY_ROSTER)
-        removed = [state.remove_body(element(Enrolment((one.der,)))) for one in lost]
+        document, added = self._stating(COMPANY_ROSTER, [Enrolment(tuple(chain))])
+        removed = [RosterSet.remove_body(element(Enrolment((one.der,)))) for one in lost]
         self._append([(document, [*added, *removed])], also())
 
     def retire_till(self, store: int, till: int, life: str = "", *, gone: bool = False) -> Closure:
@@ -220,12 +252,11 @@ class Registrar:
                     f"{name} has lived as {' and '.join(open_still)}: say with --life which will never be heard of again."
                 )
             closure = closures[life or open_still[0]]
-            stated = [self._stating(reader, COMPANY_ROSTER, [closure])]
+            stated = [self._stating(COMPANY_ROSTER, [closure])]
             if gone:
-                state = roster_state(reader, store_roster(store))
                 ended = next(one.author for one in lives if one.incarnation == closure.life)
                 chain = tuple(one.der for one in self._directory.chains[ended])
-                stated.append((store_roster(store), [state.remove_body(element(Enrolment(chain)))]))
+                stated.append((store_roster(store), [RosterSet.remove_body(element(Enrolment(chain)))]))
         self._append(stated)
         return closure
 
@@ -233,10 +264,9 @@ class Registrar:
         """State these sealed copies in place of those that were sealed for the same holders."""
         replaced = {(one.purpose, one.holder) for one in copies}
         old = [one for one in self._directory.sealed_keys if (one.purpose, one.holder) in replaced]
-        with self._log.read() as reader:
-            state = roster_state(reader, COMPANY_ROSTER)
-        removed = [state.remove_body(element(one)) for one in old if one not in copies]
-        self._append([(COMPANY_ROSTER, [*(state.add_body(element(one)) for one in copies), *removed])])
+        removed = [RosterSet.remove_body(element(one)) for one in old if one not in copies]
+        document, added = self._stating(COMPANY_ROSTER, copies)
+        self._append([(document, [*added, *removed])])
 
     def set_guardians(self, count: int) -> None:
         """State how many other stores keep each store's sealed journals."""
@@ -249,25 +279,19 @@ class Registrar:
 
     def state(self, records: Iterable[Record]) -> None:
         """State these in the company's roster as they are."""
-        with self._log.read() as reader:
-            stated = self._stating(reader, COMPANY_ROSTER, records)
-        self._append([stated])
+        self._append([self._stating(COMPANY_ROSTER, records)])
 
     def state_in(self, documents: Iterable[tuple[Document, Iterable[Record]]]) -> None:
         """State these in roster documents as they are, all in one transaction."""
-        with self._log.read() as reader:
-            stated = [self._stating(reader, document, records) for document, records in documents]
-        self._append(stated)
+        self._append([self._stating(document, records) for document, records in documents])
 
     def _enrol_in_place(self, issued: Certificate, document: Document, also: Also) -> tuple[bytes, ...]:
         """State a life that owes nobody a day, in place of those before."""
         self._refuse_taken(issued)
         chain = (issued.der, *self._office.chain)
         before = [self._directory.chains[one.author] for one in self._named(issued.name)]
-        with self._log.read() as reader:
-            _, added = self._stating(reader, document, [Enrolment(chain)])
-            state = roster_state(reader, document)
-        removed = [state.remove_body(element(Enrolment(tuple(one.der for one in known)))) for known in before]
+        _, added = self._stating(document, [Enrolment(chain)])
+        removed = [RosterSet.remove_body(element(Enrolment(tuple(one.der for one in known)))) for known in before]
         self._append([(document, [*added, *removed])], also(chain))
         return chain
 
@@ -276,9 +300,8 @@ class Registrar:
         return name
 
     def _named(self, name: str) -> list[Certificate]:
-        directory = self._directory
-        found = [chain[0] for author, chain in directory.chains.items() if directory.takes_part(author)]
-        return sorted((one for one in found if one.name == name), key=lambda one: one.incarnation)
+        found = (one for one in self._directory.named(name) if self._directory.takes_part(one.author))
+        return sorted(found, key=lambda one: one.incarnation)
 
     def _refuse_store(self, store: int) -> None:
         if store not in self._directory.stores:
@@ -304,10 +327,8 @@ class Registrar:
         except RosterError as error:
             raise EnrolmentRefused(str(error)) from error
 
-    @staticmethod
-    def _stating(reader: Reader, document: Document, records: Iterable[Record]) -> Bodies:
-        state = roster_state(reader, document)
-        return document, [state.add_body(element(record)) for record in records]
+    def _stating(self, document: Document, records: Iterable[Record]) -> Bodies:
+        return document, [self._roster.add_body(document, element(record)) for record in records]
 
     def _append(self, documents: Iterable[Bodies], views: Sequence[View] = ()) -> None:
         office, arrivals = self._office, list[Arrival]()
@@ -318,7 +339,9 @@ class Registrar:
                 # After all that this office has seen, whatever its clock says: a till's lives are told apart by their order.
                 seen = max((stored.entry.stamp for stored in reader.head_entries(document)), default=0)
                 arrivals += feed.arrivals(bodies, max(self._now_ms << 16, min(seen + 1, STAMP_MAX)))
-        self._log.append(arrivals, views, received_ms=self._now_ms)
+        self._log.append(arrivals, [*views, *self._roster.unsaved()], received_ms=self._now_ms)
+        with self._log.read() as reader:
+            self._directory = self._roster.follow(reader, {one.entry.document for one in arrivals})
 
 
 def _from(record: StoreRecord) -> datetime.date:

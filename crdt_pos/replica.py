@@ -91,6 +91,8 @@ class RunningReplica(ReplicaCore):
         except LogCorrupt:
             gone = log.mend(certificate.author).views
             super().__init__(folder, log, system_ms)
+        with contextlib.suppress(LogFull):
+            self.trust.remember()
         self.returning: Returning | None = None
         if self.home is not None:
             self.returning = Returning(self, self.home, lambda: self.node, log)

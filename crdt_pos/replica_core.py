@@ -45,7 +45,7 @@ from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
 from crdt_pos.vault import TOPIC as VAULT_TOPIC
 from crdt_pos.vault import Outside
-from gossip.document import Scope
+from gossip.document import Document, Scope
 from gossip.entry import Entry, Hash
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Derived, learned
 from gossip.log import Arrival, Log, Outcome, Reader, View
@@ -189,7 +189,7 @@ class ReplicaCore(ABC):
         """What is written with received entries that count, in the same transaction."""
         views = self.safety.unsaved() + journal.derive(reader, arrivals, partial(numbered_as, self.trust.directory))
         views += own_heads.newest_views(reader, arrivals) + forks.opened(reader, arrivals)
-        views += persons.derive(reader, arrivals)
+        views += [*persons.derive(reader, arrivals), *self.trust.roster.unsaved()]
         back = self.home is not None and own_heads.come_back(reader, arrivals, self.certificate.author)
         if back and set_back(reader) is None:
             views.append(set_back_view(Why.ENTRIES))
@@ -217,9 +217,10 @@ class ReplicaCore(ABC):
             self.safety.saved()
         grew = (Outcome.NEW, Outcome.FORK, Outcome.BACK)
         new = [arrival for arrival, outcome in counting if outcome.outcome in grew]
-        roster_grew = any(is_roster(arrival.entry.document) for arrival in new)
+        rosters = {arrival.entry.document for arrival in new if is_roster(arrival.entry.document)}
+        roster_grew = bool(rosters)
         if roster_grew:
-            self.roster_changed()
+            self.roster_changed(rosters)
             self.asking.hasten()
         taken_back = (Outcome.NEW, Outcome.FORK)  # what only was damaged here says nothing of a disk that was set back
         back = [
@@ -284,9 +285,9 @@ class ReplicaCore(ABC):
             return ""
         return f"{self.trust.said_against(me)}: nothing that it signs counts any more. Ask head office."
 
-    def roster_changed(self) -> None:
-        """The roster here has grown: follow it."""
-        self.trust.reload()
+    def roster_changed(self, documents: Collection[Document] | None = None) -> None:
+        """The roster here has grown, in these of its documents if they are known: follow it."""
+        self.trust.follow(documents)
         for link in list(self.linked().values()):
             objection = self.trust.objection(link.peer)
             if objection is not None:

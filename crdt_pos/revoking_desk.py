@@ -91,7 +91,8 @@ class RevokingCommands:
 
     async def _decide(self, decide: Callable[[Registrar], T]) -> T:
         replica = self._replica
-        return await replica.state(lambda: decide(Registrar(replica.folder, replica.log, system_ms())))
+        roster = replica.trust.roster
+        return await replica.state(lambda: decide(Registrar(replica.folder, replica.log, system_ms(), roster)))
 
 
 def _hashes(value: object) -> list[Hash]:

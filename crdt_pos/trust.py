@@ -6,13 +6,13 @@ then is kept as a view, so that after a restart nobody has to be asked again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
-from crdt_pos.directory import load_directory
 from crdt_pos.folder import Folder
 from crdt_pos.guardians import vault_scopes
-from gossip.document import Scope
+from crdt_pos.roster_reading import RosterReading
+from gossip.document import Document, Scope
 from gossip.ingest import AuthorRecord
 from gossip.log import Log, View
 from gossip.reasons import Reason
@@ -26,32 +26,50 @@ _SHOWN: Final = b"roster/shown/"
 
 
 class RosterTrust:
-    """Implements ``gossip.intake.Trust``. ``reload`` after roster entries were appended."""
+    """Implements ``gossip.intake.Trust``. ``follow`` after roster entries were appended, ``reload`` after the log was mended."""
 
     def __init__(self, folder: Folder, log: Log) -> None:
         self._folder = folder
         self._log = log
         self._records: dict[Author, AuthorRecord] = {}
-        self.directory = Directory(folder.root)
+        self.directory: Directory
         with log.read() as reader:
             self._shown = [tuple(cast("list[bytes]", canonical.decode(chain))) for _, chain in reader.views(_SHOWN)]
+        self.roster = self._begun()
         self.reload()
 
     def reload(self) -> None:
-        """Read the roster again."""
+        """Read the roster again, from its beginning."""
+        self.roster = self._begun()
+        self.follow()
+
+    def _begun(self) -> RosterReading:
+        roster = RosterReading(self._folder.root)
+        for chain in (self._folder.chain, *self._shown):
+            roster.show(chain)
+        return roster
+
+    def follow(self, documents: Iterable[Document] | None = None) -> None:
+        """Read on, in all of the roster or in those of its ``documents`` that have grown."""
         with self._log.read() as reader:
-            self._know(load_directory(reader, self._folder.root, [self._folder.chain, *self._shown]))
+            self._know(self.roster.follow(reader, documents))
+
+    def remember(self) -> None:
+        """Keep what was proven, if it is worth a write. Raises ``LogFull``."""
+        views = self.roster.unsaved()
+        if views:
+            self._log.append((), views)
 
     def _know(self, directory: Directory) -> None:
-        self.directory = directory
-        self._records = {
-            author: AuthorRecord(chain[0].public_key, chain[0].role, chain[0].store)
-            for author, chain in directory.chains.items()
-        }
+        self.directory, self._records = directory, {}
 
     def record(self, author: Author) -> AuthorRecord | None:
         """What the certificate of ``author`` says."""
-        return self._records.get(author)
+        records = self._records
+        record = records.get(author)
+        if record is None and (certificate := self.directory.certificate(author)) is not None:
+            record = records[author] = AuthorRecord(certificate.public_key, certificate.role, certificate.store)
+        return record
 
     def objection(self, peer: Certificate) -> Reason | None:
         """``REVOKED`` for one that the roster has withdrawn."""
@@ -77,11 +95,11 @@ class RosterTrust:
 
     def learn(self, chain: Sequence[bytes]) -> Sequence[View]:
         """Prove and remember a chain. Raises ``CertificateError``."""
-        directory = self.directory.knowing(chain)
         author = verify_chain(chain, self._folder.root).author
         if author in self.directory.chains:
             return []
         # Remembered here too: the roster may be read again before the view is on the disk.
         self._shown.append(tuple(chain))
-        self._know(directory)
+        self.roster.show(chain)
+        self.follow(())
         return [(_SHOWN + author, canonical.encode(list(chain)))]

@@ -27,7 +27,7 @@ asks one addition to have seen all removals, the careful reading.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -166,8 +166,7 @@ class SetRemoveWins:
         return self._counts(shape.encoded(element))
 
     def _counts(self, element: bytes) -> bool:
-        removed = self.removed.get(element, frozenset())
-        return any(removed <= covers for _, covers in self.added.get(element, ()))
+        return counted(self.added.get(element, ()), self.removed.get(element, frozenset()))
 
     @classmethod
     def _encoded(cls, element: object) -> bytes:
@@ -186,6 +185,11 @@ class SetRemoveWins:
                 shape.refuse("elements do not ascend")
             pairs.append((element, pair[1]))
         return pairs
+
+
+def counted(additions: Iterable[Addition], removals: frozenset[Dot]) -> bool:
+    """Whether an element with these additions and removals is in the set."""
+    return any(removals <= covers for _, covers in additions) if removals else any(additions)
 
 
 def _addition(item: object) -> Addition:

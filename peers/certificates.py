@@ -323,30 +323,6 @@ def _check_issuer(found: Certificate) -> None:
         raise CertificateError(CertificateFault.INCARNATION, f"{found.incarnation} by {found.issuer_name}")
 
 
-def recalled(
-    issuer: Certificate, role: Role, name: str, incarnation: str, public_key: PublicKey, heir: Author, der: bytes
-) -> Certificate:
-    """The certificate of a replica of ``issuer`` that was proven before, from what it said then: nothing is checked again.
-
-    Raises ``CertificateError`` or ``ValueError`` for what no certificate says.
-    """
-    store, till = _checked_name(role, name, incarnation)
-    return Certificate(
-        company=issuer.company,
-        role=role,
-        name=name,
-        store=store,
-        till=till,
-        incarnation=incarnation,
-        public_key=public_key,
-        author=author_of(public_key, incarnation),
-        heir=issuer.author if heir == issuer.author else heir,
-        issuer_name=issuer.name,
-        issuer_key_id=issuer.key_id,
-        der=der,
-    )
-
-
 def verify_chain(chain: Sequence[bytes], root: Root) -> Certificate:
     """The certificate that ``chain[0]`` encodes, proven up to ``root``.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, TypeVar, cast
@@ -337,14 +337,17 @@ _READERS: Final = {
 
 _Dated = TypeVar("_Dated", StoreRecord, ProgrammeRecord)
 
+Chain = tuple[Certificate, ...]
+"""Proven: a replica's certificate and its office's; of an office, its own only."""
+
 
 @dataclass(frozen=True)
 class Directory:
     """What the roster says, looked up. A value: ``including`` and ``knowing`` return a new one."""
 
     root: Root
-    chains: Mapping[Author, tuple[Certificate, ...]] = field(default_factory=dict[Author, tuple[Certificate, ...]])
-    """Of every certificate that was ever stated and is proven: it and its office's; of an office, its own only."""
+    chains: Mapping[Author, Chain] = field(default_factory=dict[Author, Chain])
+    """Of every certificate that was ever stated and is proven."""
     enrolled: frozenset[Author] = frozenset()
     withdrawn: frozenset[Author] = frozenset()
     """Stated once, and removed since."""
@@ -360,12 +363,17 @@ class Directory:
     """How many other stores keep each store's sealed journals."""
     horizons: tuple[Horizon, ...] = ()
     """By kind, store and date."""
+    places: Mapping[int | None, tuple[Certificate, ...]] = field(
+        default_factory=dict[int | None, tuple[Certificate, ...]]
+    )
+    """The same certificates by store, ascending by author; ``None``: those of no store."""
 
     @classmethod
     def build(
         cls, root: Root, present: Iterable[object], stated: Iterable[object] = (), revoked: Iterable[Author] = ()
     ) -> Directory:
-        """From the elements of roster documents: those ``present`` now, and all that were ever ``stated``.
+        """From the elements of roster documents: those ``present`` now, and all that were ever ``stated``. What
+        ``peers.roll`` keeps up to date as elements come.
 
         ``revoked`` are authors that are cut off, whatever is present: a cut-off holds even if taken back.
 
@@ -374,40 +382,30 @@ class Directory:
         records = [record for record in map(_readable, present) if record is not None]
         past = [record for record in map(_readable, stated) if record is not None]
         directory = cls(root)
-        chains: dict[Author, tuple[Certificate, ...]] = {}
+        chains: dict[Author, Chain] = {}
         enrolled: set[Author] = set()
         for record in (*records, *past):
             if isinstance(record, Enrolment) and (chain := directory._proven(record.chain)) is not None:
                 # Of two authors with one id the smaller certificate is known, everywhere the same; enrolment refuses it.
                 rival = chains.get(chain[0].author, chain)
-                chains[chain[0].author] = min(chain, rival, key=lambda one: one[0].der)
+                chains[chain[0].author] = min(chain, rival, key=lambda one: [each.der for each in one])
         for record in records:
             if isinstance(record, Enrolment) and (chain := directory._proven(record.chain)) is not None:
                 enrolled.add(chain[0].author)
-        revocations: dict[Author, tuple[Revocation, ...]] = defaultdict(tuple)
-        for record in records:
-            if isinstance(record, Revocation):
-                revocations[record.author] += (record,)
-        for author in revoked:
-            revocations[author] += ()
         return cls(
             root,
             chains,
             frozenset(enrolled),
             frozenset(chains) - enrolled,
-            _by((record.store, record) for record in records if isinstance(record, StoreRecord)),
-            _by((record.programme, record) for record in records if isinstance(record, ProgrammeRecord)),
-            dict(revocations),
-            frozenset(one for record in records if isinstance(record, Readmission) for one in record.hashes),
+            stores_of(record for record in records if isinstance(record, StoreRecord)),
+            programmes_of(record for record in records if isinstance(record, ProgrammeRecord)),
+            revocations_of((record for record in records if isinstance(record, Revocation)), revoked),
+            readmitted_of(record for record in records if isinstance(record, Readmission)),
             tuple(record for record in records if isinstance(record, Closure)),
             tuple(record for record in records if isinstance(record, SealedKey)),
-            max((record.stores for record in records if isinstance(record, Guarding)), default=GUARDIANS),
-            tuple(
-                sorted(
-                    (record for record in records if isinstance(record, Horizon)),
-                    key=lambda one: (one.kind, one.store, one.before, one.value),
-                )
-            ),
+            guardians_of(record for record in records if isinstance(record, Guarding)),
+            horizons_of(record for record in records if isinstance(record, Horizon)),
+            places_of(chains.values()),
         )
 
     def knowing(self, chain: Iterable[bytes]) -> Directory:
@@ -419,7 +417,7 @@ class Directory:
             proven = self._proven(shown[first:])
             assert proven is not None
             chains.setdefault(proven[0].author, proven)
-        return dataclasses.replace(self, chains=chains)
+        return dataclasses.replace(self, chains=chains, places=places_of(chains.values()))
 
     def certificate(self, author: Author) -> Certificate | None:
         """The certificate of an author; ``None`` if it is not known here."""
@@ -448,16 +446,24 @@ class Directory:
 
     def tills(self, store: int) -> list[Certificate]:
         """The tills of a store that take part, by till number and incarnation."""
-        found = [chain[0] for author, chain in self.chains.items() if self.takes_part(author)]
         return sorted(
-            (one for one in found if one.role is Role.TILL and one.store == store),
+            (one for one in self._at(store) if one.role is Role.TILL),
             key=lambda one: (one.till or 0, incarnations.split(one.incarnation)),
         )
 
     def of_store(self, store: int) -> list[Certificate]:
         """The tills and managers of a store that take part, by name and incarnation."""
-        found = [chain[0] for author, chain in self.chains.items() if self.takes_part(author)]
-        return sorted((one for one in found if one.store == store), key=lambda one: (one.name, one.incarnation))
+        return sorted(self._at(store), key=lambda one: (one.name, one.incarnation))
+
+    def _at(self, store: int | None) -> Iterator[Certificate]:
+        return (one for one in self.places.get(store, ()) if self.takes_part(one.author))
+
+    def named(self, name: str) -> list[Certificate]:
+        """Every life of a replica that is known here, whether it still takes part or not, by incarnation."""
+        number = name.partition("-")[0]
+        store = int(number) if number.isascii() and number.isdecimal() else None
+        found = (one for one in self.places.get(store, ()) if one.name == name)
+        return sorted(found, key=lambda one: incarnations.split(one.incarnation))
 
     def expects(self, store: int, till: int, life: str, date: datetime.date) -> bool:
         """Whether more may still come of a life of a till for a date: no closure says otherwise."""
@@ -468,8 +474,7 @@ class Directory:
 
     def next_incarnation(self, letter: str, name: str) -> str:
         """The life that the office ``letter`` would give replica ``name`` next."""
-        lives = (chain[0].incarnation for chain in self.chains.values() if chain[0].name == name)
-        return incarnations.next_incarnation(letter, lives)
+        return incarnations.next_incarnation(letter, (one.incarnation for one in self.named(name)))
 
     def next_letter(self) -> str:
         """The letter for a further head office; letters of offices that are gone are never used again."""
@@ -477,32 +482,78 @@ class Directory:
 
     def letters(self) -> frozenset[str]:
         """The letters of every head office that is known here, whether it still takes part or not."""
-        return frozenset(chain[-1].letter for chain in self.chains.values())
+        issuers = {id(chain[-1]): chain[-1] for chain in self.chains.values()}
+        return frozenset(one.letter for one in issuers.values())
 
     def offices(self) -> list[Certificate]:
         """The head offices that take part, by letter."""
-        found = [chain[0] for author, chain in self.chains.items() if self.takes_part(author)]
-        return sorted((one for one in found if one.role is Role.OFFICE), key=lambda one: (len(one.letter), one.letter))
+        found = (one for one in self._at(None) if one.role is Role.OFFICE)
+        return sorted(found, key=lambda one: (len(one.letter), one.letter))
 
     def refuse_taken(self, certificate: Certificate) -> None:
         """Raise ``RosterError`` if this author's id, or this life of this replica, is another's already."""
-        for author, (known, *_) in self.chains.items():
-            if known.der == certificate.der:
-                continue
-            if author == certificate.author:
-                raise RosterError(f"Another replica, {known.name}, has the same id: make a new key and enrol again.")
-            if (known.name, known.incarnation) == (certificate.name, certificate.incarnation):
-                raise RosterError(f"{known.name} has lived as {known.incarnation} already: count on.")
+        known = self.certificate(certificate.author)
+        if known is not None and known.der != certificate.der:
+            raise RosterError(f"Another replica, {known.name}, has the same id: make a new key and enrol again.")
+        for one in self.named(certificate.name):
+            if one.incarnation == certificate.incarnation and one.der != certificate.der:
+                raise RosterError(f"{one.name} has lived as {one.incarnation} already: count on.")
 
-    def _proven(self, chain: tuple[bytes, ...]) -> tuple[Certificate, ...] | None:
-        try:
-            leaf = verify_chain(chain, self.root)
-            return (leaf, *(verify_chain(chain[1:], self.root) for _ in chain[1:]))
-        except CertificateError:
-            return None
+    def _proven(self, chain: tuple[bytes, ...]) -> Chain | None:
+        return proven(chain, self.root)
+
+
+def proven(chain: tuple[bytes, ...], root: Root) -> Chain | None:
+    """What a chain in DER says; ``None`` for one that does not prove itself."""
+    try:
+        leaf = verify_chain(chain, root)
+        return (leaf, *(verify_chain(chain[1:], root) for _ in chain[1:]))
+    except CertificateError:
+        return None
 
 
 _Key = TypeVar("_Key", int, str)
+
+
+def stores_of(records: Iterable[StoreRecord]) -> dict[int, tuple[StoreRecord, ...]]:
+    """By store, by date."""
+    return _by((record.store, record) for record in records)
+
+
+def programmes_of(records: Iterable[ProgrammeRecord]) -> dict[str, tuple[ProgrammeRecord, ...]]:
+    """By name, by date."""
+    return _by((record.programme, record) for record in records)
+
+
+def revocations_of(records: Iterable[Revocation], revoked: Iterable[Author]) -> dict[Author, tuple[Revocation, ...]]:
+    """By whom they name; none for an author that is cut off all the same."""
+    found: dict[Author, tuple[Revocation, ...]] = dict.fromkeys(revoked, ())
+    for record in records:
+        found[record.author] = (*found.get(record.author, ()), record)
+    return found
+
+
+def readmitted_of(records: Iterable[Readmission]) -> frozenset[bytes]:
+    """The hashes of what counts after all."""
+    return frozenset(one for record in records for one in record.hashes)
+
+
+def guardians_of(records: Iterable[Guarding]) -> int:
+    """How many other stores keep each store's sealed journals."""
+    return max((record.stores for record in records), default=GUARDIANS)
+
+
+def horizons_of(records: Iterable[Horizon]) -> tuple[Horizon, ...]:
+    """By kind, store and date."""
+    return tuple(sorted(records, key=lambda one: (one.kind, one.store, one.before, one.value)))
+
+
+def places_of(chains: Iterable[Chain]) -> dict[int | None, tuple[Certificate, ...]]:
+    """By store, ascending by author."""
+    found: dict[int | None, list[Certificate]] = defaultdict(list)
+    for chain in chains:
+        found[chain[0].store].append(chain[0])
+    return {store: tuple(sorted(many, key=lambda one: one.author)) for store, many in found.items()}
 
 
 def _by(records: Iterable[tuple[_Key, _Dated]]) -> dict[_Key, tuple[_Dated, ...]]:
@@ -510,7 +561,10 @@ def _by(records: Iterable[tuple[_Key, _Dated]]) -> dict[_Key, tuple[_Dated, ...]
     for key, record in records:
         found[key].append(record)
     # Two records of one date: the last by all their fields counts, everywhere the same.
-    return {key: tuple(sorted(many, key=lambda one: (one.valid_from, repr(one)))) for key, many in found.items()}
+    return {
+        key: tuple(sorted(many, key=lambda one: (one.valid_from, repr(one)) if many[1:] else ()))
+        for key, many in found.items()
+    }
 
 
 def _valid(records: tuple[_Dated, ...], date: datetime.date) -> _Dated | None:
