@@ -32,10 +32,13 @@ from gossip.session import Me, Session
 
 WAIT_S: Final = 20.0
 """How long a peer may take until it has answered, and then between any two entries."""
+SHARES_NOTHING: Final = (
+    "shares nothing with this certificate now: of a store's tills one tells a head office; ask another"
+)
 NOT_KEPT: Final = "looked at, and not kept"
 
 
-class _Glance(Session):
+class Glance(Session):
     """A session that keeps nothing."""
 
     def __init__(self, log: Log, me: Me, now_ms: int, in_flight: InFlight) -> None:
@@ -74,7 +77,7 @@ async def _fetch(folder: Folder, log: MemoryLog, trust: RosterTrust, address: Ad
     """What was in the way, in a sentence; empty if everything has come."""
     me = Me(folder.root.company, folder.certificate.author, trust.readable(folder.certificate), chain=folder.chain)
     hooks = Hooks()
-    node = Node(log, me, folder.tls_contexts(), SCHEMA, trust, system_ms, hooks, _Glance)
+    node = Node(log, me, folder.tls_contexts(), SCHEMA, trust, system_ms, hooks, Glance)
     hooks.appended = lambda _batch: _reload(node, trust, folder)
     async with trio.open_nursery() as nursery:
         await nursery.start(node.run, None)
@@ -95,8 +98,9 @@ async def _catch_up(node: Node, log: MemoryLog, address: Address) -> str:
         change = node.change
         with log.read() as reader:
             arrived = reader.last_arrival()
-        if any(link.facts.caught_up for link in node.links.values()):
-            return ""
+        for link in node.links.values():
+            if link.facts.caught_up:
+                return "" if link.session.shared else f"{link.peer.name} {SHARES_NOTHING}."
         if arrived != seen:
             seen, patience_s = arrived, trio.current_time() + WAIT_S
         if trio.current_time() > patience_s:

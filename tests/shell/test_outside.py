@@ -10,17 +10,22 @@ import trio
 from crdt_pos.cli import Refused
 from crdt_pos.folder import Folder
 from crdt_pos.shell import open_peer, open_replica
-from gossip.document import Document, day_number
+from crdt_pos.shell.outside import Glance
+from gossip.document import Document, FeedType, day_number
 from gossip.entry import FeedId
+from gossip.events import Acknowledged
+from gossip.session import Me, Session
 from tests.books.company import DATE
 from tests.node.company import Company, address, note, running
+from tests.protocol import wire
 
 
 async def test_a_peer_is_looked_into_with_a_certificate_and_takes_nobody_for_a_holder(tmp_path: Path) -> None:
     company = Company.found(tmp_path, "12-1", "12-2")
     async with running(company.tills["12-1"]) as (till,):
-        assert till.till is not None
-        await till.act(lambda: till.till.open_date(DATE))
+        counter = till.till
+        assert counter is not None
+        await till.act(lambda: counter.open_date(DATE))
         await note(till, "a kind that nobody knows")
 
         def look() -> tuple[dict[str, int], list[str]]:
@@ -60,6 +65,27 @@ async def test_whom_nobody_answers_or_who_runs_itself_is_told_so_in_a_sentence(
     with company.tills["12-1"].held():
         said = await trio.to_thread.run_sync(refused, company.tills["12-1"], "127.0.0.1:1")
     assert "is running" in said
+
+
+class Onlooker(wire.Replica):
+    """Looks, and keeps nothing."""
+
+    def begin(self, now_ms: int = 0) -> Session:
+        super().begin(now_ms)
+        self.session = Glance(self.log, Me(self.company, self.author, self.scopes), now_ms, self.in_flight)
+        return self.session
+
+
+def test_whatever_an_onlooker_receives_it_never_says_that_it_is_on_its_disk() -> None:
+    holder, onlooker = wire.Replica(1), Onlooker(2)
+    for number in range(1, 200):
+        holder.write("stock", 12, number)
+        holder.write("roster", 12, feed=FeedType.WHOLE)
+    wire.meet(holder, onlooker)
+    assert onlooker.holds() == holder.holds()
+    said = [event for event in holder.events if isinstance(event, Acknowledged)]
+    assert sum(len(one.refused) for one in said) >= 199
+    assert [head for one in said for head in one.heads] == []
 
 
 def test_a_folder_that_is_looked_into_stays_as_it_is(tmp_path: Path) -> None:
