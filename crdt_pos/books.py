@@ -31,7 +31,7 @@ from crdt_pos.loyalty import POINTS, currency_of
 from crdt_pos.schema import BALANCE, DAY, VARIANCES
 from crdt_pos.settling import ToSettle
 from crdt_pos.variance import Variance
-from gossip.document import Document, date_of, day_number
+from gossip.document import Document, Scope, date_of, day_number
 from gossip.log import Reader
 from merge_rules.claims import Identities
 from merge_rules.counter_bounded import CounterBounded
@@ -211,8 +211,9 @@ def read(reader: Reader, directory: Directory, query: Query, identities: Identit
 
     Raises ``NothingHere`` for a date, store, till or product that nothing here knows.
     """
-    date_from, date_to = _period(reader, directory, query)
-    known = _TillDays(reader, directory, query)
+    documents = day_documents(reader, query)
+    date_from, date_to = _period(reader, directory, query, documents)
+    known = _TillDays(reader, directory, query, documents)
     chosen = known.between(date_from, date_to)
     if query.till is not None and not known.has_till(query.till):
         raise NothingHere(f"There is no till {query.till}{_of_store(query)} here.")
@@ -250,6 +251,8 @@ def owed(reader: Reader, known: _TillDays, directory: Directory, query: Query) -
     """What is owed to accounts, by programme and legal entity. With a store or till: what was earned and redeemed there."""
     sums: dict[tuple[str, Key], list[int]] = {}
     for document in reader.documents(BALANCE):
+        if not any(_asked(directory, query, author) for author in reader.authors(document)):
+            continue
         state = CounterBounded.bottom()
         for stored in reader.head_entries(document):
             state = state.join(CounterBounded.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
@@ -320,10 +323,20 @@ def _asked(directory: Directory, query: Query, author: Author) -> bool:
     )
 
 
-def _period(reader: Reader, directory: Directory, query: Query) -> tuple[datetime.date, datetime.date]:
-    days = {document.day for document in reader.documents(DAY) if query.store in (None, document.keys[0])}
-    stores = {document.keys[0] for document in reader.documents(DAY)} | directory.stores.keys()
-    if query.store is not None and query.store not in stores:
+def day_documents(reader: Reader, query: Query) -> list[Document]:
+    """The ``day`` documents of the stores asked for, whatever the date: of one store without a look at the others'."""
+    if query.store is None or reader.revoked():  # of who is cut off more may count than the scopes here name
+        return [document for document in reader.documents(DAY) if query.store in (None, document.keys[0])]
+    feeds = (reader.feed_at(key).document for key, _ in reader.feeds(Scope(f"store/{query.store}")))
+    return list(dict.fromkeys(document for document in feeds if document.kind == DAY))
+
+
+def _period(
+    reader: Reader, directory: Directory, query: Query, documents: Sequence[Document]
+) -> tuple[datetime.date, datetime.date]:
+    days = {document.day for document in documents}
+    if query.store is not None and not days and query.store not in directory.stores:
+        stores = {document.keys[0] for document in reader.documents(DAY)} | directory.stores.keys()
         known = ", ".join(map(str, sorted(store for store in stores if isinstance(store, int)))) or "none"
         raise NothingHere(f"There is no store {query.store} here; the stores here: {known}.")
     if not days:
@@ -368,18 +381,16 @@ def _to_settle(query: Query, date_from: datetime.date, date_to: datetime.date, o
 class _TillDays:
     """Every till's day that is here of the stores and tills asked for."""
 
-    def __init__(self, reader: Reader, directory: Directory, query: Query) -> None:
+    def __init__(self, reader: Reader, directory: Directory, query: Query, documents: Sequence[Document]) -> None:
         self._reader = reader
         self._directory = directory
         self._query = query
         self._days = [
             till_day
-            for document in reader.documents(DAY)
-            if query.store in (None, document.keys[0])
+            for document in documents
             for till_day in till_days(reader, directory, document)
             if query.till in (None, till_day.till)
         ]
-
         self._first: dict[Author, datetime.date] = {}
         for day in self._days:
             self._first[day.author] = min(day.date, self._first.get(day.author, day.date))
@@ -444,14 +455,15 @@ def till_days(reader: Reader, directory: Directory, document: Document) -> list[
     heard: dict[Author, int] = {}
     told: dict[Author, int] = {}
     forked: set[Author] = set()
-    for stored in reader.head_entries(document):
+    heads = list(reader.head_entries(document))
+    for stored in heads:
         entry = stored.entry
         if entry.author in heard:
             forked.add(entry.author)
         heard[entry.author] = max(heard.get(entry.author, 0), stored.received_ms or entry.stamp >> 16)
         told[entry.author] = max(told.get(entry.author, 0), entry.stamp >> 16)
     found: list[TillDay] = []
-    for one in counted(reader, document):
+    for one in counted(reader, document, heads):
         certificate = directory.certificate(one.subject)
         till = (certificate.till if certificate else 0) or 0
         life = certificate.incarnation if certificate else one.subject.hex()

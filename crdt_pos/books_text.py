@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from crdt_pos import sharing_text, variance_list
-from crdt_pos.books import Account, Awaited, Books, Query, TillDay
+from crdt_pos.books import Account, Awaited, Books, Query, TillDay, day_documents
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.columns import INDENT, Column, listing, number, percent, plural, shortened, table
 from crdt_pos.contradiction import contradictions
@@ -23,7 +23,7 @@ from crdt_pos.products import Product
 from crdt_pos.receipt import Tender
 from crdt_pos.schema import DAY
 from crdt_pos.sharing import Shared
-from gossip.document import date_of
+from gossip.document import day_number
 from gossip.log import Reader
 
 ROWS_SHOWN_MAX: Final = 15
@@ -407,9 +407,11 @@ class BooksText:
         """Who said two things of a date of the books, also in stores whose books are not here."""
         said: list[str] = []
         directory = self._looked.directory
-        for one in contradictions(self._reader, self._reader.documents(DAY)):
+        first, last = day_number(self._books.date_from), day_number(self._books.date_to)
+        documents = [one for one in day_documents(self._reader, query) if first <= one.day <= last]
+        for one in contradictions(self._reader, documents):
             document = one.first.document
-            of_books = document.kind == DAY and self._books.date_from <= date_of(document.day) <= self._books.date_to
+            of_books = document.kind == DAY and first <= document.day <= last
             if of_books and query.store in (None, document.keys[0]) and one.proven(directory) is not False:
                 said.append(one.sentence(directory))
         if said:

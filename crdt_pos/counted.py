@@ -23,7 +23,7 @@ from crdt_pos.receipt import Receipt
 from crdt_pos.schema import JOURNAL
 from gossip.document import Document
 from gossip.entry import FeedId
-from gossip.log import Reader
+from gossip.log import Reader, Stored
 from merge_rules import canonical
 from merge_rules.counter_covers import CLOSED, CounterCovers, Summary, choose, contains
 from merge_rules.counter_nested import Nested
@@ -64,14 +64,17 @@ class Counted:
         return bool(self.claims) or self.doubted
 
 
-def counted(reader: Reader, document: Document, *, as_published: bool = False) -> list[Counted]:
+def counted(
+    reader: Reader, document: Document, heads: Sequence[Stored] | None = None, *, as_published: bool = False
+) -> list[Counted]:
     """What counts of every till in a ``day`` document, by author. What is no day at all is left out.
 
+    ``heads``: the document's newest entries, if they have been read already.
     ``as_published``: of a till that has published its date itself, and no proxy more of it, not what it did since: that spares
     the fold of journals of open dates.
     """
     state = CounterCovers.bottom()
-    for stored in reader.head_entries(document):
+    for stored in reader.head_entries(document) if heads is None else heads:
         try:
             state = state.join(CounterCovers.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
         except InvalidBody:
