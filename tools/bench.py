@@ -13,7 +13,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +22,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from crdt_pos import catalogue, catalogue_views
-from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.day import Day, Flow, Goods, Numbers, TaxTotals
 from crdt_pos.identity import Identity, Now
 from crdt_pos.loyalty import Programme
@@ -37,13 +35,11 @@ from crdt_pos.till import Till
 from gossip import patch
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import Entry, FeedId, sign
-from gossip.log import Arrival
 from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
 from tools import (
-    baskets,
     bench_apart,
     bench_heal,
     bench_hostile,
@@ -52,6 +48,7 @@ from tools import (
     bench_return,
     bench_scrub,
     bench_sync,
+    bench_till,
 )
 from tools.baskets import DataMissing
 from tools.bytecode import keep_bytecode
@@ -60,7 +57,6 @@ from tools.town import TownError, cores
 COMPANY: Final = bytes(16)
 SALES: Final = 400
 REPEATS: Final = 3
-LOOKUPS: Final = 300
 NOON_MS: Final = 1_795_176_000_000
 DATE: Final = 20_777
 Row = dict[str, Any]
@@ -75,10 +71,10 @@ _JSON: Final = click.option(
 @_JSON
 @click.pass_context
 def bench(context: click.Context, json_file: Path | None) -> None:
-    """Measure speeds and sizes on this machine: without a command sizes, sale and lookup."""
+    """Measure speeds and sizes on this machine: without a command sizes and sale."""
     keep_bytecode()
     if context.invoked_subcommand is None:
-        _show({"sizes": sizes, "sale": sale, "lookup": lookup}, json_file)
+        _show({"sizes": sizes, "sale": sale}, json_file)
 
 
 @bench.command("sizes")
@@ -95,11 +91,16 @@ def _sale(json_file: Path | None) -> None:
     _show({"sale": sale}, json_file)
 
 
-@bench.command("lookup")
+@bench.command("till")
+@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 20), help="How often the till starts.")
 @_JSON
-def _lookup(json_file: Path | None) -> None:
-    """Looking up among 92,331 products, in under a minute."""
-    _show({"lookup": lookup}, json_file)
+def _till(repeats: int, json_file: Path | None) -> None:
+    """A till with 92,331 products: from its start to its first sale, lookups, and its memory; in a minute."""
+    try:
+        rows, targets = bench_till.till(repeats)
+    except (DataMissing, TownError) as error:
+        raise click.ClickException(f"{str(error).removesuffix('.')}.") from error
+    _show({"till": lambda: rows, "targets": lambda: targets}, json_file)
 
 
 @bench.command("apart")
@@ -370,67 +371,3 @@ def _sales(folder: Path, member: bytes) -> list[float]:
         return _timed(lambda: till.sell(request), SALES)
     finally:
         log.close()
-
-
-# --- lookup ----------------------------------------------------------------------------------------------------------
-
-
-def lookup() -> list[Row]:
-    """A till's catalogue of every product of the grocery data: projected, then found by code and by words."""
-    try:
-        rows = baskets.read_products()
-    except DataMissing as error:
-        raise click.ClickException(str(error)) from error
-    me = _identity()
-    changes = [
-        change
-        for row in rows
-        for change in catalogue.product_changes(
-            Product(row.product, row.name, quantity_exponent=row.exponent, prices=(Price(199),), tax_code=row.tax_code),
-            [baskets.ean13(row.product)],
-        )
-    ]
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        log = LmdbLog.open(Path(folder), SCHEMA, COMPANY)
-        try:
-            began = time.perf_counter()
-            for part in _parts(sorted(changes, key=lambda change: change.shard), 20_000):
-                with log.read() as reader:
-                    arrivals = [Arrival(one) for one in catalogue.write(reader, me.key, me.author, part, NOON_MS << 16)]
-                    views = catalogue_views.derive(reader, arrivals)
-                log.append(arrivals, views)
-            written_s = time.perf_counter() - began
-            found = CatalogueProducts()
-            step = max(1, len(rows) // LOOKUPS)
-            codes = [baskets.ean13(row.product) for row in rows[::step]]
-            queries = [" ".join(row.name.split()[:2]).lower() for row in rows[::step]]
-            with log.read() as reader:
-                by_code = [_timed(partial(found.by_code, reader, code), 1)[0] for code in codes]
-                by_words = [_timed(partial(found.by_words, reader, text), 1)[0] for text in queries]
-        finally:
-            log.close()
-    return [
-        {
-            "what": f"write and project {len(rows):,} products, s",
-            "p50 ms": "",
-            "p99 ms": "",
-            "all": round(written_s, 1),
-        },
-        _lookup_row("by code", by_code),
-        _lookup_row("by the first two words", by_words),
-    ]
-
-
-def _lookup_row(what: str, times: list[float]) -> Row:
-    p99 = statistics.quantiles(times, n=100)[98]
-    return {
-        "what": what,
-        "p50 ms": round(1000 * statistics.median(times), 2),
-        "p99 ms": round(1000 * p99, 2),
-        "all": "",
-    }
-
-
-def _parts(changes: list[catalogue.Change], size: int) -> Iterator[list[catalogue.Change]]:
-    for start in range(0, len(changes), size):
-        yield changes[start : start + size]

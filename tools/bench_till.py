@@ -199,9 +199,10 @@ def _memory(process: Process) -> dict[str, int]:
             of_log = line.endswith("/data.mdb")
         elif of_log and name == "Rss":
             log += _bytes(rest)
-    rolled = dict(line.partition(":")[::2] for line in (proc / "smaps_rollup").read_text().splitlines()[1:])
-    own = _bytes(rolled["Private_Clean"]) + _bytes(rolled["Private_Dirty"])
-    return {RSS: _bytes(rolled["Rss"]), "PSS": _bytes(rolled["Pss"]), "its own (USS)": own, LOG: log}
+    rolled_up = (proc / "smaps_rollup").read_text().splitlines()[1:]
+    rolled = {name: _bytes(rest) for name, _, rest in (line.partition(":") for line in rolled_up)}
+    own = rolled["Private_Clean"] + rolled["Private_Dirty"]
+    return {RSS: rolled["Rss"], "PSS": rolled["Pss"], "its own (USS)": own, LOG: log}
 
 
 def _bytes(text: str) -> int:
