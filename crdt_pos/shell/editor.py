@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory
 
+from crdt_pos.shell import colours
 from crdt_pos.shell.completing import candidates
 from crdt_pos.shell.replica import Replica
 from crdt_pos.shell.running import Screen, run
@@ -74,3 +76,6 @@ def converse(replica: Replica) -> None:
             run(replica, line, Screen(paged=True))
         except KeyboardInterrupt:
             click.echo("interrupted")
+        except Exception as error:  # noqa: BLE001  a mistake of ours in one command ends no conversation
+            said = "".join(traceback.format_exception_only(error)).strip()
+            click.echo(colours.broken(f"Something went wrong, and the mistake is ours: {said}"), err=True)

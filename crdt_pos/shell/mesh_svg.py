@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
+from crdt_pos.columns import plural
 from crdt_pos.shell.mesh import Edge, Mesh, Node, Seen
 
 _CELL: Final = 300
@@ -25,7 +26,7 @@ _SAYS: Final = {
     Seen.BEHIND: "session, not all told",
     Seen.HEARD: "entries came",
     Seen.UNREACHABLE: "cannot be reached",
-    Seen.RULE: "by the roster, not seen from here",
+    Seen.RULE: "not seen from here",
 }
 
 Point = tuple[int, int]
@@ -49,7 +50,7 @@ def picture(mesh: Mesh) -> str:
     body = [
         *(_line(edge, places) for edge in sorted(mesh.edges, key=lambda edge: edge.seen is not Seen.RULE)),
         *(
-            f'<text x="{x}" y="{y}" text-anchor="middle" font-weight="bold">store {store}</text>'
+            f'<text x="{x}" y="{y - _CELL // 2 + 16}" text-anchor="middle" font-weight="bold">store {store}</text>'
             for store, (x, y) in centres.items()
         ),
         *(_node(one, places[one.name]) for one in mesh.nodes),
@@ -99,5 +100,6 @@ def _legend(mesh: Mesh, width: int, height: int) -> Iterator[str]:
         yield f'<line x1="{x}" y1="{y - 14}" x2="{x + 28}" y2="{y - 14}" stroke="{colour}" stroke-width="{stroke}"{dashed}/>'
         yield f'<text x="{x}" y="{y}" font-size="10">{says}</text>'
     if mesh.others:
-        said = f"and {len(mesh.others)} stores with {sum(mesh.others.values())} tills that are not drawn"
+        tills = plural(sum(mesh.others.values()), "till")
+        said = f"not drawn: {plural(len(mesh.others), 'store')} with {tills}"
         yield f'<text x="12" y="{height - 6}" font-size="10">{said}</text>'

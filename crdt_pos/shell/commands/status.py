@@ -37,6 +37,7 @@ def answer(replica: Replica) -> dict[str, Any]:
         "store": own.store,
         "company": folder.root.name,
         "looked_at": replica.peer or str(folder.path),
+        "from_outside": bool(replica.peer),
         "attached": replica.client is not None,
         "arrivals": last,
         "newest_ms": newest.received_ms if newest else 0,
@@ -97,7 +98,7 @@ def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:
         text = f"  safe         {plural(copies, 'other has', 'others have')} all it wrote; {alone} only here"
         yield colours.safe(text) if copies and not waiting else colours.pending(text)
     if running is None:
-        how = "attach to see them" if answered["attached"] is False else "seen from outside"
+        how = "this replica is seen from outside" if answered["from_outside"] else "attach to see them"
         yield f"  sessions     not on the disk: {how}"
     else:
         yield f"  runs         since {moment(page.looked, running['since_ms'])}, at {running['listening']}"
