@@ -215,9 +215,9 @@ def test_what_is_remembered_of_other_entries_is_not_believed() -> None:
     other = MemoryLog(SCHEMA, b"a second log id.")
     with log.read() as reader:
         foreign = list(reader.views(b"roster/"))
-    lone = written([(OURS.office, DOCUMENTS[1], Enrolment(CHAINS[1]), "add", False)])
-    assert lone[0].feed_id == entries[0].feed_id
-    assert taken(other, lone[0], foreign)
+    theirs = written((OURS.office, DOCUMENTS[1], Enrolment(chain), "add", False) for chain in (CHAINS[1], CHAINS[2]))
+    assert theirs[0].feed_id == entries[0].feed_id
+    assert all(taken(other, one, foreign) for one in theirs)
     assert follow(other, reading()).named("12-3") == [TILLS[1]]
 
 
