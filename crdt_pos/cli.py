@@ -9,6 +9,7 @@ Exit codes: 0 done; 1 a check found something (``verify``, ``demo``); 2 a person
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import signal
@@ -67,7 +68,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
         "Looking inside",
         {
             "status": "How a running replica is: with whom, what is safe elsewhere, what is wrong.",
-            "inspect": "What is in a replica's folder, document by document; it changes nothing.",
+            "shell": "Why is this value so? Look into a replica, entry by entry; it changes nothing.",
             "quarantine": "What is held and does not count: what a revoked replica signed after.",
             "readmit": "Let what is in quarantine count again.",
             "verify": "Check every signature, chain and sum again.",
@@ -78,6 +79,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
         {
             "completion": "Print the shell's completion script: bash, zsh or fish.",
             "bench": "Measure speeds and sizes on this machine.",
+            "replay": "Sell a year of real baskets through real tills, and check the books to the cent.",
             "simulate": "Shops in every kind of trouble, simulated from a seed; hunts for seeds that go wrong.",
             "fuzz": "Try made-up messages and entries on everything that reads what a peer sends.",
             "screenshots": "Draw the pictures of the documentation from the real screens.",
@@ -109,6 +111,7 @@ def command_names() -> dict[str, str]:
     return _installed() | _of_source_tree()
 
 
+@functools.cache
 def _installed() -> dict[str, str]:
     # Loading this module and looking through all that is installed takes longer than most commands.
     from importlib.metadata import entry_points
@@ -121,6 +124,7 @@ def _of_source_tree() -> dict[str, str]:
     return table
 
 
+@functools.cache
 def _source_tree() -> dict[str, Any]:
     project = Path(__file__).resolve().parent.parent / "pyproject.toml"
     if not project.is_file():
