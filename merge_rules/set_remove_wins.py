@@ -28,10 +28,11 @@ asks one addition to have seen all removals, the careful reading.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
 from merge_rules import canonical, shape
+from merge_rules.dataclass import dataclass
 from merge_rules.dots import Dot, checked_dot, dots_body, dots_from_body
 from merge_rules.lattice import Author, union_each, within_each
 

@@ -18,11 +18,12 @@ import dataclasses
 import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Any, Final, TypeVar, cast
 
 from merge_rules import shape
+from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import AUTHOR_BYTES, Author
 from merge_rules.set_remove_wins import SetRemoveWins

@@ -4,13 +4,13 @@ where the merge rule allows: what only grows is told by the entry itself, a Yjs 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from crdt_pos.catalogue import update_of
 from crdt_pos.shell.fields import NameOf, changed, decoded, fields_of
 from gossip.log import Stored
 from gossip.schema import Kind
+from merge_rules.dataclass import dataclass
 from merge_rules.document_yjs import DocumentYjs, OpenDocument
 from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
