@@ -49,6 +49,7 @@ from tools import (
     bench_scrub,
     bench_sync,
     bench_till,
+    fleet_figures,
 )
 from tools.baskets import DataMissing
 from tools.bytecode import keep_bytecode
@@ -177,6 +178,19 @@ def _bound(every: int, periods: int, json_file: Path | None) -> None:
 def _scrub(days: int, receipts: int, json_file: Path | None) -> None:
     """What it costs to read a log over, to verify it, and to mend a flipped byte."""
     _show({"scrub": partial(bench_scrub.scrub, days, receipts)}, json_file)
+
+
+@bench.command("fleet")
+@click.option("--tills", default="200,1000,5000,10000", show_default=True, metavar="LIST", help="Sizes, with commas.")
+@click.option("--messages", default=20_000, show_default=True, type=click.IntRange(1), help="In each repeat.")
+@click.option("--repeats", default=REPEATS, show_default=True, type=click.IntRange(1, 20))
+@click.option("--profile", is_flag=True, help="Show also the functions that the head office's time goes to.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the rate against the number of tills to this file.")
+@_JSON
+def _fleet(tills: str, messages: int, repeats: int, profile: bool, plot: Path | None, json_file: Path | None) -> None:
+    """How fast a head office takes in what a whole chain's tills have signed, and proof of its books (minutes)."""
+    show = partial(_show, json_file=json_file)
+    fleet_figures.run(tills, messages, repeats, profile=profile, plot_file=plot, show=show)
 
 
 @bench.command("sync")
