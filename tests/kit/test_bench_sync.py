@@ -12,7 +12,7 @@ from gossip.reasons import Reason
 from tools.bench_sync import SCOPES, Pair, Shape, targets
 from tools.piped import meet
 
-FEEDS = 300
+FEEDS = 600
 BYE = frames.encode(Bye(Reason.DONE, ""))
 """Said once all is measured."""
 
