@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 from gossip.document import Document, Key
@@ -88,6 +88,23 @@ class MemoryTable:
         self._undo.clear()
 
 
+class _Snapshot:
+    """A class and no generator: simulations take millions."""
+
+    __slots__ = ("_log", "_reader_of", "_table")
+
+    def __init__(self, log: MemoryLog, reader_of: Callable[[MemoryTable], Reader]) -> None:
+        self._log = log
+        self._reader_of = reader_of
+
+    def __enter__(self) -> Reader:
+        self._table = self._log.begin()
+        return self._reader_of(self._table)
+
+    def __exit__(self, *_error: object) -> None:
+        self._log.end(self._table)
+
+
 class MemoryLog:
     """A ``gossip.log.Log`` that is gone with its process. ``database`` fixes the id that is random otherwise.
 
@@ -160,28 +177,24 @@ class MemoryLog:
             self._table, self._readers = table, 0
         return count
 
-    @contextmanager
-    def read(self) -> Generator[Reader]:
-        with self._snapshot() as table:
-            yield CountedReader(table, self._entries, self._schema, self._cut_offs)
+    def read(self) -> AbstractContextManager[Reader]:
+        return _Snapshot(self, lambda table: CountedReader(table, self._entries, self._schema, self._cut_offs))
 
-    @contextmanager
-    def read_all(self) -> Generator[Reader]:
-        with self._snapshot() as table:
-            yield LogReader(table, self._entries)
+    def read_all(self) -> AbstractContextManager[Reader]:
+        return _Snapshot(self, lambda table: LogReader(table, self._entries))
 
-    @contextmanager
-    def _snapshot(self) -> Generator[MemoryTable]:
+    def begin(self) -> MemoryTable:
+        """A snapshot begins."""
         self._refuse_if_closed()
         with self._lock:
-            table = self._table
             self._readers += 1
-        try:
-            yield table
-        finally:
-            with self._lock:
-                if table is self._table:
-                    self._readers -= 1
+            return self._table
+
+    def end(self, table: MemoryTable) -> None:
+        """And is over."""
+        with self._lock:
+            if table is self._table:
+                self._readers -= 1
 
     def image(self) -> MemoryTable:
         """A copy of what it holds now."""

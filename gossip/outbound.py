@@ -124,6 +124,8 @@ class Outbound:
         self._weights = {False: 0, True: 0}
         self._counts = {False: 0, True: 0}
         self._idle = False
+        self._waits_for_room = False
+        """Whether a window kept something back."""
         self._scanned = 0
 
     # What there is to do
@@ -175,7 +177,8 @@ class Outbound:
         for feed, head in sent.heads:
             if head.hash in refused:
                 self._held.forget(feed)
-        self._idle = False
+        if self._waits_for_room:
+            self._idle = False
         heads = tuple((feed, head) for feed, head in sent.heads if head.hash not in refused)
         return Acknowledged(heads, durable.refused)
 
@@ -215,6 +218,7 @@ class Outbound:
                 if self._scanned >= scanned:
                     return
         self._idle = True
+        self._waits_for_room = bool(self._wishes) or not self._open(answers=False)
 
     def _open(self, *, answers: bool) -> bool:
         bytes_open = self._weights[answers] < self._limits.window_bytes_max
