@@ -13,7 +13,7 @@ snapshot, and the log may grow between turns: what arrives meanwhile travels by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from gossip.document import COMPANY, FeedType, Scope
@@ -46,6 +46,7 @@ from gossip.sketch import (
     state_of,
     strata,
 )
+from merge_rules.dataclass import dataclass
 
 PARTS: Final = 8
 LISTED_FEEDS_MAX: Final = 32
