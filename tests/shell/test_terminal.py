@@ -19,7 +19,7 @@ from tests.system.single import Single, single, until
 
 COLUMNS, ROWS = 100, 30
 PATIENCE_S = 20.0
-TAB, CTRL_D, CTRL_R, UP = "\t", "\x04", "\x12", "\x1b[A"
+TAB, CTRL_D = "\t", "\x04"
 
 
 class Terminal:
@@ -94,6 +94,10 @@ def test_a_person_types_completes_leaves_and_finds_the_line_again(till: Single, 
     assert terminal.colour_of("It has a session with nobody") == "red"
     terminal.type("show nothing\r")
     terminal.wait_for("There is no document nothing here")
+    terminal.type("show jou" + TAB)
+    terminal.wait_for("> show journal/")
+    terminal.type("\x15help\r")
+    terminal.wait_for("Every command takes --all and --json.")  # by the pager, since it is longer than the screen
     terminal.type("python\r")
     terminal.wait_for(">>> ")
     terminal.type("print('in hand:', replica.status()['replica'])\r")
