@@ -416,7 +416,7 @@ class BooksText:
                 said.append(one.sentence(directory))
         if said:
             yield ""
-            title = "Contradictions: of each counts what both entries say at most, and the proof is kept ('show forks' in the shell)"
+            title = "Contradictions: of each counts what both entries say at most; the proof is kept ('show forks' in the shell)"
             yield from _paragraph(title, width, bold=True)
         for sentence in said:
             yield from _paragraph(f"{sentence}.", width, fg="red")
