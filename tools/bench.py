@@ -7,12 +7,7 @@ fdatasync of the same bytes, and a SQLite commit. Machines differ; ratios differ
 from __future__ import annotations
 
 import json
-import os
 import platform
-import sqlite3
-import statistics
-import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,7 +19,6 @@ from rich.table import Table
 
 from crdt_pos.day import Day, Flow, Goods, Numbers, TaxTotals
 from crdt_pos.identity import Identity, Now
-from crdt_pos.loyalty import Programme
 from crdt_pos.money import Currency
 from crdt_pos.products import Component, Price, Product, ProductTable
 from crdt_pos.receipt import Series, Tender
@@ -35,7 +29,6 @@ from crdt_pos.till import Till
 from gossip import patch
 from gossip.document import Document, FeedType, ScopeClass
 from gossip.entry import Entry, FeedId, sign
-from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from merge_rules.counter_covers import CounterCovers, Covers
 from peers.keys import SecretKey, author_of
@@ -46,6 +39,7 @@ from tools import (
     bench_join,
     bench_lan,
     bench_return,
+    bench_sale,
     bench_scrub,
     bench_sync,
     bench_till,
@@ -56,7 +50,6 @@ from tools.bytecode import keep_bytecode
 from tools.town import TownError, cores
 
 COMPANY: Final = bytes(16)
-SALES: Final = 400
 REPEATS: Final = 3
 NOON_MS: Final = 1_795_176_000_000
 DATE: Final = 20_777
@@ -72,10 +65,10 @@ _JSON: Final = click.option(
 @_JSON
 @click.pass_context
 def bench(context: click.Context, json_file: Path | None) -> None:
-    """Measure speeds and sizes on this machine: without a command sizes and sale."""
+    """Measure speeds and sizes on this machine: without a command sizes."""
     keep_bytecode()
     if context.invoked_subcommand is None:
-        _show({"sizes": sizes, "sale": sale}, json_file)
+        _show({"sizes": sizes}, json_file)
 
 
 @bench.command("sizes")
@@ -88,8 +81,12 @@ def _sizes(json_file: Path | None) -> None:
 @bench.command("sale")
 @_JSON
 def _sale(json_file: Path | None) -> None:
-    """A signed and synced sale against raw writes."""
-    _show({"sale": sale}, json_file)
+    """A signed and synced sale against raw writes, at a till with a year of history; in a minute."""
+    try:
+        tables = bench_sale.measure(lambda what: click.echo(f"{what} …", err=True))
+    except DataMissing as error:
+        raise click.ClickException(f"{str(error).removesuffix('.')}.") from error
+    _show({name: partial(list[Row], rows) for name, rows in tables.items()}, json_file)
 
 
 @bench.command("till")
@@ -308,80 +305,3 @@ def _signed(day: Day, seq: int) -> Entry:
     stamp = (NOON_MS << 16) + seq
     body = state.entry_body(me.author)
     return sign(me.key, me.author, document, FeedType.LATEST, ScopeClass.STORE, seq, stamp, body)
-
-
-# --- sale ------------------------------------------------------------------------------------------------------------
-
-
-def sale() -> list[Row]:
-    """A sale of three lines: one synced transaction, signed, against yardsticks on the same disk in the same run."""
-    samples: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        for repeat in range(REPEATS):
-            place = Path(folder) / str(repeat)
-            place.mkdir()
-            for name, times in (
-                ("raw write + fdatasync of 1,000 bytes", _raw(place)),
-                ("SQLite WAL, synchronous=FULL, 1,000 bytes", _sqlite(place)),
-                ("sale of 3 lines", _sales(place / "plain", b"")),
-                ("sale of 3 lines to a member", _sales(place / "member", b"member-1")),
-            ):
-                samples.setdefault(name, []).extend(times)
-    yardstick = statistics.median(samples["raw write + fdatasync of 1,000 bytes"])
-    return [
-        {
-            "what": name,
-            "p50 ms": round(1000 * statistics.median(times), 2),
-            "p99 ms": round(1000 * statistics.quantiles(times, n=100)[98], 2),
-            "p50 ÷ raw": round(statistics.median(times) / yardstick, 2),
-        }
-        for name, times in samples.items()
-    ]
-
-
-def _timed(act: Callable[[], object], count: int) -> list[float]:
-    times: list[float] = []
-    for _ in range(count):
-        began = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - began)
-    return times
-
-
-def _raw(place: Path) -> list[float]:
-    descriptor = os.open(place / "raw", os.O_CREAT | os.O_WRONLY)
-    content = bytes(1000)
-
-    def act() -> None:
-        os.write(descriptor, content)
-        os.fdatasync(descriptor)
-
-    try:
-        return _timed(act, SALES)
-    finally:
-        os.close(descriptor)
-
-
-def _sqlite(place: Path) -> list[float]:
-    database = sqlite3.connect(place / "yardstick.db", isolation_level=None)
-    database.execute("pragma journal_mode=wal")
-    database.execute("pragma synchronous=full")
-    database.execute("create table yardstick (content blob)")
-    content = bytes(1000)
-    try:
-        return _timed(lambda: database.execute("insert into yardstick values (?)", (content,)), SALES)
-    finally:
-        database.close()
-
-
-def _sales(folder: Path, member: bytes) -> list[float]:
-    log = LmdbLog.open(folder, SCHEMA, COMPANY)
-    products = ProductTable({n: Product(n, f"Product {n}", prices=(Price(199),), tax_code=1) for n in (1, 2, 3)}, {})
-    terms = Terms(currency=Currency("EUR", 2), programme=Programme())
-    till = Till(log, _identity(), _clock(), products=products, terms=terms)
-    till.open_date()
-    request = SaleRequest(tuple(LineRequest(n) for n in (1, 2, 3)), member=member or None)
-    try:
-        return _timed(lambda: till.sell(request), SALES)
-    finally:
-        log.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -113,36 +113,41 @@ class PracticeShop:
             self.till, self.identity, self.products, self.replica, lambda: self.now, lambda _: self.terms
         )
 
-    @contextmanager
-    def served(self, folder: Path) -> Generator[None]:
+    def served(self, folder: Path) -> AbstractContextManager[None]:
         """Serve the shop on the socket of ``folder``, in a thread of its own, until the block ends."""
-        ready = threading.Event()
-        stop: list[Callable[[], None]] = []
-        failed: list[BaseException] = []
+        return served(self.commands(), folder)
 
-        async def run() -> None:
-            token = trio.lowlevel.current_trio_token()
-            async with trio.open_nursery() as nursery:
-                stop.append(lambda: token.run_sync_soon(nursery.cancel_scope.cancel))
-                await nursery.start(serve, folder, self.commands().commands())
-                ready.set()
 
-        def thread() -> None:
-            try:
-                trio.run(run)
-            except BaseException as error:  # noqa: BLE001  raised again by the thread that waits
-                failed.append(error)
-            finally:
-                ready.set()
+@contextmanager
+def served(commands: TillCommands, folder: Path) -> Generator[None]:
+    """Serve a till's commands on the socket of ``folder``, in a thread of its own, until the block ends."""
+    ready = threading.Event()
+    stop: list[Callable[[], None]] = []
+    failed: list[BaseException] = []
 
-        serving = threading.Thread(target=thread, daemon=True)
-        serving.start()
-        ready.wait()
+    async def run() -> None:
+        token = trio.lowlevel.current_trio_token()
+        async with trio.open_nursery() as nursery:
+            stop.append(lambda: token.run_sync_soon(nursery.cancel_scope.cancel))
+            await nursery.start(serve, folder, commands.commands())
+            ready.set()
+
+    def thread() -> None:
         try:
-            if failed:
-                raise failed[0]
-            yield
+            trio.run(run)
+        except BaseException as error:  # noqa: BLE001  raised again by the thread that waits
+            failed.append(error)
         finally:
-            for act in stop:
-                act()
-            serving.join()
+            ready.set()
+
+    serving = threading.Thread(target=thread, daemon=True)
+    serving.start()
+    ready.wait()
+    try:
+        if failed:
+            raise failed[0]
+        yield
+    finally:
+        for act in stop:
+            act()
+        serving.join()
