@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -37,8 +38,9 @@ from peers.incarnation import next_incarnation
 from peers.keys import PublicKey
 from peers.roster import Enrolment, StoreRecord
 from tools import baskets as data
-from tools import replay_sums
+from tools import replay_books, replay_sums
 from tools.baskets import DataMissing
+from tools.replay_books import Answer
 from tools.replay_figures import Checked, Figures, show
 from tools.replay_tills import TILL, Sold
 from tools.replay_worker import LOG_FILE, Company, Share, run
@@ -78,6 +80,7 @@ class Timed:
 @click.option("--stores", type=click.IntRange(1, 457), default=457, show_default=True, help="The busiest stores.")
 @click.option("--at", "at", type=click.Path(path_type=Path), default=Path("replay"), show_default=True, help="Folder.")
 @click.option("--processes", type=click.IntRange(1, 64), help="Processes for tills. By default one for each core.")
+@click.option("--ask", is_flag=True, help="Also time every kind of question to the books of the head office.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
 def replay(
     first: datetime.datetime,
@@ -85,6 +88,7 @@ def replay(
     stores: int,
     at: Path,
     processes: int | None,
+    ask: bool,
     json_file: Path | None,
 ) -> None:
     """Sell a year of real baskets through real tills and a head office, and check the books to the cent.
@@ -96,7 +100,7 @@ def replay(
     """
     console = Console(highlight=False)
     try:
-        figures = _run(console, first.date(), last.date(), stores, at, processes or cores())
+        figures = _run(console, _Asked(first.date(), last.date(), stores, at, processes or cores(), ask))
     except (DataMissing, TownError) as error:
         raise Refused(str(error)) from error
     if json_file is not None:
@@ -105,15 +109,26 @@ def replay(
         raise SystemExit(1)
 
 
-def _run(
-    console: Console, first: datetime.date, last: datetime.date, count: int, at: Path, processes: int
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What to replay."""
+
+    first: datetime.date
+    last: datetime.date
+    stores: int
+    at: Path
+    processes: int
+    ask: bool
+
+
+def _run(console: Console, asked: _Asked) -> dict[str, Any]:
+    first, last, at = asked.first, asked.last, asked.at
     if last < first:
         raise Refused(f"The replay ends before it begins: --from {first} is after --to {last}.")
     if first < data.YEAR_FROM or last > data.YEAR_TO:
         raise Refused(f"The data has days from {data.YEAR_FROM} to {data.YEAR_TO}: choose --from and --to among them.")
     timed, began_s = Timed(), time.perf_counter()
-    sizes = _sizes(first, last, count)
+    sizes = _sizes(first, last, asked.stores)
     if not sizes:
         raise Refused(f"There are no baskets from {first} to {last}.")
     _clear(at)
@@ -121,7 +136,7 @@ def _run(
         console.print(rule, style="dim")
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
-        with _workers([Share(at, first, last, stores) for stores in _shared(sizes, processes)]) as workers:
+        with _workers([Share(at, first, last, stores) for stores in _shared(sizes, asked.processes)]) as workers:
             step = progress.add_task("founding the company and enrolling its tills", total=None)
             with timed.phase("found and enrol"):
                 office = _found(at, sorted(sizes))
@@ -145,6 +160,13 @@ def _run(
         with timed.phase("check"):
             checked = _check(office, first, last, sorted(sizes), _sum(sold))
         progress.update(step, total=1, completed=1)
+        seconds = timed.phases | {"all": round(time.perf_counter() - began_s, 1)}
+        answers: list[Answer] = []
+        if asked.ask:
+            step = progress.add_task("asking the head office for its books", total=None)
+            product = _sum(sold).product_minor.most_common(1)[0][0]
+            answers = replay_books.ask(office.path, first, last, next(iter(sizes)), product)
+            progress.update(step, total=1, completed=1)
     peaks["this"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     figures = Figures(
         first,
@@ -153,8 +175,9 @@ def _run(
         checked,
         _sum(sold),
         (office.log_path / LOG_FILE).stat().st_size,
-        timed.phases | {"all": round(time.perf_counter() - began_s, 1)},
+        seconds,
         {name: peak // 1_000_000 for name, peak in peaks.items()},
+        {one.question: one.ms for one in answers},
     )
     show(console, figures)
     return figures.plain()
@@ -230,7 +253,7 @@ def _enrol(office: Folder, workers: Sequence[Connection]) -> Company:
 def _workers(shares: Sequence[Share]) -> Generator[list[Connection]]:
     """A process for each share, which ends with this block."""
     context = multiprocessing.get_context("spawn")
-    running: list[multiprocessing.process.BaseProcess] = []
+    running: list[BaseProcess] = []
     ends: list[Connection] = []
     try:
         for share in shares:

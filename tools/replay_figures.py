@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crdt_pos.columns import number
+from tools.replay_books import MS_MAX
 from tools.replay_sums import Compared
 from tools.replay_tills import Sold
 
@@ -46,6 +47,8 @@ class Figures:
     office_log_bytes: int
     seconds: Mapping[str, float]
     peak_mb: Mapping[str, int]
+    books_ms: Mapping[str, int]
+    """By question, if they were asked."""
 
     def sizes(self) -> dict[str, int]:
         """Counts and bytes."""
@@ -77,8 +80,9 @@ class Figures:
             "verify_findings": self.checked.findings,
             "sizes": self.sizes(),
             "seconds": dict(self.seconds),
-            "tills_cpu_s": {what: round(cpu_s, 1) for what, cpu_s in self.sold.cpu_s.items()},
+            "tills_cpu_s": {what: round(ns / 1e9, 1) for what, ns in self.sold.cpu_ns.items()},
             "peak_mb": dict(self.peak_mb),
+            "books_ms": dict(self.books_ms),
         }
 
 
@@ -99,11 +103,18 @@ def show(console: Console, figures: Figures) -> None:
         sizes.add_row(name, number(figure))
     for phase, seconds in figures.seconds.items():
         sizes.add_row(f"seconds: {phase}", str(seconds))
-    for what, cpu_s in figures.sold.cpu_s.items():
-        sizes.add_row(f"CPU seconds of the tills: {what}", f"{cpu_s:.1f}")
+    for what, ns in figures.sold.cpu_ns.items():
+        sizes.add_row(f"CPU seconds of the tills: {what}", f"{ns / 1e9:.1f}")
     for process, peak_mb in figures.peak_mb.items():
         sizes.add_row(f"peak MB: {process}", number(peak_mb))
+    for question, ms in figures.books_ms.items():
+        sizes.add_row(f"ms, books of {question}", number(ms))
     console.print(sizes)
+    if figures.books_ms:
+        slowest = max(figures.books_ms, key=lambda question: figures.books_ms[question])
+        console.print(
+            f"books: slowest question {number(figures.books_ms[slowest])} ms ({slowest}); target {MS_MAX} ms."
+        )
     said = (
         f"{number(checked.total_minor, 2)} in {number(figures.sold.baskets)} baskets of {number(figures.stores)} stores; "
         f"{number(checked.redeemed)} points redeemed, none too many."

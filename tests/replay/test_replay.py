@@ -21,6 +21,7 @@ from tools.replay_tills import Sold
 from tools.selling import account_of
 from tools.truth import NetBasket
 
+pytestmark = pytest.mark.timeout(300)  # four processes, which may have to share a busy machine
 FIRST, LAST = datetime.date(2017, 10, 3), datetime.date(2017, 10, 6)
 STORES = 2
 
