@@ -30,6 +30,8 @@ CUT_MS: Final = 6 * HOUR_MS
 CUT_PRICE_MS: Final = CUT_MS + 10 * 60_000
 MENDED_MS: Final = CUT_MS + 30 * 60_000
 """which is then put together again."""
+TOGETHER_MS: Final = 8_000
+"""A store's tills open and close in so long: it has hours."""
 PEACE_MS_MAX: Final = 2 * HOUR_MS
 LOOK_MS: Final = 10_000
 
@@ -55,12 +57,17 @@ def run_day(world: LargeWorld, told: Callable[[str], None]) -> Done:
     plan, rng, heap, done = world.plan, world.rng, world.heap, Done()
     world.start()
     last_ms = DAY_MS - OPENING_MS
-    for machine in world.tills:
-        heap.at(rng.randint(OPENING_MS // 2, OPENING_MS), partial(_spawn, world, machine, _open(machine, done)))
-        for number in range(plan.sales):
-            once = f"{machine.name}/{number}"
-            heap.at(rng.randint(OPENING_MS, last_ms), partial(_sell_soon, world, machine, once, done))
-        heap.at(rng.randint(last_ms, DAY_MS), partial(_close_soon, world, machine, done))
+    for store in world.stores.values():
+        opens_ms, closes_ms = (
+            rng.randint(OPENING_MS // 2, OPENING_MS - TOGETHER_MS),
+            rng.randint(last_ms, DAY_MS - TOGETHER_MS),
+        )
+        for machine in store.tills.values():
+            heap.at(opens_ms + rng.randrange(TOGETHER_MS), partial(_spawn, world, machine, _open(machine, done)))
+            for number in range(plan.sales):
+                once = f"{machine.name}/{number}"
+                heap.at(rng.randint(OPENING_MS, last_ms), partial(_sell_soon, world, machine, once, done))
+            heap.at(closes_ms + rng.randrange(TOGETHER_MS), partial(_close_soon, world, machine, done))
     heap.at(QUIET_PRICE_MS, partial(_change_price, world, 119))
     for _ in range(int(plan.deaths * 3 * len(world.tills))):
         heap.at(rng.randint(OPENING_MS, last_ms), partial(_kill_stream, world))

@@ -9,7 +9,7 @@ DAY_MS = 12 * HOUR_MS
 """From the moment at which the tills are switched on to the moment at which the last one has closed."""
 LINES = 2
 OPENING_MS = 30 * 60_000
-"""In so long all tills open, and in so long before the end all close."""
+"""In so long all stores open, and in so long before the end all close."""
 
 
 @dataclass(frozen=True, slots=True)
