@@ -66,8 +66,12 @@ class Compared:
 def compare(what: str, due: Mapping[Any, int], found: Mapping[Any, int]) -> Compared:
     """Every sum that either has; one that is missing is 0."""
     off = [key for key in {**due, **found} if due.get(key, 0) != found.get(key, 0)]
-    shown = tuple(f"{key}: {found.get(key, 0)}, due are {due.get(key, 0)}" for key in off[:DIFFERENCES_KEPT])
+    shown = tuple(f"{_text(key)}: {found.get(key, 0)}, due are {due.get(key, 0)}" for key in off[:DIFFERENCES_KEPT])
     return Compared(what, len(due), sum(due.values()), shown, len(off))
+
+
+def _text(key: object) -> str:
+    return key.hex() if isinstance(key, bytes) else str(key)
 
 
 # --- what is due -----------------------------------------------------------------------------------------------------
