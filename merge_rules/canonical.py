@@ -21,6 +21,7 @@ DEPTH_MAX: Final = 16
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 
+_type_of: Final[Callable[[object], type[object]]] = type
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(0, 0xC0, 0x20)
 """The major types of RFC 8949 §3.1, in the high bits of a head."""
 _FALSE, _TRUE, _NULL = b"\xf4", b"\xf5", b"\xf6"
@@ -61,29 +62,27 @@ def decode_own(encoded: bytes) -> object:
     return cbor2.loads(encoded)
 
 
-def _encode(value: object, write: Callable[[bytes], None], depth: int) -> None:
-    kind = type(value)
+def _encode(value: Any, write: Callable[[bytes], None], depth: int) -> None:
+    kind = _type_of(value)
     if kind is int:
-        number = cast("int", value)
-        write(_UNSIGNED_HEADS[number] if 0 <= number < _HEADS else _integer(number))
+        write(_UNSIGNED_HEADS[value] if 0 <= value < _HEADS else _integer(value))
     elif kind is bytes:
-        content = cast("bytes", value)
-        size = len(content)
+        size = len(value)
         write(_BYTES_HEADS[size] if size < _HEADS else _head(_BYTES, size))
-        write(content)
+        write(value)
     elif kind is dict:
-        _encode_map(cast("dict[object, object]", value), write, depth)
+        _encode_map(value, write, depth)
     elif kind is list:
-        _encode_array(cast("list[object]", value), write, depth)
+        _encode_array(value, write, depth)
     elif kind is str:
-        content = _utf8(cast("str", value))
+        content = _utf8(value)
         write(_head(_TEXT, len(content)))
         write(content)
     else:
         _encode_rare(value, write, depth)
 
 
-def _encode_array(items: Sequence[object], write: Callable[[bytes], None], depth: int) -> None:
+def _encode_array(items: Sequence[Any], write: Callable[[bytes], None], depth: int) -> None:
     if not depth:
         _refuse(f"more than {DEPTH_MAX} levels")
     size = len(items)
@@ -95,27 +94,27 @@ def _encode_array(items: Sequence[object], write: Callable[[bytes], None], depth
             _encode(item, write, depth - 1)
 
 
-def _encode_map(mapping: dict[object, object], write: Callable[[bytes], None], depth: int) -> None:
+def _encode_map(mapping: dict[Any, Any], write: Callable[[bytes], None], depth: int) -> None:
     if not depth:
         _refuse(f"more than {DEPTH_MAX} levels")
     size = len(mapping)
     write(_SHORT_HEADS[_MAP + size] if size < _SHORT else _head(_MAP, size))
     for key in _in_order(mapping):
-        if type(key) is int and 0 <= key < _HEADS:
+        if type(key) is int and key < _HEADS:
             write(_UNSIGNED_HEADS[key])
         else:
             _encode(key, write, depth - 1)
         _encode(mapping[key], write, depth - 1)
 
 
-def _encode_rare(value: object, write: Callable[[bytes], None], depth: int) -> None:
+def _encode_rare(value: Any, write: Callable[[bytes], None], depth: int) -> None:
     """What decoding never returns, and what is seldom there."""
     if value is None:
         write(_NULL)
     elif isinstance(value, bool):
         write(_TRUE if value else _FALSE)
     elif isinstance(value, list | tuple):
-        _encode_array(cast("Sequence[object]", value), write, depth)
+        _encode_array(cast("Sequence[Any]", value), write, depth)
     elif isinstance(value, dict):
         _encode_map(cast("dict[object, object]", value), write, depth)
     elif isinstance(value, int):  # an enumeration's member, as the next two
@@ -128,14 +127,14 @@ def _encode_rare(value: object, write: Callable[[bytes], None], depth: int) -> N
         _refuse(f"{type(value).__name__} does not stand in an entry")
 
 
-def _in_order(mapping: dict[object, object]) -> list[Any]:
+def _in_order(mapping: dict[Any, Any]) -> list[Any]:
     kinds = set(map(type, mapping))
     if not kinds:
         return []
     kind = kinds.pop()
     if kinds or kind not in _KEY_ORDER:
         _refuse("map keys that are not all unsigned, all bytes or all text")
-    ordered = sorted(cast("dict[Any, object]", mapping), key=_KEY_ORDER[kind])
+    ordered = sorted(mapping, key=_KEY_ORDER[kind])
     if kind is int and ordered[0] < 0:
         _refuse("a negative map key")
     return ordered

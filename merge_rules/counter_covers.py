@@ -220,19 +220,23 @@ def _excludes(one: Summary, counts: Summary, own: Summary | None) -> bool:
 def _check_summary(summary: object) -> None:
     if not isinstance(summary, dict):
         raise InvalidBody("a summary that is no map")
-    fields = cast("dict[object, object]", summary)
-    match fields.get(COVERS):
-        case [int(seq), bytes(prefix)] if (
-            type(seq) is int and 0 < seq <= INTEGER_MAX and len(prefix) == COVERS_HASH_BYTES
-        ):
-            pass
-        case _:
-            raise InvalidBody("a summary that does not say what it covers")
-    for key, value in fields.items():
+    for key, value in cast("dict[object, object]", summary).items():
         if type(key) is not int or not COVERS <= key < PROXIES:
             raise InvalidBody(f"a summary with a key that is not from 0 to {PROXIES - 1}")
         if key != COVERS:
             counter_nested.check(value)
+        elif not _is_covers(value):
+            raise InvalidBody("a summary that does not say what it covers")
+    if COVERS not in summary:
+        raise InvalidBody("a summary that does not say what it covers")
+
+
+def _is_covers(value: object) -> bool:
+    if not isinstance(value, list) or len(cast("list[object]", value)) != len(Covers._fields):
+        return False
+    seq, prefix = cast("list[object]", value)
+    whole = isinstance(seq, int) and not isinstance(seq, bool) and 0 < seq <= INTEGER_MAX
+    return whole and isinstance(prefix, bytes) and len(prefix) == COVERS_HASH_BYTES
 
 
 def _summary(subject: Author, publisher: Author, fields: Mapping[Key, Nested]) -> Summary:

@@ -17,7 +17,8 @@ that are such counters with more to say: ``counter_grow``, ``counter_pn``, ``cou
 
 from __future__ import annotations
 
-from typing import Final, Self, TypeAlias, cast
+from collections.abc import Callable
+from typing import Any, Final, Self, TypeAlias, cast
 
 from merge_rules.canonical import INTEGER_MAX
 from merge_rules.dataclass import dataclass
@@ -30,6 +31,8 @@ Nested: TypeAlias = "int | bytes | list[Nested] | dict[Key, Nested]"
 DEPTH_MAX: Final = 8
 """Levels of maps and arrays within one value."""
 
+_type_of: Final[Callable[[object], type[object]]] = type
+_TOO_DEEP: Final = f"counters nested deeper than {DEPTH_MAX}"
 _ARRAY, _MAP, _FIXED = 1, 2, 5
 _KEY_SORTS: Final[dict[type, int]] = {int: 0, bytes: 1, str: 2}
 
@@ -82,43 +85,42 @@ def plus(a: Nested, b: Nested) -> Nested:
     return join(a, b)
 
 
-def check(value: object, depth_max: int = DEPTH_MAX) -> Nested:
+def check(value: Any, depth_max: int = DEPTH_MAX) -> Nested:
     """``value`` itself, if it is a nested counter in its one form and not 0. Raises ``InvalidBody``."""
-    if type(value) is int:
+    kind = _type_of(value)
+    if kind is int:
         if not 0 < value <= INTEGER_MAX:
             raise InvalidBody(f"a count of {value}")
-        return value
-    if isinstance(value, bytes):
-        if not value:
-            raise InvalidBody("empty bytes")
-        return value
-    if depth_max == 0:
-        raise InvalidBody(f"counters nested deeper than {DEPTH_MAX}")
-    if isinstance(value, list):
-        places = cast("list[object]", value)
-        if not places or places[-1] == 0:
+    elif kind is list:
+        if not value or value[-1] == 0:
             raise InvalidBody("an array that is empty or ends in 0")
-        for place in places:
-            if not (type(place) is int and place == 0):
+        if not depth_max:
+            raise InvalidBody(_TOO_DEEP)
+        for place in value:
+            if type(place) is not int or not 0 <= place <= INTEGER_MAX:
                 check(place, depth_max - 1)
-        return cast("Nested", value)
-    if isinstance(value, dict):
-        check_map(cast("object", value), depth_max)
-        return cast("Nested", value)
-    raise InvalidBody(f"{type(value).__name__} in a counter")
+    elif kind is dict:
+        check_map(value, depth_max)
+    elif kind is not bytes:
+        raise InvalidBody(f"{kind.__name__} in a counter")
+    elif not value:
+        raise InvalidBody("empty bytes")
+    return cast("Nested", value)
 
 
-def check_map(value: object, depth_max: int = DEPTH_MAX) -> dict[Key, Nested]:
+def check_map(value: Any, depth_max: int = DEPTH_MAX) -> dict[Key, Nested]:
     """``value`` itself, if it is a map of nested counters with keys of one type. Raises ``InvalidBody``."""
-    if not isinstance(value, dict) or not value:
+    kind = _type_of(value)
+    if kind is not dict or not value:
         raise InvalidBody("no map of counters, or an empty one")
-    mapping = cast("dict[object, object]", value)
-    kinds = set(map(type, mapping))
+    if not depth_max:
+        raise InvalidBody(_TOO_DEEP)
+    kinds = set(map(type, value))
     if len(kinds) != 1 or not kinds <= _KEY_SORTS.keys():
         raise InvalidBody("keys that are not all unsigned integers, all bytes or all text")
-    if int in kinds and not all(0 <= cast("int", key) <= INTEGER_MAX for key in mapping):
+    if int in kinds and not (min(value) >= 0 and max(value) <= INTEGER_MAX):
         raise InvalidBody("a key that is not an unsigned integer")
-    for part in mapping.values():
+    for part in value.values():
         check(part, depth_max - 1)
     return cast("dict[Key, Nested]", value)
 
