@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,7 +34,8 @@ from tools import fleet_company, fleet_days, fleet_process, fleet_profile, fleet
 from tools.fleet_company import Company
 from tools.fleet_days import Phase, StoreDays
 from tools.fleet_plan import write_plan
-from tools.fleet_unit import MESSAGES_A_DATE, TillDate, expected, till_dates
+from tools.fleet_till import MESSAGES_A_DATE, TillDate
+from tools.fleet_unit import expected, till_dates
 from tools.fleet_yardstick import Signed
 from tools.town import Process, TookTooLong, TownError, cores
 
@@ -60,6 +61,8 @@ class Wanted:
     messages: int = MESSAGES
     repeats: int = REPEATS
     yardstick_s: float = YARDSTICK_S
+    workers: int = 0
+    """Processes that sign, and then measure the yardstick; 0: one for each core."""
     functions: bool = False
     """Whether to profile the largest size by function, too."""
 
@@ -119,7 +122,7 @@ class Measured:
 def fleet(wanted: Wanted, say: Say = lambda _: None) -> list[Measured]:
     """Measure every size. Raises ``TownError`` if a process stops or something takes too long."""
     with (
-        ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as workers,
+        ProcessPoolExecutor(wanted.workers or cores(), mp_context=get_context("spawn")) as workers,
         tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as place,
     ):
         measured: list[Measured] = []
@@ -164,11 +167,11 @@ class _Run:
                 self._repeat(process, ask)
                 self._sent_again(company, ask)
                 self._killed(company, process, ask)
-            process.stop()
-            raw_s = self._verify(company)
-            if self._tills == max(self._wanted.tills):
-                self._profile(company, raw_s)
-            self._rebuilt(company)
+                process.stop()
+                raw_s = self._verify(company)
+                if self._tills == max(self._wanted.tills):
+                    self._profile(company, raw_s)
+                self._rebuilt(company, ask)
         finally:
             process.kill()
         return self._result
@@ -198,8 +201,8 @@ class _Run:
         return str(self._at / f"{name}.plan")
 
     def _raw(self) -> float:
-        rates = fleet_yardstick.rates(self._workers, cores(), self._yardstick, self._wanted.yardstick_s)
-        return sum(rates)
+        wanted = self._wanted
+        return sum(fleet_yardstick.rates(self._workers, wanted.workers or cores(), self._yardstick, wanted.yardstick_s))
 
     def _repeat(self, process: Process, ask: _Ask) -> None:
         self._say("warm-up")
@@ -289,17 +292,16 @@ class _Run:
         if self._wanted.functions:
             self._result.functions = fleet_profile.functions(company.fresh_office("profiled"), gateways, *plans)
 
-    def _rebuilt(self, company: Company) -> None:
+    def _rebuilt(self, company: Company, ask: _Ask) -> None:
         self._say("the folder is deleted and rebuilt from what the tills hold")
         before = fleet_proofs.contents(company.office.path, len(company.stores))
         office = company.fresh_office("rebuilt")
         company.office.path.rename(self._at / "deleted")
         process = Process("office", [office])
         try:
-            with _sender(self._at / "gateways") as ask:
-                ready(process)
-                ask("connect")
-                self._offered("all again", ask("send", plan=self._plan("held")))
+            ready(process)
+            ask("connect")
+            self._offered("all again", ask("send", plan=self._plan("held")))
         finally:
             process.stop()
         after = fleet_proofs.contents(office.path, len(company.stores))
@@ -359,7 +361,7 @@ class _Ask:
 
 
 @contextmanager
-def _sender(gateways: Path) -> Iterator[_Ask]:
+def _sender(gateways: Path) -> Generator[_Ask]:
     command = [sys.executable, "-P", "-m", "tools.fleet_sender", str(gateways)]
     sender = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

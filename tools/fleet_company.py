@@ -21,26 +21,15 @@ from crdt_pos.registrar import Registrar
 from crdt_pos.schema import ROSTER_STORE
 from gossip.address import Address
 from gossip.log import Arrival, Log, entries_of
-from merge_rules.lattice import Author
 from peers import certificates
-from peers.keys import PublicKey, SecretKey
+from peers.keys import SecretKey
 from peers.roster import StoreRecord
 from tools.fleet_plan import FLEET
+from tools.fleet_till import FleetTill
 from tools.fleet_unit import ENTITY
 from tools.town import LOOPBACK
 
 STORES_MAX: Final = 96
-
-
-@dataclass(frozen=True, slots=True)
-class FleetTill:
-    """A till with its key. ``number``: its place in the fleet, from 0."""
-
-    number: int
-    store: int
-    author: Author
-    seed: bytes
-    public: PublicKey
 
 
 @dataclass(frozen=True, slots=True)

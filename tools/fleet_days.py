@@ -21,9 +21,8 @@ from gossip.messages import Patch
 from merge_rules import canonical
 from merge_rules.lattice import Author
 from peers.keys import SecretKey
-from tools.fleet_company import FleetTill
 from tools.fleet_plan import Batch
-from tools.fleet_unit import TillDate, voids
+from tools.fleet_till import FleetTill, TillDate, voids
 
 ENTRIES_MAX: Final = 128
 FEW: Final = 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -39,7 +40,7 @@ def run(sizes: str, messages: int, repeats: int, *, profile: bool, plot_file: Pa
         measured = fleet(wanted, lambda said: click.echo(said, err=True))
     except TownError as error:
         raise click.ClickException(f"{error}.") from error
-    show({name: lambda rows=rows: rows for name, rows in tables(measured).items()})
+    show({name: partial(list[Row], rows) for name, rows in tables(measured).items()})
     if plot_file is not None:
         plot(plot_file, measured)
     if not proven(measured):
@@ -71,7 +72,7 @@ def _with_rest(one: Measured) -> list[Row]:
     """The stages, and what of the real process they do not account for."""
     known = sum(row["µs each"] for row in one.stages)
     whole = _us(one, lambda repeat: repeat.office_cpu_s)
-    rest = {"what": "TLS, event loop, threads: the rest of the real process", "µs each": round(whole - known, 1)}
+    rest: Row = {"what": "TLS, event loop, threads: the rest of the real process", "µs each": round(whole - known, 1)}
     rows = [*one.stages, rest]
     return [row | {"share": f"{row['µs each'] / whole:.0%}"} for row in rows]
 

@@ -7,13 +7,12 @@ they take is the rest of what was measured of the real process.
 from __future__ import annotations
 
 import cProfile
-import pstats
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from crdt_pos.folder import Folder
 from crdt_pos.replica import RunningReplica
@@ -77,7 +76,8 @@ def functions(office: Folder, gateways: dict[int, Author], warm_up: Path, plan: 
         profile.runcall(taking.take, plan, Stages())
     finally:
         replica.close()
-    found: dict[tuple[str, int, str], Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    profile.create_stats()
+    found = cast("dict[tuple[str, int, str], tuple[int, int, float, float, object]]", profile.stats)
     whole = sum(one[2] for one in found.values())
     most = sorted(found.items(), key=lambda item: -item[1][2])[:FUNCTIONS]
     return [

@@ -78,6 +78,8 @@ class _Gateway:
         """Batches on their way, by number: place in the plan, entries, bytes."""
         self._open_bytes = 0
         self._turn = trio.Event()
+        self._speaking = trio.Lock()
+        """One task sends at a time: batches, and answers to what the head office says meanwhile."""
         self.acknowledged: list[int] = []
         self.accepted = 0
         self.refused = 0
@@ -121,7 +123,8 @@ class _Gateway:
             outgoing = self._fitting(batches_max)
             if outgoing:
                 try:
-                    await stream.send(outgoing)
+                    async with self._speaking:
+                        await stream.send(outgoing)
                 except TransportError:
                     return
             elif self._open:
@@ -158,15 +161,20 @@ class _Gateway:
                 self.acknowledged.append(place)
                 self._turn.set()
             case Ping(number):
-                await stream.send(frames.encode(Pong(number)))
+                await self._answer(stream, Pong(number))
             case Ask(number):
-                await stream.send(frames.encode(Answer(number, None)))
+                await self._answer(stream, Answer(number, None))
             case Entries(number) | Announce(number):
-                await stream.send(frames.encode(Durable(number)))
+                await self._answer(stream, Durable(number))
             case Bye():
                 raise TransportError(message.text)
             case _:
                 assert isinstance(message, Admitted | Cursor), f"{type(message).__name__} was not expected"
+
+
+    async def _answer(self, stream: TlsStream, message: Message) -> None:
+        async with self._speaking:
+            await stream.send(frames.encode(message))
 
 
 async def _next(stream: TlsStream, received: frames.Frames) -> Message:

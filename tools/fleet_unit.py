@@ -22,28 +22,16 @@ from crdt_pos.till import Till
 from gossip.entry import FeedId
 from gossip.log_memory import MemoryLog
 from peers.keys import SecretKey, author_of
+from tools.fleet_till import VOID_EVERY, TillDate
 
 DISH: Final = 1
 PRICE_MINOR: Final = 50_000
 SALES: Final = (1, 2, 1)
 """Dishes in each."""
 RECIPE: Final = {133: 4, 134: 1, 135: 1}
-VOID_EVERY: Final = 7
-MESSAGES_A_DATE: Final = 2
 FIRST_MS: Final = 1_795_176_000_000
 DAY_MS: Final = 86_400_000
 ENTITY: Final = "Fleet Ltd"
-
-
-@dataclass(frozen=True, slots=True)
-class TillDate:
-    """The bodies of a till's two messages of one date."""
-
-    day: int
-    """Days since 1970-01-01."""
-    stamp_ms: int
-    morning: object
-    close: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +51,6 @@ class Figures:
     disputed: int = 0
     clashes: int = 0
     """Documents whose number is another's too."""
-
-
-def voids(till: int) -> bool:
-    """Whether the till with this place in the fleet, from 0, voids its third sale."""
-    return till % VOID_EVERY == VOID_EVERY - 1
 
 
 def expected(tills: int, dates: int) -> Figures:
