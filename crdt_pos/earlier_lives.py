@@ -66,7 +66,7 @@ class EarlierLives:
             return
         with contextlib.suppress(LogFull):
             for closed in await self._core.write(partial(self._till.close_lives, self._lives)):
-                _log.warning("%s", said(self._core, closed))
+                _log.warning("%s", said(self._core, closed), extra={"event": "closed_for_another_life"})
 
     def _earlier(self, reader: Reader) -> Sequence[Author]:
         return earlier_lives(reader, self._core.trust.directory, self._core.certificate)

@@ -242,7 +242,7 @@ async def _answer(commands: Mapping[str, Command], line: bytes) -> bytes:
     except Exception as error:  # noqa: BLE001  one bad request ends neither the connection nor the replica
         known = sentence(error)
         if not known:
-            _log.exception("A local request failed, and the mistake is ours")
+            _log.exception("A local request failed, and the mistake is ours", extra={"event": "request_failed"})
         known = known or "Something went wrong inside the replica; its log says what."
         return _refusal(known, type(error).__name__, **echo)
 

@@ -163,7 +163,8 @@ class Mending:
                 lambda: retention.apply(replica.log, replica.trust.directory, replica.system_ms())
             )
             if count:
-                _log.info("%s were let go: they were kept for long enough", plural(count, "entry", "entries"))
+                entries = plural(count, "entry", "entries")
+                _log.info("%s were let go: they were kept for long enough", entries, extra={"event": "let_go"})
                 replica.people.erased_something()  # the file is written anew without them
 
     async def now(self) -> None:
@@ -191,7 +192,10 @@ class Mending:
         if mended.rows:
             entries = plural(len(mended.lost), "entry is", "entries are")
             _log.warning(
-                "%s of the log were damaged and put right; %s wanted from peers", plural(mended.rows, "row"), entries
+                "%s of the log were damaged and put right; %s wanted from peers",
+                plural(mended.rows, "row"),
+                entries,
+                extra={"event": "damage_mended", "rows": mended.rows, "lost": len(mended.lost)},
             )
         self.damaged += mended.rows
         return mended
@@ -213,7 +217,8 @@ class Mending:
         if len(lost) < len(self._lost):
             back = len(self._lost) - len(lost)
             self.came_back += back
-            _log.warning("%s came back from a peer", plural(back, "damaged entry", "damaged entries"))
+            entries = plural(back, "damaged entry", "damaged entries")
+            _log.warning("%s came back from a peer", entries, extra={"event": "damage_came_back", "entries": back})
         self._lost = lost
         if not lost:
             return

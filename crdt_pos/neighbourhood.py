@@ -249,7 +249,7 @@ class Neighbourhood:
                 from_s = max(from_s, self._alone_from_s)
         if now_s < from_s:
             return
-        _log.info("%s is %s on the WAN now", self._me.name, due.value)
+        _log.info("%s is %s on the WAN now", self._me.name, due.value, extra={"event": "duty", "duty": due.value})
         self.duty, self._turning = due, None
         if due is not Duty.ACTIVE:
             self._followed.clear()
@@ -340,7 +340,7 @@ class Neighbourhood:
 
     def _say_trouble(self, trouble: str) -> None:
         if trouble != self.trouble:
-            _log.warning("%s", trouble)
+            _log.warning("%s", trouble, extra={"event": "discovery_trouble"})
         self.trouble = trouble
 
     def found(self, peer: PeerAddress) -> None:

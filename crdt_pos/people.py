@@ -100,9 +100,11 @@ class People:
             somebody = await self._replica.look(lambda reader: any(reader.authors(ERASED_DOCUMENT)))
             if somebody and (gone := await trio.to_thread.run_sync(set_aside.forget, self._replica.folder)):
                 gone_logs = plural(gone, "damaged log was", "damaged logs were")
-                _log.warning("%s removed: somebody is erased who may stand there", gone_logs)
+                told = {"event": "set_aside_removed"}
+                _log.warning("%s removed: somebody is erased who may stand there", gone_logs, extra=told)
         except OSError as error:
-            _log.error("A damaged log that was set aside could not be removed: %s", error)
+            told = {"event": "set_aside_kept"}
+            _log.error("A damaged log that was set aside could not be removed: %s", error, extra=told)
             return False
         with contextlib.suppress(LogFull):  # then at the next start, or with the next that is erased
             return not log.freed or await self._replica.write_at_length(log.wipe)

@@ -57,6 +57,7 @@ def open_log(folder: Folder) -> LmdbLog:
             error.args[0],
             aside,
             held,
+            extra={"event": "log_set_aside", "path": str(aside), "entries": held},
         )
         return log
 

@@ -134,7 +134,7 @@ class Returning:
             await trio.sleep(1.0)  # the disk is full: again
             return
         node.end_sessions(Reason.DONE, "this log was set back, and begins anew")
-        _log.warning("%s", healed.text())
+        _log.warning("%s", healed.text(), extra={"event": "taken_back"})
         await self._write(self._core.say_put_off)
 
     async def _say_put_off(self) -> None:
@@ -160,4 +160,4 @@ class Returning:
             return None
 
     def _say(self, why: Why) -> None:
-        _log.warning("%s", TakingBack(why.text))
+        _log.warning("%s", TakingBack(why.text), extra={"event": "set_back"})

@@ -243,11 +243,15 @@ class TicketBook:
         return Answer(Outcome.ADMITTED, "", chain, self._office.root.der)
 
     def _refuse(self, issued: Issued, outcome: Outcome, via: str, public: PublicKey) -> None:
-        _log.warning("refused to let %s join, asked via %s: %s", issued.seat.name, via, outcome.name.lower())
+        why = outcome.name.lower()
+        told = {"event": "join_refused", "name_asked_for": issued.seat.name, "via": via, "reason": why}
+        _log.warning("refused to let %s join, asked via %s: %s", issued.seat.name, via, why, extra=told)
         self._write([_view(self._noted(issued, outcome, via, public))])
 
     def _stranger(self, outcome: Outcome, via: str) -> bytes:
-        _log.warning("refused somebody who asked to join via %s: %s", via, outcome.name.lower())
+        why = outcome.name.lower()
+        told = {"event": "join_refused", "via": via, "reason": why}
+        _log.warning("refused somebody who asked to join via %s: %s", via, why, extra=told)
         with self._log.read() as reader:
             known = strangers(reader)
         kept = (*known, Attempt(self._now_ms, outcome, via[:VIA_CHARACTERS_MAX]))[-STRANGERS_MAX:]

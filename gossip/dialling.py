@@ -169,7 +169,7 @@ class Dialling:
             stream = await tls.dial(wanted.address, self._contexts)
         except (PeerUnreachable, PeerRefused) as error:
             if wanted.trouble != str(error):
-                _log.info("%s", error)
+                _log.info("%s", error, extra={"event": "unreachable", "address": str(wanted.address)})
             wanted.trouble = str(error)
             return False
         wanted.author = stream.peer.author

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gossip.entry import Hash
 from merge_rules.dataclass import dataclass
 
 
@@ -17,3 +18,13 @@ class Lag:
     """Arrivals that the peer's log had when the session began, and of which it has not told yet."""
     wanted: int = 0
     """Feeds that were wanted of the peer and have not come yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Towards:
+    """Which of our entries a peer may lack."""
+
+    looked_through: int | None = None
+    """Up to which arrival our log was looked through for it; ``None`` while nothing is shared."""
+    unacknowledged: tuple[Hash, ...] = ()
+    """Sent, or named, and not acknowledged."""

@@ -24,7 +24,17 @@ from gossip.dialling import Choice, Dialling
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Head
 from gossip.errors import LogFull, TransportError
-from gossip.events import Acknowledged, Asked, CursorMoved, Ended, EntriesReceived, Event, PeerSaidHello, Shared
+from gossip.events import (
+    Acknowledged,
+    Asked,
+    CaughtUp,
+    CursorMoved,
+    Ended,
+    EntriesReceived,
+    Event,
+    PeerSaidHello,
+    Shared,
+)
 from gossip.fairness import Fairness
 from gossip.in_flight import InFlight
 from gossip.ingest import Checked, check
@@ -38,6 +48,7 @@ from gossip.refusals import Refusals
 from gossip.schema import Schema
 from gossip.session import Me, Session
 from gossip.tls import TlsStream
+from gossip.transitions import State
 from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
@@ -68,6 +79,10 @@ WELCOME_S_MAX: Final = 1.0
 """So long a handshake waits at most, where others from that host came to nothing."""
 CHUNK_ENTRIES_MIN: Final = 32
 """From this many entries on, a batch is checked on two threads."""
+SLOW_COMMIT_S: Final = 1.0
+"""A commit that takes longer is worth a line."""
+OWN, RECEIVED = "own", "received"
+"""Whose entries a commit is of."""
 
 Result = TypeVar("Result")
 NewSession = Callable[[Log, Me, int, InFlight], Session]
@@ -82,6 +97,10 @@ def orderly_session(log: Log, me: Me, now_ms: int, in_flight: InFlight) -> Sessi
 
 async def _lets_nobody_in(_came_from: str, _question: bytes) -> bytes:
     return b""
+
+
+def _unobserved(_whose: str, _seconds: float) -> None:
+    pass
 
 
 async def _knows_nothing(_peer: Certificate, _topic: str, _content: bytes) -> bytes | None:
@@ -148,6 +167,9 @@ class Node:
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
         self._dialling = Dialling(me.author, contexts, self.links, partial(self._run_link, dialled=True))
         self._came: Counter[str] = Counter()
+        self._sent = 0
+        self.on_commit: Callable[[str, float], None] = _unobserved
+        """Told after each commit whose it was, ``OWN`` or ``RECEIVED``, and how many seconds after it asked for its turn."""
         self._live: dict[Link, frozenset[Scope]] = {}
         """Every session that runs, also those not admitted yet, and the scopes that its peer could be offered."""
         self._changed = trio.Event()
@@ -216,6 +238,14 @@ class Node:
         """Entries that came over the network since the start, by kind; one that came twice counts twice."""
         return dict(sum((link.session.came for link in self._live), self._came))
 
+    def sent(self) -> int:
+        """Entries that were sent since the start; one that was sent twice counts twice."""
+        return sum((link.session.entries_sent for link in self._live), self._sent)
+
+    def states(self) -> Counter[State]:
+        """How many sessions there are in each state, also those not admitted yet."""
+        return Counter(link.session.state for link in self._live)
+
     def dials(self) -> list[dict[str, object]]:
         """The wanted addresses: who was met there (hexadecimal), what does not work, and whether there is a session."""
         return [
@@ -248,15 +278,17 @@ class Node:
 
     async def write(self, act: Callable[[], Result]) -> Result:
         """Run ``act``, which may append to the log, on a worker thread, and then wake the sessions."""
+        began_s = trio.current_time()
         async with self._writing:
             # Not abandoned when cancelled: a commit that is under way must be waited for.
             try:
                 result = await trio.to_thread.run_sync(act)
             except LogFull as error:
                 self.trouble = str(error)
-                _log.error("%s", error)
+                _log.error("%s", error, extra={"event": "log_full"})
                 raise
         self.trouble = ""
+        self._committed(OWN, began_s)
         self.wake()
         return result
 
@@ -283,6 +315,13 @@ class Node:
         """Set once the log has grown, or a session has come or gone. Take it, then look, then wait: so nothing is missed."""
         return self._changed
 
+    def _committed(self, whose: str, began_s: float) -> None:
+        seconds = trio.current_time() - began_s
+        self.on_commit(whose, seconds)
+        if seconds > SLOW_COMMIT_S:
+            told = {"event": "commit_slow", "whose": whose, "seconds": round(seconds, 3)}
+            _log.warning("a commit took %.1f s", seconds, extra=told)
+
     async def _commit_loop(self) -> None:
         async for first in self._commits_out:
             group = [first]
@@ -292,6 +331,7 @@ class Node:
                 except trio.WouldBlock:
                     break
             self.commits_waiting_max = max(self.commits_waiting_max, len(group))
+            began_s = trio.current_time()
             try:
                 async with self._writing:
                     batch = await trio.to_thread.run_sync(
@@ -300,11 +340,12 @@ class Node:
             except LogFull as error:
                 # For any other failure the log must be opened again: that ends the process.
                 self.trouble = str(error)
-                _log.error("The log took nothing: %s", error)
+                _log.error("The log took nothing: %s", error, extra={"event": "log_full"})
                 for commit in group:
                     commit.done.set()
                 continue
             self.trouble = ""
+            self._committed(RECEIVED, began_s)
             self._hooks.appended(batch)
             for commit in group:
                 commit.done.set()
@@ -354,7 +395,8 @@ class Node:
             return
         views = intake.learned(self._trust, shown)
         if isinstance(views, str):
-            _log.warning("%s showed a bad certificate of %s: %s", link.peer.name, author.hex(), views)
+            told = {"event": "bad_certificate", "peer": link.peer.name, "author": author.hex()}
+            _log.warning("%s showed a bad certificate of %s: %s", link.peer.name, author.hex(), views, extra=told)
             return
         await self.commit(Commit((), (), views))
 
@@ -382,9 +424,8 @@ class Node:
         if said is None:
             return
         reason = said
-        _log.warning(
-            "refused a connection from %s: %s", address, reason, extra={"address": str(address), "reason": reason}
-        )
+        told = {"event": "connection_refused", "address": str(address), "reason": reason}
+        _log.warning("refused a connection from %s: %s", address, reason, extra=told)
 
     def _charge_for(self, link: Link, ended: Ended) -> None:
         """Who breaks the rules, or goes before anything was shared, is not welcomed again and again at the others' cost."""
@@ -415,18 +456,21 @@ class Node:
                 self._charge_for(link, link.facts.ended)
                 self._hooks.ended(link.peer, link.facts.ended)
             self._came += link.session.came
+            self._sent += link.session.entries_sent
             if self.links.get(link.peer.author) is link:
                 del self.links[link.peer.author]
                 self._changed.set()
                 self._changed = trio.Event()
                 ended = link.facts.ended
                 reason = ended.reason.name if ended else "cancelled"
-                told = {"peer": link.peer.name, "reason": reason, "why": ended.why if ended else ""}
+                told = {"event": "session_ended", "peer": link.peer.name, "reason": reason}
+                told["why"] = ended.why if ended else ""
                 _log.info("session with %s ended: %s", link.peer.name, reason, extra=told)
             elif link.facts.ended is not None and link.facts.ended.reason not in (Reason.LOST, Reason.DUPLICATE):
                 ended = link.facts.ended
                 reason = ended.why or ended.reason.name
-                told = {"peer": link.peer.name, "address": str(stream.address), "reason": ended.reason.name}
+                told = {"event": "session_refused", "peer": link.peer.name, "address": str(stream.address)}
+                told["reason"] = ended.reason.name
                 _log.warning("no session with %s at %s: %s", link.peer.name, stream.address, reason, extra=told)
         return link
 
@@ -434,7 +478,8 @@ class Node:
         """Admit or refuse a peer that has said HELLO."""
         events = admission.decide(link, said, self.links, self._me, self._trust, _ticks_ms())
         if self.links.get(link.peer.author) is link:
-            told = {"peer": link.peer.name, "address": str(link.stream.address), "dialled": link.dialled}
+            told = {"event": "session_began", "peer": link.peer.name, "dialled": link.dialled}
+            told["address"] = str(link.stream.address)
             _log.info("session with %s at %s", link.peer.name, link.stream.address, extra=told)
         return events
 
@@ -444,6 +489,9 @@ class Node:
             self._hooks.acknowledged(link.peer.author, event.heads)
         elif isinstance(event, Shared):
             self._hooks.shared(link)
+        elif isinstance(event, CaughtUp):
+            told = {"event": "caught_up", "peer": link.peer.name}
+            _log.info("caught up with %s", link.peer.name, extra=told)
         self._changed.set()
         self._changed = trio.Event()
 

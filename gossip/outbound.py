@@ -14,7 +14,7 @@ from typing import Final
 
 from gossip import patch
 from gossip.document import FeedType, Scope, ScopeClass
-from gossip.entry import Entry, FeedId, Head
+from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import ProtocolError
 from gossip.events import Acknowledged
 from gossip.held import Held
@@ -196,6 +196,11 @@ class Outbound:
     def unacknowledged(self) -> int:
         """How many entries, sent or named, the peer has not acknowledged."""
         return sum(len(sent.heads) for sent in self._unacknowledged.values())
+
+    @property
+    def unacknowledged_hashes(self) -> list[Hash]:
+        """Those entries."""
+        return [head.hash for sent in self._unacknowledged.values() for _, head in sent.heads]
 
     # What is sent
 

@@ -34,7 +34,7 @@ from gossip.events import (
 from gossip.held import Held
 from gossip.in_flight import InFlight
 from gossip.inbound import Inbound, cursor_key
-from gossip.lag import Lag
+from gossip.lag import Lag, Towards
 from gossip.limits import Limits
 from gossip.log import Log, Reader
 from gossip.messages import (
@@ -343,6 +343,12 @@ class Session:
         untold = 0 if self._inbound.caught_up else max(self._hello.last_arrival - self._inbound.reached, 0)
         unsent = max(last_arrival - self._outbound.position, 0)
         return Lag(unsent, self._outbound.unacknowledged, untold, self._inbound.wanted)
+
+    def towards(self) -> Towards:
+        """What is not on the peer's disk yet, as far as is known: for people and for monitoring."""
+        if self._outbound is None:
+            return Towards()
+        return Towards(self._outbound.position, tuple(self._outbound.unacknowledged_hashes))
 
     # Messages
 
