@@ -16,6 +16,7 @@ from crdt_pos.shell.commands import (
     explain,
     helping,
     history,
+    member,
     peers,
     python,
     receipts,
@@ -24,6 +25,8 @@ from crdt_pos.shell.commands import (
     sessions,
     show,
     status,
+    stock,
+    takings,
     topology,
     verify,
 )
@@ -33,7 +36,14 @@ SECTIONS: Final[Mapping[str, tuple[Command, ...]]] = {
     "What is here, and why": (documents.COMMAND, show.COMMAND, explain.COMMAND, history.COMMAND, at.COMMAND),
     "Entries and their proof": (entries.COMMAND, entry.COMMAND, verify.COMMAND),
     "Compared": (diff.COMMAND,),
-    "Sales, members and goods": (sale.COMMAND, receipts.COMMAND, claims.COMMAND),
+    "Sales, members and goods": (
+        member.COMMAND,
+        sale.COMMAND,
+        receipts.COMMAND,
+        takings.COMMAND,
+        stock.COMMAND,
+        claims.COMMAND,
+    ),
     "The shell": (helping.COMMAND, python.COMMAND),
 }
 """A command stands in one of them."""
