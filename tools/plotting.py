@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
-SIZE_INCHES: Final = (7.0, 4.2)
+SIZE_INCHES: Final = (8.5, 4.2)
 MARKERS: Final = "osD^vP*X"
 SETTINGS: Final[Any] = {
     "font.family": "sans-serif",
@@ -83,7 +83,7 @@ def lines(
         else:
             axes.set_ylim(0, 1.08 * max((y for points in series.values() for _, y in points), default=0) or 1)
         if len(series) > 1:
-            axes.legend(frameon=False)
+            figure.legend(frameon=False, loc="outside right upper")
         if note:
             figure.supxlabel(note, fontsize=8, color="0.35")
         canvas.print_svg(str(path), metadata={"Date": None})
