@@ -25,8 +25,8 @@ from tools.fleet_plan import Batch
 from tools.fleet_till import FleetTill, TillDate, voids
 
 ENTRIES_MAX: Final = 128
-FEW: Final = 16
-"""Entries in a batch of what is to be interrupted: so that there is a middle."""
+PARTS: Final = 8
+"""Batches of what is to be interrupted, at least: so that there is a middle."""
 PREVIOUS: Final = 1
 PREVIOUS_BYTES: Final = 8
 CLOSE_AFTER_MS: Final = 40_000_000
@@ -90,7 +90,7 @@ def signed(
             closes = entries[-len(tills) :]
             held += closes
             before = {entry.author: entry.hash[:PREVIOUS_BYTES] for _, entry in closes}
-        size = FEW if phase == interrupted else ENTRIES_MAX
+        size = min(ENTRIES_MAX, -(-len(entries) // PARTS) or 1) if phase == interrupted else ENTRIES_MAX
         days.plans[phase.name] = _batches(entries, size, patched=True)
         days.raw_bytes += sum(len(entry.raw) for _, entry in entries)
         if phase.last <= again.last:

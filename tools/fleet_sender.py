@@ -171,7 +171,6 @@ class _Gateway:
             case _:
                 assert isinstance(message, Admitted | Cursor), f"{type(message).__name__} was not expected"
 
-
     async def _answer(self, stream: TlsStream, message: Message) -> None:
         async with self._speaking:
             await stream.send(frames.encode(message))
