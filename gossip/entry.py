@@ -118,15 +118,30 @@ def sign(
     return _entry(canonical.decode_own(payload[_byte_string_head_bytes(payload) :]), author, raw)
 
 
-def successor(old: Entry, seq: object, stamp: object, body: object, previous: object, signature: Signature) -> Entry:
-    """The entry that the author of ``old`` signed with these fields in the same feed; whether the signature is over them,
-    ``verify`` tells. ``body`` is as ``canonical.decode`` returns it, and nobody changes it any more.
+def assemble(
+    author: Author,
+    document: Document,
+    feed: FeedType,
+    scope: ScopeClass,
+    seq: object,
+    stamp: object,
+    body: object,
+    previous: object,
+    signature: Signature,
+) -> Entry:
+    """The entry that ``author`` signed with these fields; whether the signature is over them, ``verify`` tells.
 
-    Raises ``NotCanonical`` or ``BadEntry`` where the fields are not those of an entry.
+    ``document``, ``feed`` and ``scope`` are those of an entry that was checked; ``body`` is as ``canonical.decode`` returns it,
+    and nobody changes it any more. Raises ``NotCanonical`` or ``BadEntry`` where the others are not those of an entry.
     """
-    number, at, before = _order(old.feed, seq, stamp, previous)
-    raw = _raw(old.author, _payload(old.document, old.feed, old.scope, number, at, body, before), signature)
-    return Entry(old.document, old.feed, old.scope, old.author, number, at, body, before, raw, _hash(raw))
+    number, at, before = _order(feed, seq, stamp, previous)
+    raw = _raw(author, _payload(document, feed, scope, number, at, body, before), signature)
+    return Entry(document, feed, scope, author, number, at, body, before, raw, _hash(raw))
+
+
+def successor(old: Entry, seq: object, stamp: object, body: object, previous: object, signature: Signature) -> Entry:
+    """``assemble`` for another entry of the feed of ``old``."""
+    return assemble(old.author, old.document, old.feed, old.scope, seq, stamp, body, previous, signature)
 
 
 def _payload(

@@ -107,6 +107,7 @@ def _check_page(page: bytes, number: int, kind: int, meta: _Meta) -> Iterable[in
     if not places or min(places) < upper or max(places) > meta.page_bytes - _NODE.size:
         raise DamagedPage(f"the nodes of page {number} do not lie within it")
     below: list[int] = []
+    used = 0
     for place in places:
         low, high, key_bytes = _NODE.unpack_from(page, place)
         after_key = place + _NODE.size + key_bytes
@@ -114,6 +115,7 @@ def _check_page(page: bytes, number: int, kind: int, meta: _Meta) -> Iterable[in
             if after_key > meta.page_bytes:
                 raise DamagedPage(f"a key of page {number} does not lie within it")
             below.append(low | high << 32)
+            size = 0
         elif high & _IN_OVERFLOW:
             if after_key + _OVERFLOWING.size > meta.page_bytes:
                 raise DamagedPage(f"a key of page {number} does not lie within it")
@@ -121,6 +123,12 @@ def _check_page(page: bytes, number: int, kind: int, meta: _Meta) -> Iterable[in
             pages = (_PAGE.size - 1 + low) // meta.page_bytes + 1
             if not 1 < first <= meta.last_page + 1 - pages:
                 raise DamagedPage(f"a value of page {number} lies beyond the end")
+            size = _OVERFLOWING.size
         elif after_key + low > meta.page_bytes:
             raise DamagedPage(f"a value of page {number} does not lie within it")
+        else:
+            size = low
+        used += (_NODE.size + key_bytes + size + 1) & ~1
+    if used != meta.page_bytes - upper:
+        raise DamagedPage(f"the nodes of page {number} are not all of it")
     return below

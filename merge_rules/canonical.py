@@ -21,7 +21,7 @@ DEPTH_MAX: Final = 16
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 
-_type_of: Final[Callable[[object], type[object]]] = type
+_type_of: Final = cast("Callable[[object], object]", type)
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(0, 0xC0, 0x20)
 """The major types of RFC 8949 §3.1, in the high bits of a head."""
 _FALSE, _TRUE, _NULL = b"\xf4", b"\xf5", b"\xf6"
@@ -65,7 +65,8 @@ def decode_own(encoded: bytes) -> object:
 def _encode(value: Any, write: Callable[[bytes], None], depth: int) -> None:
     kind = _type_of(value)
     if kind is int:
-        write(_UNSIGNED_HEADS[value] if 0 <= value < _HEADS else _integer(value))
+        number: int = value
+        write(_UNSIGNED_HEADS[number] if 0 <= number < _HEADS else _integer(number))
     elif kind is bytes:
         size = len(value)
         write(_BYTES_HEADS[size] if size < _HEADS else _head(_BYTES, size))
@@ -114,7 +115,7 @@ def _encode_rare(value: Any, write: Callable[[bytes], None], depth: int) -> None
     elif isinstance(value, bool):
         write(_TRUE if value else _FALSE)
     elif isinstance(value, list | tuple):
-        _encode_array(cast("Sequence[Any]", value), write, depth)
+        _encode_array(cast("Sequence[object]", value), write, depth)
     elif isinstance(value, dict):
         _encode_map(cast("dict[object, object]", value), write, depth)
     elif isinstance(value, int):  # an enumeration's member, as the next two

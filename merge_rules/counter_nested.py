@@ -31,7 +31,7 @@ Nested: TypeAlias = "int | bytes | list[Nested] | dict[Key, Nested]"
 DEPTH_MAX: Final = 8
 """Levels of maps and arrays within one value."""
 
-_type_of: Final[Callable[[object], type[object]]] = type
+_type_of: Final = cast("Callable[[object], object]", type)
 _TOO_DEEP: Final = f"counters nested deeper than {DEPTH_MAX}"
 _ARRAY, _MAP, _FIXED = 1, 2, 5
 _KEY_SORTS: Final[dict[type, int]] = {int: 0, bytes: 1, str: 2}
@@ -102,7 +102,7 @@ def check(value: Any, depth_max: int = DEPTH_MAX) -> Nested:
     elif kind is dict:
         check_map(value, depth_max)
     elif kind is not bytes:
-        raise InvalidBody(f"{kind.__name__} in a counter")
+        raise InvalidBody(f"{type(value).__name__} in a counter")
     elif not value:
         raise InvalidBody("empty bytes")
     return cast("Nested", value)

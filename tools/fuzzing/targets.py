@@ -25,7 +25,7 @@ from crdt_pos.schema import SCHEMA
 from crdt_pos.variance import Variance
 from gossip import frames, patch
 from gossip.document import COMPANY, from_order_key, order_key
-from gossip.entry import Entry, decode, sign, successor
+from gossip.entry import Entry, assemble, decode, sign
 from gossip.errors import BadEntry, ProtocolError
 from gossip.events import Asked, CursorMoved, EntriesReceived, PeerSaidHello
 from gossip.ingest import check, reason_against
@@ -201,7 +201,17 @@ def judge_entry(raw: bytes) -> bool:
         entry = decode(raw)
     except BadEntry:
         return False
-    again = successor(entry, entry.seq, entry.stamp, entry.body, entry.previous, entry.signature)
+    again = assemble(
+        entry.author,
+        entry.document,
+        entry.feed,
+        entry.scope,
+        entry.seq,
+        entry.stamp,
+        entry.body,
+        entry.previous,
+        entry.signature,
+    )
     same(again.raw, raw, "an entry encodes to other bytes")
     same(from_order_key(order_key(entry.document)), entry.document, "a document is not what its key names")
     return True
