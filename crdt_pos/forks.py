@@ -166,7 +166,7 @@ def prove(
     stand in a third are not proven.
     """
     own = reader.entries(FeedId(FORKS_DOCUMENT, author))
-    proven = {pair[0].feed_id for stored in own for pair in _pairs(stored.entry.body)}
+    proven = {pair[0].feed_id for stored in own for pair in pairs_in(stored.entry.body)}
     feed = OwnFeed.read(reader, key, author, FORKS_DOCUMENT, SCHEMA[FORKS])
     signed: list[Arrival] = []
     for entry, rival_hash in pairs:
@@ -188,7 +188,8 @@ def _number(value: int) -> bytes:
     return value.to_bytes(_NUMBER_BYTES, "big")
 
 
-def _pairs(body: object) -> list[Proof]:
+def pairs_in(body: object) -> list[Proof]:
+    """The pairs in an entry of proofs that are proofs in form."""
     return [pair for element in cast("list[object]", body) if (pair := _pair(element)) is not None]
 
 

@@ -14,11 +14,13 @@ from crdt_pos.shell.commands import (
     entries,
     entry,
     explain,
+    forks,
     helping,
     history,
     member,
     peers,
     python,
+    quarantine,
     receipts,
     sale,
     scopes,
@@ -29,12 +31,20 @@ from crdt_pos.shell.commands import (
     takings,
     topology,
     verify,
+    why,
 )
 
 SECTIONS: Final[Mapping[str, tuple[Command, ...]]] = {
     "Who am I, and whom do I see": (status.COMMAND, peers.COMMAND, scopes.COMMAND, sessions.COMMAND, topology.COMMAND),
     "What is here, and why": (documents.COMMAND, show.COMMAND, explain.COMMAND, history.COMMAND, at.COMMAND),
-    "Entries and their proof": (entries.COMMAND, entry.COMMAND, verify.COMMAND),
+    "Entries and their proof": (
+        entries.COMMAND,
+        entry.COMMAND,
+        verify.COMMAND,
+        forks.COMMAND,
+        quarantine.COMMAND,
+        why.COMMAND,
+    ),
     "Compared": (diff.COMMAND,),
     "Sales, members and goods": (
         member.COMMAND,
