@@ -45,6 +45,9 @@ class Scene:
         self.true = true
         self.rival = signed(one, DAY, true.seq, true.body)
         assert self.rival.hash != true.hash
+        kind, stamp = SCHEMA["day"], (NOON_MS + 1) << 16
+        own = one.identity
+        self.not_heard_of = sign(own.key, own.author, DAY, kind.feed, kind.scope, true.seq, stamp, true.body)
         self.forged = signed(one, DAY, 9, true.body, key=FORGER)
         self.not_its_store = signed(two, Document("day", day_number(DATE), (13,)), 1, true.body)
         self.no_name = signed(two, Document("day", 0, (12,)), 1, true.body)
@@ -123,6 +126,7 @@ def test_what_does_not_count_is_shown_with_the_rule_that_it_broke(office: Replic
     ("which", "verdict", "rule"),
     [
         ("true", "contradicts", "one number"),
+        ("not_heard_of", "contradicts", "one number"),
         ("forged", "forged", "signature"),
         ("not_its_store", "quarantined", "permission"),
         ("no_name", "quarantined", "name"),
