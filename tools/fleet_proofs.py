@@ -10,12 +10,14 @@ from pathlib import Path
 
 from crdt_pos import books, verify
 from crdt_pos.books import Books, Query, TillDay
+from crdt_pos.errors import NothingHere
 from crdt_pos.looking import look
 from crdt_pos.receipt import Tender
 from crdt_pos.schema import SCHEMA
 from gossip.document import Scope, date_of
 from gossip.entry import FeedId
-from gossip.log import Log
+from gossip.log import Log, Reader
+from peers.roster import Directory
 from tools.fleet_unit import Figures, clashing
 
 Acknowledged = Mapping[int, Collection[int]]
@@ -49,12 +51,19 @@ class Verified:
 def figures(folder: Path, first_day: int, last_day: int) -> Figures:
     """The books of a folder from one day number to another, in the shape of what must stand in them."""
     with look(folder) as looked, looked.log.read() as reader:
-        query = Query(date_of(first_day), date_of(last_day))
-        return figures_of(books.read(reader, looked.directory, query))
+        return _figures(_read(reader, looked.directory, first_day, last_day))
 
 
-def figures_of(read: Books) -> Figures:
-    """What these books say."""
+def _read(reader: Reader, directory: Directory, first_day: int, last_day: int) -> Books | None:
+    try:
+        return books.read(reader, directory, Query(date_of(first_day), date_of(last_day)))
+    except NothingHere:
+        return None
+
+
+def _figures(read: Books | None) -> Figures:
+    if read is None:
+        return Figures()
     days: list[TillDay] = []
     takings = refunds = cash = documents = sold = 0
     stock: Counter[int] = Counter()
@@ -134,6 +143,6 @@ def verified(folder: Path, first_day: int, last_day: int) -> Verified:
         began_s = time.process_time()
         report = verify.verify(reader, looked.directory, SCHEMA)
         checked_s = time.process_time() - began_s
-        said = books.read(reader, looked.directory, Query(date_of(first_day), date_of(last_day)))
+        said = _read(reader, looked.directory, first_day, last_day)
         read_s = time.process_time() - began_s - checked_s
-    return Verified(report.entries, len(report.findings) + report.left_off, figures_of(said), checked_s, read_s)
+    return Verified(report.entries, len(report.findings) + report.left_off, _figures(said), checked_s, read_s)

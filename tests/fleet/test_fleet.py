@@ -76,6 +76,12 @@ def test_one_message_that_is_missing_is_noticed(fleet: tuple[Company, list[Store
     assert any(one.startswith("waited_for: 1") for one in wrong)
 
 
+def test_a_folder_without_any_of_it_is_noticed(fleet: tuple[Company, list[StoreDays]]) -> None:
+    company, _ = fleet
+    wrong = fleet_proofs.differences(expected(TILLS, DATES), _books_of(company, [], "nothing"))
+    assert f"dates: 0 instead of {TILLS * DATES}" in wrong
+
+
 def test_an_acknowledged_entry_that_is_not_there_counts_as_lost(fleet: tuple[Company, list[StoreDays]]) -> None:
     company, days = fleet
     office = company.fresh_office("lost")
