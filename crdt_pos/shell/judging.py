@@ -141,10 +141,8 @@ def _in_the_log(replica: Replica, entry: Entry, name: str) -> Judgement:
 def _rivals(replica: Replica, entry: Entry) -> list[tuple[int, str]]:
     """What its author has signed that excludes it."""
     feed = FeedId(entry.document, entry.author)
-    found = {head.hash: head.seq for head in replica.held.heads(feed)}
-    is_head = entry.hash in found
-    rivals = [(seq, one.hex()) for one, seq in found.items() if one != entry.hash and (is_head or seq == entry.seq)]
-    if rivals or is_head:
-        return rivals
+    heads = replica.held.heads(feed)
+    if entry.head in heads:
+        return [(one.seq, one.hash.hex()) for one in heads if one != entry.head]
     same = (one.entry for one in replica.held.entries(feed, entry.seq - 1) if one.entry.seq == entry.seq)
     return [(one.seq, one.hash.hex()) for one in same if one.hash != entry.hash]
