@@ -10,6 +10,8 @@ import contextlib
 import dataclasses
 import logging
 import math
+import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
@@ -20,6 +22,8 @@ from crdt_pos import set_aside
 from crdt_pos.admitting import TOPIC as JOIN
 from crdt_pos.admitting import Admitting
 from crdt_pos.clock import system_ms
+from crdt_pos.disk_room import EVERY_S as DISK_EVERY_S
+from crdt_pos.disk_room import DiskRoom
 from crdt_pos.earlier_lives import EarlierLives
 from crdt_pos.errors import FolderError, OutOfService
 from crdt_pos.folder import Folder
@@ -36,6 +40,7 @@ from crdt_pos.replica_core import Linked, ReplicaCore
 from crdt_pos.restored import has_written
 from crdt_pos.retiring import Retiring
 from crdt_pos.rights import RightsQuestion
+from crdt_pos.rules_broken import rule_broken
 from crdt_pos.schema import SCHEMA
 from crdt_pos.taking_back import Returning
 from crdt_pos.till import Till
@@ -46,10 +51,12 @@ from gossip.errors import EntryLost, LogCorrupt, LogFull
 from gossip.events import Ended
 from gossip.intake import Batch
 from gossip.link import Link
-from gossip.log import Reader
+from gossip.log import Arrival, Reader
 from gossip.node import Hooks, NewSession, Node, orderly_session
 from gossip.reasons import Reason
+from gossip.refusals import Refusals
 from gossip.session import Me
+from gossip.verifying import Verifying
 from merge_rules import canonical
 from merge_rules.lattice import Author
 from peers.certificates import Certificate
@@ -105,8 +112,15 @@ class RunningReplica(ReplicaCore):
         hooks.ended = self._ended
         self._refused_by: dict[str, str] = {}
         """Who ended a session since this replica is revoked, and what it said."""
+        self.put_apart_by_rule: Counter[str] = Counter()
+        """Entries that came since the start and do not count, by the rule that they break."""
+        self._accusations = Refusals()
+        self.disk_room = DiskRoom(folder)
         self.prefetching = Prefetching(self)
-        self.node = Node(self.log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks, new_session)
+        many_send = folder.certificate.role in (Role.OFFICE, Role.RELAY) and (os.cpu_count() or 1) > 1
+        verifying = Verifying() if many_send else None
+        contexts = folder.tls_contexts()
+        self.node = Node(self.log, me, contexts, SCHEMA, self.trust, system_ms, hooks, new_session, verifying)
         self._to_prove_in, self._to_prove_out = trio.open_memory_channel[list[tuple[Entry, Hash]]](math.inf)
         self.neighbourhood = Neighbourhood(folder, self.node, self.trust)
         self.earlier_lives: EarlierLives | None = None
@@ -126,7 +140,8 @@ class RunningReplica(ReplicaCore):
             self.mending.derive(gone)
         self.retiring = Retiring(self)
         own = {**self.retiring.commands(), **self.people.commands()}
-        everywhere = {**self.mending.commands(), **Health(self).commands(), "connections": self._connections}
+        self.health = Health(self)
+        everywhere = {**self.mending.commands(), **self.health.commands(), "connections": self._connections}
         # A relay signs nothing, so nobody can ask it to.
         self._commands = everywhere if certificate.role is Role.RELAY else {**self._commands, **own, **everywhere}
 
@@ -164,6 +179,7 @@ class RunningReplica(ReplicaCore):
                 nursery.start_soon(self._prove_forks)
                 nursery.start_soon(self.people.run)
                 nursery.start_soon(self.mending.run)
+                nursery.start_soon(self._watch_disk)
                 if self.returning is not None:
                     nursery.start_soon(self.returning.run)
                 if self.earlier_lives is not None:
@@ -247,6 +263,32 @@ class RunningReplica(ReplicaCore):
         self.people.appended(batch)
         if self.earlier_lives is not None:
             self.earlier_lives.appended(batch)
+
+    def put_apart(self, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            assert arrival.quarantine is not None
+            rule = rule_broken(arrival.quarantine)
+            self.put_apart_by_rule[rule] += 1
+            self._accuse("quarantined", rule, arrival.entry, arrival.quarantine)
+
+    def contradicted(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._accuse("fork_found", "fork", entry, "another entry that it signed contradicts this one")
+
+    def _accuse(self, event: str, rule: str, entry: Entry, why: str) -> None:
+        """One line for each author and rule once in a while, however often it does so."""
+        known = self.trust.directory.certificate(entry.author)
+        author = entry.author.hex() if known is None else known.name
+        said = self._accusations.another(author, rule, int(trio.current_time() * 1000))
+        if said is None:
+            return
+        told = {"event": event, "author": author, "document": str(entry.document), "hash": entry.hash.hex()}
+        _log.warning("%s: entry %s of %s in %s: %s", said, entry.seq, author, entry.document, why, extra=told)
+
+    async def _watch_disk(self) -> None:
+        while True:
+            await trio.to_thread.run_sync(self.disk_room.look)
+            await trio.sleep(DISK_EVERY_S)
 
     def came_back(self) -> None:
         super().came_back()

@@ -20,7 +20,7 @@ from merge_rules import canonical
 from merge_rules.dataclass import dataclass
 from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
-from peers.keys import SIGNATURE_BYTES, PublicKey, SecretKey, Signature, verify
+from peers.keys import SIGNATURE_BYTES, PublicKey, SecretKey, Signature, verify_signed
 
 Hash = NewType("Hash", bytes)
 """SHA-256 of an entry's bytes."""
@@ -95,9 +95,14 @@ class Entry:
         """The 64 bytes at the end."""
         return Signature(self.raw[-SIGNATURE_BYTES:])
 
+    @property
+    def signed(self) -> bytes:
+        """The signature with what it is over behind it."""
+        return self.raw[-SIGNATURE_BYTES:] + _signed_bytes(self.author, _payload_bytes(self.raw))
+
     def verify(self, public: PublicKey) -> bool:
         """Whether the signature is by ``public``. Costs one Ed25519 verification; may run on any thread."""
-        return verify(public, _signed_bytes(self.author, _payload_bytes(self.raw)), self.signature)
+        return verify_signed(public, self.signed)
 
 
 def sign(

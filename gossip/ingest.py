@@ -12,9 +12,9 @@ A kind that is not in the schema is stored and passed on once its signature is c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gossip.entry import Entry
+from gossip.entry import Entry, Hash
 from gossip.log import Arrival
 from gossip.schema import Schema
 from merge_rules.dataclass import dataclass
@@ -47,8 +47,15 @@ class Checked:
     """The signature is not the author's."""
 
 
-def check(entries: Sequence[Entry], received_from: Author | None, lookup: AuthorLookup, schema: Schema) -> Checked:
-    """Check a batch. Costs one signature verification per entry of a known author; may run on any thread."""
+def check(
+    entries: Sequence[Entry],
+    received_from: Author | None,
+    lookup: AuthorLookup,
+    schema: Schema,
+    verified: Mapping[Hash, bool] | None = None,
+) -> Checked:
+    """Check a batch. Costs one signature verification per entry of a known author, unless another process has done that and
+    ``verified`` says what came of it; may run on any thread."""
     arrivals: list[Arrival] = []
     unknown: list[Entry] = []
     forged: list[Entry] = []
@@ -56,7 +63,7 @@ def check(entries: Sequence[Entry], received_from: Author | None, lookup: Author
         author = lookup(entry.author)
         if author is None:
             unknown.append(entry)
-        elif not entry.verify(author.public_key):
+        elif not (entry.verify(author.public_key) if verified is None else verified.get(entry.hash)):
             forged.append(entry)
         else:
             reason = reason_against(entry, author, schema) or _reason_against_embedded(entry, lookup, schema)

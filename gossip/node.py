@@ -22,7 +22,7 @@ from gossip import admission, doorbell, frames, intake, tls
 from gossip.address import Address
 from gossip.dialling import Choice, Dialling
 from gossip.document import Scope
-from gossip.entry import Entry, FeedId, Head
+from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import LogFull, TransportError
 from gossip.events import (
     Acknowledged,
@@ -49,6 +49,7 @@ from gossip.schema import Schema
 from gossip.session import Me, Session
 from gossip.tls import TlsStream
 from gossip.transitions import State
+from gossip.verifying import Verifying
 from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
@@ -145,7 +146,9 @@ class Node:
         now_ms: Callable[[], int],
         hooks: Hooks | None = None,
         new_session: NewSession = orderly_session,
+        verifying: Verifying | None = None,
     ) -> None:
+        """``verifying``: for a replica that many others send to."""
         self.log = log
         self.links: dict[Author, Link] = {}
         self.trouble = ""
@@ -161,6 +164,7 @@ class Node:
         self._now_ms = now_ms
         self._hooks = hooks or Hooks()
         self._new_session = new_session
+        self._verifying = verifying
         self._in_flight = InFlight()
         self._fairness = Fairness()
         self._writing = trio.Lock()
@@ -188,6 +192,8 @@ class Node:
             async with trio.open_nursery() as nursery:
                 self._dialling.nursery = nursery
                 nursery.start_soon(self._commit_loop)
+                if self._verifying is not None:
+                    await nursery.start(self._verifying.run)
                 in_use = None
                 if address is not None:
                     bell = doorbell.Doorbell(self._hooks.rung)
@@ -359,16 +365,19 @@ class Node:
         return await intake.take_in(link, items, _Floor(self, link))
 
     async def check(self, entries: Sequence[Entry], received_from: Author) -> Checked:
-        """``gossip.ingest.check`` on worker threads."""
+        """``gossip.ingest.check`` on worker threads; many signatures are verified beside this process."""
         if not entries:
             return Checked((), (), ())
-        chunk = len(entries) if len(entries) < CHUNK_ENTRIES_MIN else (len(entries) + 1) // 2
+        verified = await self._verified_beside(entries) if len(entries) >= CHUNK_ENTRIES_MIN else None
+        # What is left once signatures are verified holds the interpreter's lock: two threads are no use for it.
+        whole = len(entries) < CHUNK_ENTRIES_MIN or verified is not None
+        chunk = len(entries) if whole else (len(entries) + 1) // 2
         parts: dict[int, Checked] = {}
 
         async def check_part(start: int) -> None:
             part = entries[start : start + chunk]
             parts[start] = await trio.to_thread.run_sync(
-                check, part, received_from, self._trust.record, self._schema, abandon_on_cancel=True
+                check, part, received_from, self._trust.record, self._schema, verified, abandon_on_cancel=True
             )
 
         async with trio.open_nursery() as nursery:
@@ -380,6 +389,16 @@ class Node:
             tuple(entry for part in results for entry in part.unknown),
             tuple(entry for part in results for entry in part.forged),
         )
+
+    async def _verified_beside(self, entries: Sequence[Entry]) -> dict[Hash, bool] | None:
+        """What the process for it says of the signatures of known authors; ``None`` without one."""
+        if self._verifying is None:
+            return None
+        known = [(entry, record) for entry in entries if (record := self._trust.record(entry.author)) is not None]
+        verdicts = await self._verifying.verify([(record.public_key, entry.signed) for entry, record in known])
+        if verdicts is None:
+            return None
+        return {entry.hash: bool(verdict) for (entry, _), verdict in zip(known, verdicts, strict=True)}
 
     async def ask_certificates(self, link: Link, authors: Sequence[Author]) -> None:
         """Ask a peer for certificates, a bounded number at once, and keep those that prove themselves."""

@@ -69,8 +69,13 @@ class SecretKey:
 
 def verify(public: PublicKey, message: bytes, signature: Signature) -> bool:
     """Whether ``signature`` over ``message`` is by ``public``. libsodium lets go of the GIL while it computes."""
+    return verify_signed(public, signature + message)
+
+
+def verify_signed(public: PublicKey, signed: bytes) -> bool:
+    """The same for a signature with its message behind it."""
     try:
-        nacl.bindings.crypto_sign_open(signature + message, public)
+        nacl.bindings.crypto_sign_open(signed, public)
     except (nacl.exceptions.BadSignatureError, ValueError):
         return False
     return True
