@@ -93,6 +93,7 @@ class Difference:
     """Whether the documents' values are equal all the same; ``None`` for a kind that is not known here."""
     expected: bool
     """Whether the one that lacks it may not read it: a journal stays in its store, a balance with its patrons' stores."""
+    author_id: str
 
 
 def plain(value: object) -> object:
@@ -267,6 +268,7 @@ def diff(
                     _short(there.heads(feed)),
                     same,
                     readable is not None and _expected(feed, here, there, readable),
+                    feed.author.hex(),
                 )
                 for feed in unequal
             ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import keyword
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -62,8 +63,8 @@ class Option:
 
     @property
     def key(self) -> str:
-        """Its name as a Python argument."""
-        return self.name.replace("-", "_")
+        """Its name as a Python argument; ``as_`` for a word of the language."""
+        return self.name.replace("-", "_") + ("_" if keyword.iskeyword(self.name) else "")
 
 
 ALL: Final = Option("all", "Every row, not only the first.")

@@ -21,6 +21,7 @@ from crdt_pos.schema import SCHEMA
 from crdt_pos.shell.replica import Replica
 from crdt_pos.trust import RosterTrust
 from gossip.address import Address
+from gossip.document import Scope
 from gossip.entry import FeedId
 from gossip.events import EntriesReceived, Event
 from gossip.in_flight import InFlight
@@ -64,17 +65,17 @@ def open_peer(path: Path, address: str) -> Replica:
     log = MemoryLog(SCHEMA)
     trust = RosterTrust(folder, log)
     with folder.held():  # two sessions in one name would end each other
-        trouble = trio.run(_fetch, folder, log, trust, place, strict_exception_groups=True)
-    if trouble:
+        fetched = trio.run(_fetch, folder, log, trust, place, strict_exception_groups=True)
+    if isinstance(fetched, str):
         log.close()
-        raise Refused(trouble)
+        raise Refused(fetched)
     closing = ExitStack()
     closing.callback(log.close)
-    return Replica(Looked(folder, log, trust.directory, ""), closing, peer=str(place))
+    return Replica(Looked(folder, log, trust.directory, ""), closing, peer=str(place), shared=fetched)
 
 
-async def _fetch(folder: Folder, log: MemoryLog, trust: RosterTrust, address: Address) -> str:
-    """What was in the way, in a sentence; empty if everything has come."""
+async def _fetch(folder: Folder, log: MemoryLog, trust: RosterTrust, address: Address) -> frozenset[Scope] | str:
+    """The scopes of which everything has come; or what was in the way, in a sentence."""
     me = Me(folder.root.company, folder.certificate.author, trust.readable(folder.certificate), chain=folder.chain)
     hooks = Hooks()
     node = Node(log, me, folder.tls_contexts(), SCHEMA, trust, system_ms, hooks, Glance)
@@ -82,9 +83,9 @@ async def _fetch(folder: Folder, log: MemoryLog, trust: RosterTrust, address: Ad
     async with trio.open_nursery() as nursery:
         await nursery.start(node.run, None)
         node.want(address)
-        trouble = await _catch_up(node, log, address)
+        fetched = await _catch_up(node, log, address)
         nursery.cancel_scope.cancel()
-    return trouble
+    return fetched
 
 
 def _reload(node: Node, trust: RosterTrust, folder: Folder) -> None:
@@ -92,7 +93,7 @@ def _reload(node: Node, trust: RosterTrust, folder: Folder) -> None:
     node.may_read(trust.readable(folder.certificate))
 
 
-async def _catch_up(node: Node, log: MemoryLog, address: Address) -> str:
+async def _catch_up(node: Node, log: MemoryLog, address: Address) -> frozenset[Scope] | str:
     seen, patience_s = -1, trio.current_time() + WAIT_S
     while True:
         change = node.change
@@ -100,7 +101,7 @@ async def _catch_up(node: Node, log: MemoryLog, address: Address) -> str:
             arrived = reader.last_arrival()
         for link in node.links.values():
             if link.facts.caught_up:
-                return "" if link.session.shared else f"{link.peer.name} {SHARES_NOTHING}."
+                return link.session.shared or f"{link.peer.name} {SHARES_NOTHING}."
         if arrived != seen:
             seen, patience_s = arrived, trio.current_time() + WAIT_S
         if trio.current_time() > patience_s:

@@ -22,7 +22,7 @@ from crdt_pos.looking import Looked
 from crdt_pos.schema import ROSTER_STORE
 from crdt_pos.shell.command import Command, data
 from crdt_pos.trust import RosterTrust
-from gossip.document import Document
+from gossip.document import Document, Scope
 from gossip.log import Reader
 from merge_rules.lattice import Author
 from peers.roster import Directory
@@ -41,12 +41,21 @@ def _silent(_doing: str, _done: int, _total: int) -> None:
 class Replica:
     """What the commands look into. Close it, or use it in a ``with`` block. Not to be shared between threads."""
 
-    def __init__(self, looked: Looked, closing: ExitStack, client: LocalClient | None = None, peer: str = "") -> None:
+    def __init__(
+        self,
+        looked: Looked,
+        closing: ExitStack,
+        client: LocalClient | None = None,
+        peer: str = "",
+        shared: frozenset[Scope] | None = None,
+    ) -> None:
         self.looked = looked
         self.client = client
         """Speaks to the process that runs here; ``None`` unless attached."""
         self.peer = peer
         """The address of the replica that is looked into from outside; empty for a folder."""
+        self.shared = shared
+        """What it shares with the certificate that was shown to it; ``None`` for a folder."""
         self.progress: Progress = _silent
         self.now_ms: Callable[[], int] = system_ms
         self._closing = closing

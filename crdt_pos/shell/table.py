@@ -18,6 +18,7 @@ from crdt_pos.shell.commands import (
     helping,
     history,
     member,
+    merge,
     peers,
     python,
     quarantine,
@@ -45,7 +46,7 @@ SECTIONS: Final[Mapping[str, tuple[Command, ...]]] = {
         quarantine.COMMAND,
         why.COMMAND,
     ),
-    "Compared": (diff.COMMAND,),
+    "Compared": (diff.COMMAND, merge.COMMAND),
     "Sales, members and goods": (
         member.COMMAND,
         sale.COMMAND,
