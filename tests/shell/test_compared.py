@@ -58,7 +58,7 @@ def disputed(tmp_path: Path) -> Path:
         catalogue, document = SCHEMA["catalogue"], Document("catalogue", keys=(shard,))
         return Arrival(sign(own.key, own.author, document, catalogue.feed, catalogue.scope, 1, NOON_MS << 16, b""))
 
-    apart, unpermitted = nonsense(254), price_of_its_own(255)
+    apart, unpermitted = nonsense(254), nonsense(255)
     one.log.append([apart, unpermitted])
     office.log.append([Arrival(apart.entry, own.author, "it may not")])
     company.close_logs()

@@ -59,7 +59,7 @@ def _account(replica: Replica, document: Document, account: Account) -> dict[str
 
 
 def _till(replica: Replica, document: Document, day: TillDay) -> dict[str, Any]:
-    heads = [] if day.publisher is None else replica.reader.heads(FeedId(document, day.publisher))
+    heads = () if day.publisher is None else replica.reader.heads(FeedId(document, day.publisher))
     journal = replica.reader.heads(acts.journal_of(document, day.author))
     reach = max((head.seq for head in journal), default=0)
     told = _told(replica, document, day)
