@@ -29,7 +29,8 @@ def answer(replica: Replica, author: str = "") -> dict[str, Any]:
         for stored, reason in replica.counted(replica.reader.quarantined(), "looking for what does not count", 0)
         if wanted in (None, stored.entry.author)
     ]
-    return {"entries": rows, "rules": {name: RULES[name] for name in sorted({row["rule"] for row in rows})}}
+    broken = sorted({str(row["rule"]) for row in rows})
+    return {"entries": rows, "rules": {name: RULES[name] for name in broken}}
 
 
 def lines(page: Page, answered: dict[str, Any]) -> Iterator[str]:
