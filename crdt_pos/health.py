@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from crdt_pos.columns import listing
+from crdt_pos.disk_room import free_bytes
 from crdt_pos.local import Command, Message
 from peers.permissions import Role
 
@@ -22,7 +23,7 @@ class Health:
 
     def __init__(self, replica: RunningReplica) -> None:
         self._replica = replica
-        self._since_ms = replica.system_ms()
+        self.since_ms = replica.system_ms()
 
     def commands(self) -> dict[str, Command]:
         """Name → command."""
@@ -46,7 +47,7 @@ class Health:
             "life": me.incarnation,
             "role": str(me.role),
             "company": replica.folder.root.name,
-            "since_ms": self._since_ms,
+            "since_ms": self.since_ms,
             "now_ms": replica.system_ms(),
             "listening": str(replica.listening),
             "peers": [
@@ -58,29 +59,34 @@ class Health:
                 }
                 for link in replica.node.links.values()
             ],
-            "reaches_office": self._reaches_office(),
+            "reaches_office": self.reaches_office(),
             "unreachable": replica.node.troubles(),
             "entries": entries,
             "behind": sorted(link.peer.name for link in replica.node.links.values() if not link.facts.caught_up),
             "business_date": open_on.isoformat() if open_on else None,
             "safe": safe,
-            "trouble": list(self._troubles()),
+            "disk_free_bytes": free_bytes(replica.folder.path),
+            "trouble": list(self.troubles()),
         }
 
-    def _reaches_office(self) -> bool:
+    def reaches_office(self) -> bool:
+        """Whether a head office is reached, from here or through a neighbour."""
         peers = (link.peer.role for link in self._replica.node.links.values())
         return bool(self._replica.neighbourhood.facts()["reaches_office"]) or Role.OFFICE in peers
 
-    def _troubles(self) -> Iterator[str]:
+    def troubles(self) -> Iterator[str]:
+        """What is wrong, in sentences; none while nobody needs to look."""
         replica, me = self._replica, self._replica.certificate
         status, directory = replica.status(), replica.trust.directory
         if status.trouble:
             yield status.trouble
+        if replica.disk_room.trouble:
+            yield replica.disk_room.trouble
         if not replica.may_act():
             yield "It takes back what it wrote before its disk was set back, and does nothing else."
         others = sorted({chain[0].name for author, chain in directory.chains.items() if directory.takes_part(author)})
         if not replica.node.links and others != [me.name]:
             alone = f"It has a session with nobody; the roster names {listing([one for one in others if one != me.name][:5])}."
             yield alone + (f" {status.waiting} of its acts are only here." if status.waiting else "")
-        elif me.role in (Role.TILL, Role.MANAGER) and directory.offices() and not self._reaches_office():
+        elif me.role in (Role.TILL, Role.MANAGER) and directory.offices() and not self.reaches_office():
             yield "No head office is reached, neither from here nor through a neighbour."

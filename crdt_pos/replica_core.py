@@ -215,6 +215,9 @@ class ReplicaCore(ABC):
         ]
         if counting:
             self.safety.saved()
+        if len(counting) < len(batch.arrivals):
+            both = zip(batch.arrivals, batch.outcomes, strict=True)
+            self.put_apart([one for one, outcome in both if one.quarantine and outcome.outcome is Outcome.NEW])
         grew = (Outcome.NEW, Outcome.FORK, Outcome.BACK)
         new = [arrival for arrival, outcome in counting if outcome.outcome in grew]
         rosters = {arrival.entry.document for arrival in new if is_roster(arrival.entry.document)}
@@ -238,10 +241,18 @@ class ReplicaCore(ABC):
             for arrival, outcome in counting
             if outcome.outcome is Outcome.FORK and outcome.rival is not None
         ]
+        if pairs:
+            self.contradicted([entry for entry, _ in pairs])
         again = roster_grew and self._must_project()
         waiting = self.asking.again_ms(self.system_ms()) is not None
         if again or pairs or (roster_grew and waiting) or any(arrival.entry.document.kind == FORKS for arrival in new):
             self.prove_soon(pairs)
+
+    def put_apart(self, arrivals: Sequence[Arrival]) -> None:  # noqa: B027  nobody need listen
+        """These came, and do not count."""
+
+    def contradicted(self, entries: Sequence[Entry]) -> None:  # noqa: B027
+        """Of each of these another entry of its author is here that contradicts it."""
 
     def _must_project(self) -> bool:
         with self.log.read() as reader:

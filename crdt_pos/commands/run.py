@@ -7,7 +7,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import trio
 
 from crdt_pos.cli import Refused
 from crdt_pos.columns import plural
-from crdt_pos.folder import VAULT_EVERY_S_MAX, Folder, open_folder
+from crdt_pos.folder import VAULT_EVERY_S_MAX, Folder, open_folder, parse_address
 from crdt_pos.log_lines import REPLICA, LineFormatter, Style
 from crdt_pos.restored import mark_restored
 from crdt_pos.supervisor import Supervisor, is_journal
@@ -25,7 +25,9 @@ from peers.permissions import Role
 
 if TYPE_CHECKING:
     from crdt_pos.replica import RunningReplica
+    from crdt_pos.scraped import Scraped
 
+LOOPBACK = "127.0.0.1"
 _AT = click.option(
     "--at",
     "folders",
@@ -43,50 +45,59 @@ _LOG = click.option(
     show_default=True,
     help="How events are written to the standard error output, one line each: name=value pairs, or JSON.",
 )
+_METRICS = click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    help="Show a Prometheus server metrics at http://HOST:PORT/metrics; without HOST to this machine only (127.0.0.1).",
+)
 
 
 @click.command("run")
 @_AT
 @_VERBOSE
 @_LOG
-def run_office(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
+@_METRICS
+def run_office(folders: tuple[Path, ...], verbose: bool, style: str, metrics: str | None) -> None:
     """Run a head office until it is told to stop (Ctrl-C or SIGTERM).
 
     It takes in what the tills say, and gives them the catalogue, prices and members' balances. See the books at any time
     from another terminal: crdt-pos books --at DIR
     """
-    run_replicas(folders, Role.OFFICE, verbose=verbose, style=Style(style))
+    run_replicas(folders, Role.OFFICE, verbose=verbose, style=Style(style), metrics=metrics)
 
 
 @click.command("run")
 @_AT
 @_VERBOSE
 @_LOG
-def run_relay(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
+@_METRICS
+def run_relay(folders: tuple[Path, ...], verbose: bool, style: str, metrics: str | None) -> None:
     """Run a relay until it is told to stop (Ctrl-C or SIGTERM).
 
     It passes on what those who dial it share: the roster, the catalogue, and sealed journals, which it cannot open.
     """
-    run_replicas(folders, Role.RELAY, verbose=verbose, style=Style(style))
+    run_replicas(folders, Role.RELAY, verbose=verbose, style=Style(style), metrics=metrics)
 
 
 @click.command("run")
 @_AT
 @_VERBOSE
 @_LOG
-def run_manager(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
+@_METRICS
+def run_manager(folders: tuple[Path, ...], verbose: bool, style: str, metrics: str | None) -> None:
     """Run a store's back office until it is told to stop (Ctrl-C or SIGTERM).
 
     It finds the tills of its store by itself, and calls the addresses in its replica.toml. Whoever works in the store is named
     here: crdt-pos cashier add --help
     """
-    run_replicas(folders, Role.MANAGER, verbose=verbose, style=Style(style))
+    run_replicas(folders, Role.MANAGER, verbose=verbose, style=Style(style), metrics=metrics)
 
 
 @click.command("run")
 @_AT
 @_VERBOSE
 @_LOG
+@_METRICS
 @click.option(
     "--restored",
     is_flag=True,
@@ -99,13 +110,23 @@ def run_manager(folders: tuple[Path, ...], verbose: bool, style: str) -> None:
     metavar="SECONDS",
     help="How old a receipt may become before it is sealed for other stores to keep, in place of vault_every_s in replica.toml.",
 )
-def run_till(folders: tuple[Path, ...], verbose: bool, style: str, restored: bool, vault_every: int | None) -> None:
+def run_till(
+    folders: tuple[Path, ...], verbose: bool, style: str, metrics: str | None, restored: bool, vault_every: int | None
+) -> None:
     """Run a till until it is told to stop (Ctrl-C or SIGTERM).
 
     It finds the other tills of its store by itself, and calls the addresses in its replica.toml. Whether any answers or not:
     it sells. Open its screen in another terminal: crdt-pos sell --at DIR
     """
-    run_replicas(folders, Role.TILL, verbose=verbose, style=Style(style), restored=restored, vault_every_s=vault_every)
+    run_replicas(
+        folders,
+        Role.TILL,
+        verbose=verbose,
+        style=Style(style),
+        metrics=metrics,
+        restored=restored,
+        vault_every_s=vault_every,
+    )
 
 
 def run_replicas(
@@ -114,13 +135,15 @@ def run_replicas(
     *,
     verbose: bool,
     style: Style = Style.TEXT,
+    metrics: str | None = None,
     restored: bool = False,
     vault_every_s: int | None = None,
     made: Callable[[Folder], RunningReplica] | None = None,
 ) -> None:
     """Run the replicas of these folders until SIGTERM or SIGINT. ``made`` makes one of its folder; else it is an ordinary one.
 
-    ``restored``: they are older than what was written in their names. ``vault_every_s``: in place of what their settings say.
+    ``metrics``: where a Prometheus server finds them, if anywhere. ``restored``: they are older than what was written
+    in their names. ``vault_every_s``: in place of what their settings say.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter(style, to_journal=is_journal(os.environ, 2)))
@@ -139,7 +162,8 @@ def run_replicas(
                 mark_restored(folder)
             opened.append(folder)
         _allow_files()
-        trio.run(_serve, opened, made, Supervisor(os.environ), strict_exception_groups=True)
+        scraped = None if metrics is None else held.enter_context(_scraped(metrics))
+        trio.run(_serve, opened, made, Supervisor(os.environ), scraped, strict_exception_groups=True)
 
 
 def _allow_files() -> None:
@@ -148,8 +172,26 @@ def _allow_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+@contextlib.contextmanager
+def _scraped(where: str) -> Generator[Scraped]:
+    try:
+        from crdt_pos.metrics import serving
+    except ModuleNotFoundError as error:
+        raise Refused("--metrics needs a library that is not installed: pip install 'crdt-pos[metrics]'") from error
+    from crdt_pos.scraped import Scraped
+
+    scraped = Scraped()
+    host, _, port = where.rpartition(":")
+    with serving(parse_address(f"{host or LOOPBACK}:{port}"), scraped.samples) as address:
+        click.echo(f"Metrics are at http://{address}/metrics")
+        yield scraped
+
+
 async def _serve(
-    folders: list[Folder], made: Callable[[Folder], RunningReplica] | None, supervisor: Supervisor
+    folders: list[Folder],
+    made: Callable[[Folder], RunningReplica] | None,
+    supervisor: Supervisor,
+    scraped: Scraped | None,
 ) -> None:
     from crdt_pos.replica import RunningReplica
 
@@ -158,6 +200,9 @@ async def _serve(
         for folder in folders:
             replicas.append((made or RunningReplica)(folder))
             logs.callback(replicas[-1].close)
+            if scraped is not None:
+                scraped.add(replicas[-1], trio.lowlevel.current_trio_token())
+                logs.callback(scraped.clear)
         async with trio.open_nursery() as nursery:
             for replica in replicas:
                 REPLICA.set(replica.certificate.name)  # inherited by all that it starts
