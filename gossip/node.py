@@ -47,6 +47,7 @@ from gossip.reasons import Reason
 from gossip.refusals import Refusals
 from gossip.schema import Schema
 from gossip.session import Me, Session
+from gossip.tap import Tap
 from gossip.tls import TlsStream
 from gossip.transitions import State
 from gossip.verifying import Verifying
@@ -55,7 +56,7 @@ from merge_rules.lattice import Author
 from peers.certificates import Certificate, TlsContexts
 
 CERTIFICATES_AT_ONCE: Final = 16
-LOOKED_THROUGH_MAX: Final = 256
+LOOKED_THROUGH_MAX: Final = 1 << 14
 """So many new arrivals are looked through once, to wake only the sessions that share one of them."""
 SESSIONS_OF_ONE_MAX: Final = 4
 """Accepted from one peer at once: two dials that crossed, and two that only seem alive."""
@@ -155,6 +156,7 @@ class Node:
         """Why the log cannot be written, in a sentence; empty while it can."""
         with log.read_all() as reader:
             self._woken_at = reader.last_arrival()
+        self._tap: Tap | None = None
         self.commits_waiting_max = 0
         """The most commits that have waited for the log at once: one for every session at most."""
         self._me = me
@@ -280,6 +282,12 @@ class Node:
         for link in list(self._live):
             link.end(reason, why)
 
+    def listen_in(self, tap: Tap | None) -> None:
+        """Let somebody hear what every session, of now or later, says and is told; ``None``: nobody any more."""
+        self._tap = tap
+        for link in self._live:
+            link.tap = tap
+
     # --- writing -----------------------------------------------------------------------------------------------------
 
     async def write(self, act: Callable[[], Result]) -> Result:
@@ -300,7 +308,9 @@ class Node:
 
     def wake(self) -> None:
         """The log has grown: every session sends what it shares of that."""
-        grown = self._grown()
+        self._wake(self._grown())
+
+    def _wake(self, grown: Grown | None) -> None:
         for link in self.links.values():
             link.wake(grown)
         self._changed.set()
@@ -309,12 +319,8 @@ class Node:
     def _grown(self) -> Grown | None:
         """What is new in the log; ``None`` if that is much."""
         with self.log.read_all() as reader:
-            after, upto = self._woken_at, reader.last_arrival()
-            self._woken_at = upto
-            if upto - after > LOOKED_THROUGH_MAX:
-                return None
-            new = reader.arrivals(after, LOOKED_THROUGH_MAX)
-            return Grown(after, upto, frozenset(scope for stored in new for scope in reader.scopes(stored.entry)))
+            after, self._woken_at = self._woken_at, reader.last_arrival()
+            return Grown.since(reader, after, LOOKED_THROUGH_MAX)
 
     @property
     def change(self) -> trio.Event:
@@ -340,9 +346,7 @@ class Node:
             began_s = trio.current_time()
             try:
                 async with self._writing:
-                    batch = await trio.to_thread.run_sync(
-                        write_group, self.log, group, self._hooks.derive, self._now_ms()
-                    )
+                    batch, grown = await trio.to_thread.run_sync(self._write_group, group)
             except LogFull as error:
                 # For any other failure the log must be opened again: that ends the process.
                 self.trouble = str(error)
@@ -356,7 +360,11 @@ class Node:
             for commit in group:
                 commit.done.set()
             if batch.grew:
-                self.wake()
+                self._wake(grown)
+
+    def _write_group(self, group: Sequence[Commit]) -> tuple[Batch, Grown | None]:
+        batch = write_group(self.log, group, self._hooks.derive, self._now_ms())
+        return batch, self._grown() if batch.grew else None
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 
@@ -467,6 +475,7 @@ class Node:
             fairness=self._fairness,
         )
         self._live[link] = could.scopes
+        link.tap = self._tap
         try:
             await link.run()
         finally:

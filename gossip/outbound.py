@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import field
 from typing import Final
 
@@ -80,8 +80,24 @@ class Grown:
     """The arrivals from the next one on,"""
     upto: int
     """and up to this one, are new,"""
-    scopes: frozenset[Scope]
-    """and belong to these."""
+    senders: Mapping[Scope, Set[Author | None]]
+    """and belong to these scopes: by whom they came, ``None`` for our own."""
+
+    @classmethod
+    def since(cls, reader: Reader, after: int, limit: int) -> Grown | None:
+        """By what a log has grown after an arrival; ``None`` for more than ``limit``."""
+        upto = reader.last_arrival()
+        if upto - after > limit:
+            return None
+        senders: dict[Scope, set[Author | None]] = {}
+        for stored in reader.arrivals(after, limit):
+            for scope in reader.scopes(stored.entry):
+                senders.setdefault(scope, set()).add(stored.received_from)
+        return cls(after, upto, senders)
+
+    def has_for(self, peer: Author, shared: Set[Scope]) -> bool:
+        """Whether there may be something for a peer in the scopes that are shared with it."""
+        return any(scope in shared and senders != {peer} for scope, senders in self.senders.items())
 
 
 class Outbound:
@@ -132,11 +148,10 @@ class Outbound:
 
     def wake(self, grown: Grown | None = None) -> bool:
         """The log has grown, as far as is known by so much; whether there may be something to send."""
-        nothing = (
-            grown is not None and self._idle and self._position == grown.after and self._shared.isdisjoint(grown.scopes)
-        )
-        if grown is not None and nothing and grown.upto - self._claimed < CLAIM_EVERY:
+        follows = grown is not None and self._idle and self._position == grown.after
+        if grown is not None and follows and not grown.has_for(self._peer, self._shared):
             self._position = grown.upto  # as reading it would have found
+            self._idle = grown.upto - self._claimed < CLAIM_EVERY
         else:
             self._idle = False
         return not self._idle

@@ -89,20 +89,20 @@ def test_a_session_is_not_woken_by_what_it_does_not_share_and_misses_nothing_by_
         with left.log.read() as reader:
             after = reader.last_arrival()
         entry = left.write("day", 12, day=FIRST_DAY + number)
-        assert not left.session.wake(Grown(after, after + 1, frozenset({Scope("store/13")})))
+        assert not left.session.wake(Grown(after, after + 1, {Scope("store/13"): {None}}))
         talk(left, right)
         assert entry.hash not in right.holds()  # as was said: nothing for it
     entry = left.write("day", 12, day=FIRST_DAY + 9)
     with left.log.read() as reader:
         upto = reader.last_arrival()
-    assert left.session.wake(Grown(upto - 1, upto, frozenset({Scope("store/12")})))
+    assert left.session.wake(Grown(upto - 1, upto, {Scope("store/12"): {None}}))
     talk(left, right)
     assert entry.hash in right.holds()
     # Of what was left out between, it does not know: then all is read.
     left.write("day", 12, day=FIRST_DAY + 10)
     with left.log.read() as reader:
         upto = reader.last_arrival()
-    assert left.session.wake(Grown(upto, upto + 1, frozenset()))
+    assert left.session.wake(Grown(upto, upto + 1, {}))
 
 
 def test_what_came_from_the_peer_does_not_go_back_to_it() -> None:

@@ -132,13 +132,9 @@ class LargeReplica(SimulatedReplica):
         self._over(link.session)
 
     def wake(self) -> None:
-        after, upto = self._woken_at, self._last_arrival()
-        self._woken_at = upto
-        grown = None
-        if upto - after <= LOOKED_THROUGH_MAX:
-            with self.log.read_all() as reader:
-                new = reader.arrivals(after, LOOKED_THROUGH_MAX)
-                grown = Grown(after, upto, frozenset(scope for stored in new for scope in reader.scopes(stored.entry)))
+        with self.log.read_all() as reader:
+            after, self._woken_at = self._woken_at, reader.last_arrival()
+            grown = Grown.since(reader, after, LOOKED_THROUGH_MAX)
         for link in list(self.links.values()):
             link.wake(grown)
         self._has_changed()
