@@ -44,6 +44,7 @@ from crdt_pos.rules_broken import rule_broken
 from crdt_pos.schema import SCHEMA
 from crdt_pos.taking_back import Returning
 from crdt_pos.till import Till
+from crdt_pos.tracing import Tracing
 from gossip.address import Address
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash, Head
@@ -141,7 +142,8 @@ class RunningReplica(ReplicaCore):
         self.retiring = Retiring(self)
         own = {**self.retiring.commands(), **self.people.commands()}
         self.health = Health(self)
-        everywhere = {**self.mending.commands(), **self.health.commands(), "connections": self._connections}
+        looks = {**self.health.commands(), **Tracing(self).commands(), "connections": self._connections}
+        everywhere = {**self.mending.commands(), **looks}
         # A relay signs nothing, so nobody can ask it to.
         self._commands = everywhere if certificate.role is Role.RELAY else {**self._commands, **own, **everywhere}
 
@@ -164,7 +166,8 @@ class RunningReplica(ReplicaCore):
             mended = await trio.to_thread.run_sync(self.mending.mend_now)
             if not mended.rows:
                 raise damage
-            _log.warning("%s begins again: %s of its log were damaged", self.certificate.name, mended.rows)
+            name, told = self.certificate.name, {"event": "begins_again", "rows": mended.rows}
+            _log.warning("%s begins again: %s of its log were damaged", name, mended.rows, extra=told)
             task_status = trio.TASK_STATUS_IGNORED
 
     async def _run(self, task_status: trio.TaskStatus[Address]) -> None:
@@ -191,7 +194,8 @@ class RunningReplica(ReplicaCore):
                     nursery.start_soon(self._prefetch)
                 nursery.start_soon(self.neighbourhood.run, self.listening)
                 task_status.started(self.listening)
-                _log.info("%s runs at %s", self.certificate.name, self.listening)
+                told = {"event": "runs", "address": str(self.listening)}
+                _log.info("%s runs at %s", self.certificate.name, self.listening, extra=told)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._save)
@@ -269,20 +273,22 @@ class RunningReplica(ReplicaCore):
             assert arrival.quarantine is not None
             rule = rule_broken(arrival.quarantine)
             self.put_apart_by_rule[rule] += 1
-            self._accuse("quarantined", rule, arrival.entry, arrival.quarantine)
+            self._accuse({"event": "quarantined", "rule": rule}, arrival.entry, arrival.quarantine)
 
     def contradicted(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            self._accuse("fork_found", "fork", entry, "another entry that it signed contradicts this one")
+            self._accuse(
+                {"event": "fork_found", "rule": "fork"}, entry, "another entry that it signed contradicts this one"
+            )
 
-    def _accuse(self, event: str, rule: str, entry: Entry, why: str) -> None:
+    def _accuse(self, told: dict[str, str], entry: Entry, why: str) -> None:
         """One line for each author and rule once in a while, however often it does so."""
         known = self.trust.directory.certificate(entry.author)
         author = entry.author.hex() if known is None else known.name
-        said = self._accusations.another(author, rule, int(trio.current_time() * 1000))
+        said = self._accusations.another(author, told["rule"], int(trio.current_time() * 1000))
         if said is None:
             return
-        told = {"event": event, "author": author, "document": str(entry.document), "hash": entry.hash.hex()}
+        told |= {"author": author, "document": str(entry.document), "hash": entry.hash.hex()}
         _log.warning("%s: entry %s of %s in %s: %s", said, entry.seq, author, entry.document, why, extra=told)
 
     async def _watch_disk(self) -> None:

@@ -88,7 +88,8 @@ class Verifying:
             self.process = await trio.lowlevel.open_process(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         except OSError as error:
             self._broken = True
-            _log.warning("Signatures are verified in this process: another cannot be started (%s)", error)
+            told = {"event": "verifying_here"}
+            _log.warning("Signatures are verified in this process: another cannot be started (%s)", error, extra=told)
             return
         self._nursery.start_soon(self._read, self.process)
 
@@ -106,7 +107,8 @@ class Verifying:
     def _give_up(self) -> None:
         if not self._broken:
             self._broken = True
-            _log.warning("The process that verifies signatures is gone: they are verified in this one")
+            told = {"event": "verifying_here"}
+            _log.warning("The process that verifies signatures is gone: they are verified in this one", extra=told)
         self.process, gone = None, self.process
         if gone is not None:
             gone.kill()
