@@ -34,6 +34,7 @@ from gossip.messages import Refused, Wanted
 from gossip.outbound import Grown
 from gossip.reasons import Reason
 from gossip.session import Session
+from gossip.tap import Tap
 from gossip.tls import RECEIVE_BYTES_MAX, TlsStream
 from merge_rules.dataclass import dataclass
 from peers.certificates import Certificate
@@ -110,6 +111,7 @@ class Link:
         self.stream = stream
         self.session = session
         self.dialled = dialled
+        self.tap: Tap | None = None
         self.over = trio.Event()
         self.began_ms = ticks_ms()
         self.facts = LinkFacts(since_ms)
@@ -275,7 +277,12 @@ class Link:
             piece = received[at : at + self._piece_bytes]
             at += len(piece)
             began_s = time.thread_time()
+            tap = self.tap
+            if tap is not None:
+                tap.coming(self, piece)
             events = self.session.receive(piece, self._ticks_ms())
+            if tap is not None:
+                tap.came(self)
             useful = any(map(_brought, events))
             self._dispatch(events)
             taken_s = max(time.thread_time() - began_s, 1e-6)
@@ -327,6 +334,8 @@ class Link:
         began_s, before = time.thread_time(), self.session.entries_sent
         outgoing = self.session.data_to_send()
         if outgoing:
+            if self.tap is not None:
+                self.tap.went(self, outgoing)
             self._charge(time.thread_time() - began_s, useful=self.session.entries_sent > before)
         return outgoing
 

@@ -326,6 +326,11 @@ class Session:
         return self._state is State.ENDED
 
     @property
+    def between_messages(self) -> bool:
+        """Whether what comes next begins a message."""
+        return self._frames.empty
+
+    @property
     def sharing(self) -> bool:
         """Whether both sides have admitted each other and the session is not over."""
         return self._state in (State.SHARING, State.COMPARING)

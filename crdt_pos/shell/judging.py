@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from crdt_pos.rules_broken import rule_broken
 from crdt_pos.schema import SCHEMA
 from crdt_pos.shell.evidence import utc
 from crdt_pos.shell.replica import Replica
@@ -16,9 +17,7 @@ from gossip.ingest import AuthorRecord, check
 from gossip.log_counted import QUARANTINED
 from merge_rules.clock_hybrid import Stamp, wait_ms
 from merge_rules.dataclass import dataclass
-from merge_rules.errors import InvalidBody
 from merge_rules.lattice import Author
-from peers.permissions import may_author
 
 RULES: Final = {
     "form": "an entry is one COSE_Sign1 in deterministic CBOR, with the fields of PROTOCOL.md and no others",
@@ -66,37 +65,16 @@ def record_of(replica: Replica, author: Author) -> AuthorRecord | None:
     return AuthorRecord(certificate.public_key, certificate.role, certificate.store)
 
 
-def broken_rule(entry: Entry, author: AuthorRecord) -> str:
-    """Which rule stands behind a quarantine by ``check``, in the order in which it looks."""
-    kind = SCHEMA.get(entry.document.kind)
-    if kind is None or not kind.names(entry.document):
-        return "name"
-    if entry.feed is not kind.feed or entry.scope is not kind.scope:
-        return "feed"
-    store = entry.document.keys[0] if entry.document.keys else None
-    if not may_author(kind.authors, author.role, author.store, store if isinstance(store, int) else None):
-        return "permission"
-    try:
-        kind.rule.from_entry(entry.author, entry.seq, entry.body)
-    except InvalidBody:
-        return "body"
-    return "body" if kind.cuts is None else "embedded"
-
-
-def rule_of(replica: Replica, entry: Entry, reason: str) -> str:
+def rule_of(reason: str) -> str:
     """The rule that a quarantined entry broke, by the reason that is kept with it."""
-    if reason == QUARANTINED:
-        return "revocation"
-    author = record_of(replica, entry.author)
-    return "certificate" if author is None else broken_rule(entry, author)
+    return "revocation" if reason == QUARANTINED else rule_broken(reason)
 
 
 def judge(replica: Replica, entry: Entry) -> Judgement:
     """What would become of an entry that arrived here now, or became of it if it is here."""
     name = replica.name_of(entry.author)
-    record = record_of(replica, entry.author)
     checked = check([entry], None, lambda author: record_of(replica, author), SCHEMA)
-    if checked.unknown or record is None:
+    if checked.unknown:
         text = f"nobody here knows {name}: it is asked for at the peer that sends this, and until then nothing is said"
         return Judgement("waits", "certificate", text)
     if checked.forged:
@@ -104,7 +82,7 @@ def judge(replica: Replica, entry: Entry) -> Judgement:
         return Judgement("forged", "signature", text)
     reason = checked.arrivals[0].quarantine
     if reason is not None:
-        return Judgement("quarantined", broken_rule(entry, record), reason)
+        return Judgement("quarantined", rule_broken(reason), reason)
     return _in_the_log(replica, entry, name)
 
 

@@ -31,12 +31,20 @@ from crdt_pos.shell.commands import (
     stock,
     takings,
     topology,
+    trace,
     verify,
     why,
 )
 
 SECTIONS: Final[Mapping[str, tuple[Command, ...]]] = {
-    "Who am I, and whom do I see": (status.COMMAND, peers.COMMAND, scopes.COMMAND, sessions.COMMAND, topology.COMMAND),
+    "Who am I, and whom do I see": (
+        status.COMMAND,
+        peers.COMMAND,
+        scopes.COMMAND,
+        sessions.COMMAND,
+        topology.COMMAND,
+        trace.COMMAND,
+    ),
     "What is here, and why": (documents.COMMAND, show.COMMAND, explain.COMMAND, history.COMMAND, at.COMMAND),
     "Entries and their proof": (
         entries.COMMAND,

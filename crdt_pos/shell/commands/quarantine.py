@@ -24,7 +24,7 @@ def answer(replica: Replica, author: str = "") -> dict[str, Any]:
             **evidence.row(replica, stored),
             "counts": False,
             "reason": reason,
-            "rule": rule_of(replica, stored.entry, reason),
+            "rule": rule_of(reason),
         }
         for stored, reason in replica.counted(replica.reader.quarantined(), "looking for what does not count", 0)
         if wanted in (None, stored.entry.author)
