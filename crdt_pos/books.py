@@ -15,7 +15,7 @@ A till whose later entry names an earlier previous date was closed all that day,
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import partial
 from typing import Final, NamedTuple
@@ -32,7 +32,7 @@ from crdt_pos.schema import BALANCE, DAY, VARIANCES
 from crdt_pos.settling import ToSettle
 from crdt_pos.variance import Variance
 from gossip.document import Document, Scope, date_of, day_number
-from gossip.log import Reader
+from gossip.log import Reader, Stored
 from merge_rules.claims import Identities
 from merge_rules.counter_bounded import CounterBounded
 from merge_rules.dataclass import dataclass
@@ -160,6 +160,49 @@ class Money:
 
 
 @dataclass(frozen=True, slots=True)
+class TillSum:
+    """One till's part in the books of a period."""
+
+    store: int
+    till: int
+    dates: int = 0
+    receipts: int = 0
+    takings_minor: int = 0
+    refunds_minor: int = 0
+    disputed: bool = False
+    claimed: bool = False
+    """Somebody else says otherwise."""
+    given_up: TillDay | None = None
+    """The last date that nobody will close."""
+    awaited: int = 0
+    """Dates."""
+    heard: Awaited | None = None
+    """The first of them."""
+
+    @property
+    def name(self) -> str:
+        """``12-3``."""
+        return f"{self.store}-{self.till}"
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What the books of a period say at first sight, without a row for each till's date and each product."""
+
+    days: int
+    """Tills' dates."""
+    tills: tuple[TillSum, ...]
+    """By store and till."""
+    notable: tuple[TillDay, ...]
+    """Dates that are disputed, given up, or told by others."""
+    awaited: tuple[Awaited, ...]
+    """Of every till that is waited for the last date."""
+    awaited_dates: int
+    best: Callable[[int], tuple[Sequence[GoodsRow], int, int]]
+    """So many rows of goods by net takings, the largest first; how many more there are, and their net takings."""
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """The books of one legal entity in one currency."""
 
@@ -168,10 +211,16 @@ class Account:
     exponent: int
     stores: tuple[int, ...]
     money: Money
-    goods: tuple[GoodsRow, ...]
-    days: tuple[TillDay, ...]
-    waiting: tuple[Awaited, ...]
+    goods: Sequence[GoodsRow]
+    days: Sequence[TillDay]
+    waiting: Sequence[Awaited]
     """Empty: every figure is final."""
+    known: Brief | None = field(default=None, compare=False, repr=False)
+    """In short, where that was known before the rows were."""
+
+    def brief(self) -> Brief:
+        """In short."""
+        return self.known or _brief(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +253,8 @@ class Books:
     """Date, store, variance."""
     to_settle: tuple[ToSettle, ...]
     """What was given back too often, or of receipts that are not here: as far as the stores' journals are here."""
+    forked: tuple[Document, ...] | None = field(default=None, compare=False)
+    """The days of the period in which an author contradicts itself, where that is known."""
 
 
 def read(reader: Reader, directory: Directory, query: Query, identities: Identities | None = None) -> Books:
@@ -212,19 +263,19 @@ def read(reader: Reader, directory: Directory, query: Query, identities: Identit
     Raises ``NothingHere`` for a date, store, till or product that nothing here knows.
     """
     documents = day_documents(reader, query)
-    date_from, date_to = _period(reader, directory, query, documents)
+    date_from, date_to = period(reader, directory, query, {document.day for document in documents})
     known = _TillDays(reader, directory, query, documents)
     chosen = known.between(date_from, date_to)
     if query.till is not None and not known.has_till(query.till):
-        raise NothingHere(f"There is no till {query.till}{_of_store(query)} here.")
+        raise no_till(query)
     waiting = list(known.waiting(date_from, date_to))
     keys = {known.key(day.author, day.store, day.date): None for day in chosen}
     keys.update({key: None for _, key in waiting})
-    goods = GoodsRows(identities or Identities(), partial(_measure, reader), query.product)
+    goods = GoodsRows(identities or Identities(), partial(measure, reader), query.product)
     for day in known.between(datetime.date.min, date_to):
         goods.add(known.key(day.author, day.store, day.date), day.day.goods, moved=day.date >= date_from)
     if query.product is not None and not goods.anywhere():
-        raise NothingHere(f"Product {query.product} has never moved{_of_store(query)}, as far as it is known here.")
+        raise never_moved(query)
     accounts = tuple(
         Account(
             *key,
@@ -241,60 +292,108 @@ def read(reader: Reader, directory: Directory, query: Query, identities: Identit
         date_from,
         date_to,
         accounts,
-        owed(reader, known, directory, query),
-        _variances(reader, query, date_from, date_to),
-        tuple(one for one in settling.read(reader) if _to_settle(query, date_from, date_to, one)),
+        owed(reader, known.key, directory, query),
+        *settled(reader, query, date_from, date_to),
     )
 
 
-def owed(reader: Reader, known: _TillDays, directory: Directory, query: Query) -> tuple[Owed, ...]:
+MoneyOf = Callable[[Author, int], Key]
+"""Whose money a life takes in a store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """One account of one programme."""
+
+    acted: Mapping[Author, tuple[int, int]]
+    """What each issued and redeemed. Whoever only holds rights, such as a head office to which a closing till granted its own,
+    owes nobody anything."""
+    value: int
+    """Less what revoked replicas held: nobody can spend that."""
+
+
+def owing(reader: Reader, document: Document) -> Owing:
+    """What a ``balance`` document says."""
+    state = CounterBounded.bottom()
+    for stored in reader.head_entries(document):
+        state = state.join(CounterBounded.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
+    lost = Balance(state, frozenset(), reader.revoked()).written_off if reader.revoked() else 0
+    said = ((author, (state.earned(author), state.redeemed(author))) for author in sorted(state.authors))
+    return Owing({author: both for author, both in said if any(both)}, state.value() - lost)
+
+
+def owed(reader: Reader, key_of: MoneyOf, directory: Directory, query: Query) -> tuple[Owed, ...]:
     """What is owed to accounts, by programme and legal entity. With a store or till: what was earned and redeemed there."""
-    sums: dict[tuple[str, Key], list[int]] = {}
+    sums = OwedSums(key_of, directory, query)
     for document in reader.documents(BALANCE):
-        if not any(_asked(directory, query, author) for author in reader.authors(document)):
-            continue
-        state = CounterBounded.bottom()
-        for stored in reader.head_entries(document):
-            state = state.join(CounterBounded.from_entry(stored.entry.author, stored.entry.seq, stored.entry.body))
-        # What revoked replicas held nobody can spend.
-        lost = Balance(state, frozenset(), reader.revoked()).written_off if reader.revoked() else 0
-        programme = str(document.keys[0])
+        if any(asked(directory, query, author) for author in reader.authors(document)):
+            sums.add(str(document.keys[0]), owing(reader, document))
+    return sums.rows()
+
+
+class OwedSums:
+    """What is owed, account by account."""
+
+    def __init__(self, key_of: MoneyOf, directory: Directory, query: Query) -> None:
+        self._directory = directory
+        self._key_of = key_of
+        self._query = query
+        self._sums: dict[tuple[str, Key], list[int]] = {}
+        self._keys: dict[tuple[str, Author], Key] = {}
+        self._asked: dict[Author, bool] = {}
+
+    def asked(self, author: Author) -> bool:
+        """Whether what an author did is asked for."""
+        if author not in self._asked:
+            self._asked[author] = asked(self._directory, self._query, author)
+        return self._asked[author]
+
+    def key(self, programme: str, author: Author) -> Key:
+        """The legal entity and currency of what an author did to a balance."""
+        found = self._keys.get((programme, author))
+        if found is None:
+            found = self._keys[programme, author] = money_of(self._key_of, self._directory, programme, author)
+        return found
+
+    def add(self, programme: str, account: Owing) -> None:
+        """One more account."""
         by_key: dict[Key, list[Author]] = {}
-        # Whoever only holds rights, such as a head office to which a closing till granted its own, owes nobody anything.
-        acted = {
-            author: _money_of(known, directory, programme, author)
-            for author in state.authors
-            if state.earned(author) or state.redeemed(author)
-        }
-        for author, key in acted.items():
-            if _asked(directory, query, author):
+        issued_by = {author: self.key(programme, author) for author in account.acted}
+        for author, key in issued_by.items():
+            if self.asked(author):
                 by_key.setdefault(key, []).append(author)
-        issued_by = set(acted.values())
+        one_issuer = len(set(issued_by.values())) == 1
         for key, authors in by_key.items():
-            row = sums.setdefault((programme, key), [0, 0, 0, 0])
-            earned, redeemed = sum(map(state.earned, authors)), sum(map(state.redeemed, authors))
-            row[0] += 1
-            row[1] += earned
-            row[2] += redeemed
-            row[3] += state.value() - lost if len(issued_by) == 1 else earned - redeemed
-    return tuple(Owed(programme, *key, *row) for (programme, key), row in sorted(sums.items()))
+            earned, redeemed = (sum(account.acted[author][part] for author in authors) for part in (0, 1))
+            self.add_sums(programme, key, (1, earned, redeemed, account.value if one_issuer else earned - redeemed))
+
+    def add_sums(self, programme: str, key: Key, sums: Iterable[int]) -> None:
+        """Accounts, earned, redeemed and owed of several."""
+        row = self._sums.get((programme, key), [0, 0, 0, 0])
+        self._sums[programme, key] = [*map(sum, zip(row, sums, strict=True))]
+
+    def rows(self) -> tuple[Owed, ...]:
+        """By programme and legal entity."""
+        return tuple(Owed(programme, *key, *row) for (programme, key), row in sorted(self._sums.items()))
 
 
-def _money_of(known: _TillDays, directory: Directory, programme: str, author: Author) -> Key:
+def money_of(key_of: MoneyOf, directory: Directory, programme: str, author: Author) -> Key:
     """The legal entity and currency of what an author did to a balance; points have no decimals."""
     certificate = directory.certificate(author)
     store = None if certificate is None else certificate.store
-    entity, currency, exponent = ("", currency_of(programme), 2) if store is None else known.key(author, store)
+    entity, currency, exponent = ("", currency_of(programme), 2) if store is None else key_of(author, store)
     return entity, currency, 0 if programme.startswith(POINTS) else exponent
 
 
-def _key(directory: Directory, store: int, date: datetime.date) -> Key:
+def store_money(directory: Directory, store: int, date: datetime.date) -> Key:
+    """Whose money a store takes on a date."""
     record = directory.store(store, date)
     # Of two stores that are not known here nobody knows that their money is the same.
     return (record.legal_entity, record.currency, record.exponent) if record else (f"unknown, of store {store}", "", 2)
 
 
-def _measure(reader: Reader, product: int) -> Measure:
+def measure(reader: Reader, product: int) -> Measure:
+    """What a product's quantities count."""
     found = CatalogueProducts().find(reader, product)
     return (found.unit, found.quantity_exponent) if found else ("", 0)
 
@@ -306,15 +405,73 @@ def _money(days: Iterable[Day]) -> Money:
     return money
 
 
+def _brief(account: Account) -> Brief:
+    of_till: dict[tuple[int, int], list[TillDay]] = {}
+    for day in account.days:
+        of_till.setdefault((day.store, day.till), []).append(day)
+    awaited: dict[tuple[int, int], list[Awaited]] = {}
+    for one in account.waiting:
+        store, till = one.till.split("-")
+        awaited.setdefault((int(store), int(till)), []).append(one)
+    tills: list[TillSum] = []
+    for place in sorted(of_till.keys() | awaited.keys()):
+        days, waited = of_till.get(place, []), awaited.get(place, [])
+        given_up = [day for day in days if day.given_up]
+        tills.append(
+            TillSum(
+                *place,
+                len(days),
+                sum(numbers.documents for day in days for numbers in day.day.series.values()),
+                sum(day.day.takings_minor for day in days),
+                sum(day.day.refunds_minor for day in days),
+                any(day.disputed for day in days),
+                any(day.claims for day in days),
+                given_up[-1] if given_up else None,
+                len(waited),
+                waited[0] if waited else None,
+            )
+        )
+    notable = tuple(day for day in account.days if is_notable(day))
+    last = tuple({one.till: one for one in account.waiting}.values())
+    return Brief(len(account.days), tuple(tills), notable, last, len(account.waiting), partial(_best, account.goods))
+
+
+def is_notable(day: TillDay) -> bool:
+    """Whether more is to be said of a till's date than its figures."""
+    return day.disputed or day.given_up or bool(day.claims) or day.proxy is not None
+
+
+def _best(goods: Sequence[GoodsRow], count: int) -> tuple[Sequence[GoodsRow], int, int]:
+    ordered = sorted(goods, key=by_takings)
+    left = ordered[count:]
+    return ordered[:count], len(left), sum(row.goods.net_takings for row in left)
+
+
+def by_takings(row: GoodsRow) -> tuple[int, int]:
+    """Orders rows: what took most comes first."""
+    return -row.goods.net_takings, row.product
+
+
 def _add(a: Flow, b: Flow) -> Flow:
     return Flow(a.come_in + b.come_in, a.gone_out + b.gone_out)
+
+
+def no_till(query: Query) -> NothingHere:
+    """To be raised."""
+    return NothingHere(f"There is no till {query.till}{_of_store(query)} here.")
+
+
+def never_moved(query: Query) -> NothingHere:
+    """To be raised."""
+    return NothingHere(f"Product {query.product} has never moved{_of_store(query)}, as far as it is known here.")
 
 
 def _of_store(query: Query) -> str:
     return "" if query.store is None else f" of store {query.store}"
 
 
-def _asked(directory: Directory, query: Query, author: Author) -> bool:
+def asked(directory: Directory, query: Query, author: Author) -> bool:
+    """Whether what an author did is asked for."""
     if query.store is None and query.till is None:
         return True
     certificate = directory.certificate(author)
@@ -331,10 +488,10 @@ def day_documents(reader: Reader, query: Query) -> list[Document]:
     return list(dict.fromkeys(document for document in feeds if document.kind == DAY))
 
 
-def _period(
-    reader: Reader, directory: Directory, query: Query, documents: Sequence[Document]
+def period(
+    reader: Reader, directory: Directory, query: Query, days: Collection[int]
 ) -> tuple[datetime.date, datetime.date]:
-    days = {document.day for document in documents}
+    """The dates asked for. ``days``: those of the documents here. Raises ``NothingHere``."""
     if query.store is not None and not days and query.store not in directory.stores:
         stores = {document.keys[0] for document in reader.documents(DAY)} | directory.stores.keys()
         known = ", ".join(map(str, sorted(store for store in stores if isinstance(store, int)))) or "none"
@@ -350,6 +507,14 @@ def _period(
         asked = f"{date_from}" if date_from == date_to else f"{date_from} to {date_to}"
         raise NothingHere(f"There is nothing of {asked} here; the business dates here are {first} to {last}.")
     return date_from, date_to
+
+
+def settled(
+    reader: Reader, query: Query, date_from: datetime.date, date_to: datetime.date
+) -> tuple[tuple[tuple[datetime.date, int, Variance], ...], tuple[ToSettle, ...]]:
+    """Variances and what is to settle."""
+    to_settle = (one for one in settling.read(reader) if _to_settle(query, date_from, date_to, one))
+    return _variances(reader, query, date_from, date_to), tuple(to_settle)
 
 
 def _variances(
@@ -397,7 +562,7 @@ class _TillDays:
 
     def key(self, author: Author, store: int, date: datetime.date = datetime.date.max) -> Key:
         """Whose money a life's is: by its first date that is here, or else by ``date``."""
-        return _key(self._directory, store, self._first.get(author, date))
+        return store_money(self._directory, store, self._first.get(author, date))
 
     def between(self, date_from: datetime.date, date_to: datetime.date) -> list[TillDay]:
         return [day for day in self._days if date_from <= day.date <= date_to]
@@ -447,15 +612,17 @@ def _missing(days: Sequence[TillDay], dates: Sequence[datetime.date]) -> Iterato
             yield date
 
 
-def till_days(reader: Reader, directory: Directory, document: Document) -> list[TillDay]:
-    """The days of one ``day`` document, by till."""
+def till_days(
+    reader: Reader, directory: Directory, document: Document, heads: Sequence[Stored] | None = None
+) -> list[TillDay]:
+    """The days of one ``day`` document, by till. ``heads``: its newest entries, if they have been read already."""
     store = document.keys[0] if document.keys else None
     if not isinstance(store, int):
         return []  # of no store: it is in nobody's books
     heard: dict[Author, int] = {}
     told: dict[Author, int] = {}
     forked: set[Author] = set()
-    heads = list(reader.head_entries(document))
+    heads = list(reader.head_entries(document)) if heads is None else heads
     for stored in heads:
         entry = stored.entry
         if entry.author in heard:

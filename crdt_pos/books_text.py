@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import datetime
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
 
 from crdt_pos import sharing_text, variance_list
-from crdt_pos.books import Account, Awaited, Books, Query, TillDay, day_documents
+from crdt_pos.books import Account, Awaited, Books, Query, TillDay, TillSum, day_documents
 from crdt_pos.catalogue_views import CatalogueProducts
 from crdt_pos.columns import INDENT, Column, listing, number, percent, plural, shortened, table
 from crdt_pos.contradiction import contradictions
@@ -68,7 +69,8 @@ class BooksText:
 
     def account_status(self, account: Account) -> str:
         """Of every figure of an account."""
-        return self.status(account.waiting, [day for day in account.days if day.disputed])
+        brief = account.brief()
+        return self.status(brief.awaited, [day for day in brief.notable if day.disputed])
 
     def final(self) -> bool:
         """Whether every figure is."""
@@ -142,14 +144,14 @@ class BooksText:
         if not all(account.money.balanced for account in self._books.accounts):
             text = "These books do not balance: 'crdt-pos verify' says whose entry is wrong."
             yield from _paragraph(text, width, fg="red")
-        for day in (day for account in self._books.accounts for day in account.days if day.given_up):
+        for day in (day for account in self._books.accounts for day in account.brief().notable if day.given_up):
             text = (
                 f"{day.name}, life {day.incarnation}, is not expected any more: its {day.date} was not closed and counts as it "
                 f"told at {self._told(day)}. What it took after that is lost."
             )
             yield from _paragraph(text, width, fg="yellow")
         for account in self._books.accounts:
-            for day in account.days:
+            for day in account.brief().notable:
                 for text in self._told_by_others(account, day):
                     yield from _paragraph(text, width, fg="yellow")
 
@@ -213,7 +215,8 @@ class BooksText:
     def _short(self, account: Account) -> str:
         status = self.account_status(account)
         # The line at the top has all of them; here one till may stand for the figure.
-        return status if len(account.waiting) < 2 and len(status) < 40 else "waiting" if account.waiting else "disputed"
+        awaited = account.brief().awaited_dates
+        return status if awaited < 2 and len(status) < 40 else "waiting" if awaited else "disputed"
 
     def _tax(self, code: int) -> str:
         """The code and its rate; two rates, if it changed in the period."""
@@ -224,61 +227,65 @@ class BooksText:
         return f"{code}, {' and '.join(known)}" if known else str(code)
 
     def _tills(self, account: Account, width: int, *, everything: bool) -> Iterator[str]:
-        waiting: dict[tuple[str, datetime.date], list[Awaited]] = {}
-        for one in account.waiting:
-            waiting.setdefault((one.till, one.date), []).append(one)
-
-        def row(name: str, when: str, days: Sequence[TillDay], status: str) -> tuple[str, ...]:
-            receipts = sum(numbers.documents for day in days for numbers in day.day.series.values())
-            amounts = (sum(day.day.takings_minor for day in days), sum(day.day.refunds_minor for day in days))
-            texts = [number(amount, account.exponent) for amount in amounts]
-            return name, when, number(receipts), *texts, status
-
-        def single(day: TillDay) -> tuple[str, ...]:
-            # Another life of this till may be the one that is waited for.
-            awaited = () if day.closed or day.given_up else waiting.get((day.name, day.date), ())
-            return row(day.name, str(day.date), [day], self._of_till(awaited, [day]))
-
-        absent = {
-            key: awaited for key, awaited in waiting.items() if key not in {(d.name, d.date) for d in account.days}
-        }
         yield ""
-        if everything or len(account.days) + len(absent) <= ROWS_SHOWN_MAX:
-            rows = [(str(day.date), day.name, single(day)) for day in account.days]
-            rows += [
-                (str(date), name, (name, str(date), "", "", "", self._of_till(awaited)))
-                for (name, date), awaited in absent.items()
-            ]
-            told: list[Sequence[str]] = [cells for *_, cells in sorted(rows)]
-        else:
-            of_till: dict[tuple[int, int], list[TillDay]] = {}
-            for day in account.days:
-                of_till.setdefault((day.store, day.till), []).append(day)
-            told = list[Sequence[str]]()
-            for (store, till), days in sorted(of_till.items()):
-                name = f"{store}-{till}"
-                awaited = [one for one in account.waiting if one.till == name]
-                said = self._of_till(awaited, days)
-                told.append(row(name, plural(len(days), "date"), days, said))
-            silent = sorted({name for name, _ in absent} - {f"{store}-{till}" for store, till in of_till})
-            told += [
-                (name, "none", "", "", "", self._of_till([one for one in account.waiting if one.till == name]))
-                for name in silent
-            ]
+        brief = account.brief()
+        told = None
+        if everything or brief.days <= ROWS_SHOWN_MAX:
+            told = self._dates(account)
+        if told is None or (len(told) > ROWS_SHOWN_MAX and not everything):
+            told = [self._till(account, one) for one in brief.tills]
         amounts = (Column(title, right=True) for title in ("receipts", "takings", "refunds"))
         columns = (Column("till"), Column("date"), *amounts, Column("", shorten=True))
         yield from table(columns, told, width)
 
-    def _of_till(self, waiting: Sequence[Awaited], days: Sequence[TillDay] = ()) -> str:
+    def _dates(self, account: Account) -> list[Sequence[str]]:
+        """A row for each till's date."""
+        waiting: dict[tuple[str, datetime.date], list[Awaited]] = {}
+        for one in account.waiting:
+            waiting.setdefault((one.till, one.date), []).append(one)
+        here = {(day.name, day.date) for day in account.days}
+        rows: list[tuple[str, str, Sequence[str]]] = []
+        for day in account.days:
+            # Another life of this till may be the one that is waited for.
+            awaited = () if day.closed or day.given_up else waiting.get((day.name, day.date), ())
+            receipts = sum(numbers.documents for numbers in day.day.series.values())
+            texts = [number(amount, account.exponent) for amount in (day.day.takings_minor, day.day.refunds_minor)]
+            disputed = (day.disputed, bool(day.claims))
+            status = self._of_till(
+                awaited[0] if awaited else None, len(awaited), *disputed, day if day.given_up else None
+            )
+            rows.append((str(day.date), day.name, (day.name, str(day.date), number(receipts), *texts, status)))
+        for (name, date), awaited in waiting.items():
+            if (name, date) not in here:
+                status = self._of_till(awaited[0], len(awaited))
+                rows.append((str(date), name, (name, str(date), "", "", "", status)))
+        return [cells for *_, cells in sorted(rows)]
+
+    def _till(self, account: Account, one: TillSum) -> Sequence[str]:
+        """A row for a till."""
+        status = self._of_till(one.heard, one.awaited, one.disputed, one.claimed, one.given_up)
+        if not one.dates:
+            return one.name, "none", "", "", "", status
+        texts = [number(amount, account.exponent) for amount in (one.takings_minor, one.refunds_minor)]
+        return one.name, plural(one.dates, "date"), number(one.receipts), *texts, status
+
+    def _of_till(
+        self,
+        heard: Awaited | None,
+        awaited: int,
+        disputed: bool = False,
+        claimed: bool = False,
+        given_up: TillDay | None = None,
+    ) -> str:
         """The status in a till's own row, which names the till already."""
-        parts = [f"waiting, {self._heard(waiting[0])}".replace("last ", "")] if waiting else []
-        if len(waiting) > 1:
-            parts = [f"waiting for {len(waiting)} dates, {self._heard(waiting[0])}".replace("last ", "")]
-        if any(day.disputed for day in days):
-            parts.append("disputed" if any(day.claims for day in days) else "disputed: a lower bound")
-        given_up = [day for day in days if day.given_up]
-        if given_up and not parts:
-            parts.append(f"{_FINAL} as told {self._told(given_up[-1])}")
+        parts: list[str] = []
+        if heard is not None:
+            dates = f" for {awaited} dates" if awaited > 1 else ""
+            parts.append(f"waiting{dates}, {self._heard(heard)}".replace("last ", ""))
+        if disputed:
+            parts.append("disputed" if claimed else "disputed: a lower bound")
+        if given_up is not None and not parts:
+            parts.append(f"{_FINAL} as told {self._told(given_up)}")
         return "; ".join(parts) or _FINAL
 
     def _told(self, day: TillDay) -> str:
@@ -286,11 +293,11 @@ class BooksText:
         return f"{moment:%H:%M}" if moment.date() == day.date else f"{moment:%Y-%m-%d %H:%M}"
 
     def _goods(self, account: Account, width: int, *, everything: bool) -> Iterator[str]:
-        ordered = sorted(account.goods, key=lambda row: (-row.goods.net_takings, row.product))
-        if not ordered:
+        brief = account.brief()
+        shown, left, left_minor = brief.best(sys.maxsize if everything else ROWS_SHOWN_MAX)
+        if not shown:
             return
-        status = "final" if self.account_status(account) == _FINAL else "waiting" if account.waiting else "disputed"
-        shown = ordered if everything else ordered[:ROWS_SHOWN_MAX]
+        status = "final" if self.account_status(account) == _FINAL else "waiting" if brief.awaited else "disputed"
         columns = (
             Column("product", right=True),
             Column("", shorten=True),
@@ -306,10 +313,9 @@ class BooksText:
             rows += [self._moved(part, account.exponent, status, below=True) for part in row.parts]
         yield ""
         yield from table(columns, rows, width)
-        left = ordered[len(shown) :]
         if left:
-            takings = number(sum(row.goods.net_takings for row in left), account.exponent)
-            yield f"  … and {plural(len(left), 'product')} more with takings of {takings}: --all lists them."
+            takings = number(left_minor, account.exponent)
+            yield f"  … and {plural(left, 'product')} more with takings of {takings}: --all lists them."
         if any(row.joined for row in shown):
             yield "  Those that share a claimed code are read as one; = is what each of them moved."
         yield "  Takings of goods are net: without tax, less refunds."
@@ -408,7 +414,9 @@ class BooksText:
         said: list[str] = []
         directory = self._looked.directory
         first, last = day_number(self._books.date_from), day_number(self._books.date_to)
-        documents = [one for one in day_documents(self._reader, query) if first <= one.day <= last]
+        documents = self._books.forked
+        if documents is None:
+            documents = tuple(one for one in day_documents(self._reader, query) if first <= one.day <= last)
         for one in contradictions(self._reader, documents):
             document = one.first.document
             of_books = document.kind == DAY and first <= document.day <= last

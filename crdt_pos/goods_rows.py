@@ -63,6 +63,12 @@ class GoodsRows:
                         if count:
                             total[column] += count
 
+    def add_counts(self, key: Key, counts: Mapping[int, Sequence[int]], *, moved: bool) -> None:
+        """The same of sums by product, each of which is given once."""
+        (self._moved if moved else self._before).setdefault(key, {}).update(
+            (one, list(row)) for one, row in counts.items()
+        )
+
     def anywhere(self) -> bool:
         """Whether anything ever moved."""
         return any(self._moved.values()) or any(self._before.values())

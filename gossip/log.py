@@ -24,9 +24,11 @@ from typing import Final, NamedTuple, Protocol
 from gossip.document import Document, Key, Scope, order_key
 from gossip.entry import Entry, FeedId, Hash, Head
 from merge_rules.dataclass import dataclass
-from merge_rules.lattice import Author
+from merge_rules.lattice import Author, Rule
 
 FINGERPRINT_MODULUS = 2**256
+AS_OF: Final = b"kept/as-of"
+"""The view that says up to where sums were kept. It goes whenever the log is mended: entries may go then without a trace."""
 
 
 class Outcome(Enum):
@@ -110,6 +112,8 @@ class Arrival:
     entry: Entry
     received_from: Author | None = None
     quarantine: str | None = None
+    body: Rule | None = None
+    """What the rule of its kind has made of its body, if that is known: then it need not be made again."""
 
 
 View = tuple[bytes, bytes | None]

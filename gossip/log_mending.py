@@ -15,7 +15,7 @@ from gossip import log_rows as rows
 from gossip.document import FeedType, from_order_key, order_key
 from gossip.entry import Entry, decode
 from gossip.errors import BadEntry, LogCorrupt
-from gossip.log import Looked, Mended, Outcome, Stored, feed_key
+from gossip.log import AS_OF, Looked, Mended, Outcome, Stored, feed_key
 from gossip.log_reader import LogReader
 from gossip.log_rows import Tip
 from gossip.log_table import TableReader, after_prefix
@@ -92,6 +92,7 @@ class LogMender(LogWriter):
         for key, value in each(self._table, rows.ENTRY):
             if _taken_apart(key, value) is None:
                 self._writer.delete(key)
+        self._writer.delete(rows.VIEW + AS_OF)
         before = set(self.lost())
         self._lose(me)
         kinds = {key[:1] for key in dropped}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from crdt_pos import books, sharing
+from crdt_pos import kept_books, sharing
 from crdt_pos.books import Query
 from crdt_pos.books_text import BooksText
 from crdt_pos.clock import system_ms
@@ -61,7 +61,7 @@ def _ms(looked: Looked, query: Query) -> float:
     began_s = time.perf_counter()
     with looked.log.read() as reader:
         known = identities(reader)
-        found = books.read(reader, looked.directory, query, known)
+        found = kept_books.read(reader, looked.directory, query, known)
         conflicts = sharing.conflicts(sharing.read(reader, known, system_ms()), query.product)
         for _ in BooksText(looked, reader, found, conflicts).lines(query, WIDTH, everything=False):
             pass

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from crdt_pos import sharing
-from crdt_pos.books import Account, Books, Query, read
+from crdt_pos import kept_books, sharing
+from crdt_pos.books import Account, Books, Query
 from crdt_pos.books_text import BooksText
 from crdt_pos.clock import system_ms
 from crdt_pos.goods_rows import GoodsRow
@@ -80,7 +80,7 @@ def books(
     query = Query(first.date() if first else None, last.date() if last else None, store, till, product)
     with look(path) as looked, looked.log.read() as reader:
         known = identities(reader)
-        found = read(reader, looked.directory, query, known)
+        found = kept_books.read(reader, looked.directory, query, known)
         conflicts = sharing.conflicts(sharing.read(reader, known, system_ms()), product)
         words = BooksText(looked, reader, found, conflicts)
         if as_json:
