@@ -100,6 +100,11 @@ class Entry:
         """The signature with what it is over behind it."""
         return self.raw[-SIGNATURE_BYTES:] + _signed_bytes(self.author, _payload_bytes(self.raw))
 
+    @property
+    def memory_bytes(self) -> int:
+        """About what it takes in memory, decoded: a day's entry takes twenty times its bytes, a receipt ten."""
+        return 16 * len(self.raw)
+
     def verify(self, public: PublicKey) -> bool:
         """Whether the signature is by ``public``. Costs one Ed25519 verification; may run on any thread."""
         return verify_signed(public, self.signed)

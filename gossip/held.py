@@ -39,17 +39,17 @@ class Held:
 
     def add(self, entry: Entry) -> None:
         """The peer holds ``entry``, since it was just sent or received."""
-        if entry.feed is not FeedType.LATEST or len(entry.raw) > self._bytes_max:
+        if entry.feed is not FeedType.LATEST or entry.memory_bytes > self._bytes_max:
             return
         before = self._entries.pop(entry.feed_id, None)
         if before is not None:
-            self._bytes -= len(before.raw)
+            self._bytes -= before.memory_bytes
             entry = max(before, entry, key=lambda either: either.seq)
         self._entries[entry.feed_id] = entry
-        self._bytes += len(entry.raw)
+        self._bytes += entry.memory_bytes
         while self._bytes > self._bytes_max:
             _, oldest = self._entries.popitem(last=False)
-            self._bytes -= len(oldest.raw)
+            self._bytes -= oldest.memory_bytes
 
     def get(self, feed: FeedId) -> Entry | None:
         """The newest entry of a feed that the peer holds, if it is still remembered."""
@@ -59,4 +59,4 @@ class Held:
         """The peer does not hold it after all."""
         entry = self._entries.pop(feed, None)
         if entry is not None:
-            self._bytes -= len(entry.raw)
+            self._bytes -= entry.memory_bytes

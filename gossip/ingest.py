@@ -19,7 +19,7 @@ from gossip.log import Arrival
 from gossip.schema import Schema
 from merge_rules.dataclass import dataclass
 from merge_rules.errors import InvalidBody
-from merge_rules.lattice import Author
+from merge_rules.lattice import Author, Rule
 from peers.keys import PublicKey
 from peers.permissions import Role, may_author
 
@@ -66,31 +66,37 @@ def check(
         elif not (entry.verify(author.public_key) if verified is None else verified.get(entry.hash)):
             forged.append(entry)
         else:
-            reason = reason_against(entry, author, schema) or _reason_against_embedded(entry, lookup, schema)
-            arrivals.append(Arrival(entry, received_from, reason))
+            reason, body = judged(entry, author, schema)
+            reason = reason or _reason_against_embedded(entry, lookup, schema)
+            arrivals.append(Arrival(entry, received_from, reason, body))
     return Checked(tuple(arrivals), tuple(unknown), tuple(forged))
 
 
 def reason_against(entry: Entry, author: AuthorRecord, schema: Schema) -> str | None:
     """Why a correctly signed entry does not count; ``None`` if it does."""
+    return judged(entry, author, schema)[0]
+
+
+def judged(entry: Entry, author: AuthorRecord, schema: Schema) -> tuple[str | None, Rule | None]:
+    """The same, and what the rule of its kind makes of its body."""
     kind = schema.get(entry.document.kind)
     if kind is None:
-        return None
+        return None, None
     if not kind.names(entry.document):
-        return f"{entry.document} is no name of a {kind.name} document"
+        return f"{entry.document} is no name of a {kind.name} document", None
     if entry.feed is not kind.feed or entry.scope is not kind.scope:
-        return f"a {kind.name} entry with another feed type or scope than its kind has"
+        return f"a {kind.name} entry with another feed type or scope than its kind has", None
     store = entry.document.keys[0] if entry.document.keys else None
     # A well-formed name has the store as a number; whatever else stands there is nobody's own store.
     if not may_author(kind.authors, author.role, author.store, store if isinstance(store, int) else None):
-        return f"{author.role} of store {author.store} may not author {entry.document}"
+        return f"{author.role} of store {author.store} may not author {entry.document}", None
     try:
-        kind.rule.from_entry(entry.author, entry.seq, entry.body)
+        body = kind.rule.from_entry(entry.author, entry.seq, entry.body)
         if kind.patrons is not None:  # narrower than its rule; whoever appends reads it
             kind.patrons(entry.body)
     except InvalidBody as error:
-        return str(error)
-    return None
+        return str(error), None
+    return None, body
 
 
 def _reason_against_embedded(entry: Entry, lookup: AuthorLookup, schema: Schema) -> str | None:

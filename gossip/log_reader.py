@@ -118,7 +118,7 @@ class LogReader:
                 entry = decode(record.raw)
             except BadEntry as error:
                 raise LogCorrupt(f"entry {arrival} of the log is damaged: {error}") from error
-            self._recent.keep(arrival, entry, len(record.raw))
+            self._recent.keep(arrival, entry, entry.memory_bytes)
         return Stored(entry, arrival, record.received_from, record.received_ms)
 
     def find(self, entry_hash: Hash) -> Stored | None:

@@ -82,7 +82,7 @@ class LogWriter(LogReader):
     def committed(self) -> None:
         """Remember the batch's entries: their arrival numbers are theirs for ever now."""
         for arrival, entry in self._fresh.items():
-            self._shared.keep(arrival, entry, len(entry.raw))
+            self._shared.keep(arrival, entry, entry.memory_bytes)
 
     def _append(self, arrival: Arrival, received_ms: int) -> Appended:
         entry = arrival.entry
@@ -97,6 +97,8 @@ class LogWriter(LogReader):
         feed = document + entry.author
         if self._any_lost and self.is_lost(entry.hash):
             return self._bring_back(entry, record, feed)
+        if arrival.body is not None:
+            self._bodies.keep(entry.hash, arrival.body, entry.memory_bytes)
         tips = self.tips(feed)
         if tips:
             outcome, replaced, rival = self._place(entry, feed, tips)
@@ -282,7 +284,7 @@ class LogWriter(LogReader):
                 body = rule.from_entry(entry.author, entry.seq, entry.body)
             except InvalidBody as error:
                 body = error
-            self._bodies.keep(entry.hash, body, len(entry.raw))
+            self._bodies.keep(entry.hash, body, entry.memory_bytes)
         return body
 
     def entry(self, arrival: int) -> Entry:

@@ -81,6 +81,8 @@ WELCOME_S_MAX: Final = 1.0
 """So long a handshake waits at most, where others from that host came to nothing."""
 CHUNK_ENTRIES_MIN: Final = 32
 """From this many entries on, a batch is checked on two threads."""
+GROUP_ENTRIES_MAX: Final = 1024
+"""Received entries that are written in one transaction, but for the rest of the last commit of it."""
 SLOW_COMMIT_S: Final = 1.0
 """A commit that takes longer is worth a line."""
 OWN, RECEIVED = "own", "received"
@@ -337,16 +339,18 @@ class Node:
     async def _commit_loop(self) -> None:
         async for first in self._commits_out:
             group = [first]
-            while True:
+            count = len(first.arrivals)
+            while count < GROUP_ENTRIES_MAX:
                 try:
                     group.append(self._commits_out.receive_nowait())
                 except trio.WouldBlock:
                     break
+                count += len(group[-1].arrivals)
             self.commits_waiting_max = max(self.commits_waiting_max, len(group))
             began_s = trio.current_time()
             try:
                 async with self._writing:
-                    batch, grown = await trio.to_thread.run_sync(self._write_group, group)
+                    batch, grown = await self._in_turn(partial(self._write_group, group), count)
             except LogFull as error:
                 # For any other failure the log must be opened again: that ends the process.
                 self.trouble = str(error)
@@ -361,6 +365,17 @@ class Node:
                 commit.done.set()
             if batch.grew:
                 self._wake(grown)
+
+    async def _in_turn(self, act: Callable[[], Result], entries: int) -> Result:
+        """Run what reads or writes the log for so many entries: on a worker thread, or here.
+
+        With signatures verified elsewhere, both this thread and a worker would need the interpreter's lock all the time, and each
+        look at the disk hands it over: together they take twice as long as one after the other. Here nobody waits at a counter.
+        """
+        if self._verifying is None or entries < CHUNK_ENTRIES_MIN:
+            return await trio.to_thread.run_sync(act)
+        await trio.lowlevel.checkpoint()
+        return act()
 
     def _write_group(self, group: Sequence[Commit]) -> tuple[Batch, Grown | None]:
         batch = write_group(self.log, group, self._hooks.derive, self._now_ms())
@@ -377,15 +392,16 @@ class Node:
         if not entries:
             return Checked((), (), ())
         verified = await self._verified_beside(entries) if len(entries) >= CHUNK_ENTRIES_MIN else None
-        # What is left once signatures are verified holds the interpreter's lock: two threads are no use for it.
-        whole = len(entries) < CHUNK_ENTRIES_MIN or verified is not None
-        chunk = len(entries) if whole else (len(entries) + 1) // 2
+        if verified is not None:
+            judge = partial(check, entries, received_from, self._trust.record, self._schema, verified)
+            return await self._in_turn(judge, len(entries))
+        chunk = len(entries) if len(entries) < CHUNK_ENTRIES_MIN else (len(entries) + 1) // 2
         parts: dict[int, Checked] = {}
 
         async def check_part(start: int) -> None:
             part = entries[start : start + chunk]
             parts[start] = await trio.to_thread.run_sync(
-                check, part, received_from, self._trust.record, self._schema, verified, abandon_on_cancel=True
+                check, part, received_from, self._trust.record, self._schema, abandon_on_cancel=True
             )
 
         async with trio.open_nursery() as nursery:
