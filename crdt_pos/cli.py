@@ -26,6 +26,7 @@ from click.shell_completion import CompletionItem, get_completion_class, shell_c
 
 NAME: Final = "crdt-pos"
 GROUP: Final = "crdt_pos.commands"
+SHELL_GROUP: Final = "crdt_pos.shell"
 EXIT_REFUSED: Final = 2
 EXIT_OUR_MISTAKE: Final = 70
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -82,6 +83,7 @@ SECTIONS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
             "replay": "Sell a year of real baskets through real tills, and check the books to the cent.",
             "simulate": "Shops in every kind of trouble, simulated from a seed; hunts for seeds that go wrong.",
             "fuzz": "Try made-up messages and entries on everything that reads what a peer sends.",
+            "stories": "Make six faults for real, have the shell find each, and write their pages.",
             "screenshots": "Draw the pictures of the documentation from the real screens.",
         },
     ),
@@ -108,19 +110,24 @@ def command_names() -> dict[str, str]:
 
     Those of this source tree win over those of an older installation.
     """
-    return _installed() | _of_source_tree()
+    return _installed(GROUP) | _of_source_tree(GROUP)
+
+
+def joined_to_shell() -> dict[str, str]:
+    """The same of the debug shell's commands that stand in the layers above it."""
+    return _of_source_tree(SHELL_GROUP) or _installed(SHELL_GROUP)
 
 
 @functools.cache
-def _installed() -> dict[str, str]:
+def _installed(group: str) -> dict[str, str]:
     # Loading this module and looking through all that is installed takes longer than most commands.
     from importlib.metadata import entry_points
 
-    return {point.name: point.value for point in entry_points(group=GROUP)}
+    return {point.name: point.value for point in entry_points(group=group)}
 
 
-def _of_source_tree() -> dict[str, str]:
-    table: dict[str, str] = _source_tree().get("entry-points", {}).get(GROUP, {})
+def _of_source_tree(group: str) -> dict[str, str]:
+    table: dict[str, str] = _source_tree().get("entry-points", {}).get(group, {})
     return table
 
 
@@ -154,7 +161,7 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
-        place = _of_source_tree().get(cmd_name) or _installed().get(cmd_name) if own is None else None
+        place = _of_source_tree(GROUP).get(cmd_name) or _installed(GROUP).get(cmd_name) if own is None else None
         if place is None:
             return own
         module, _, name = place.partition(":")
