@@ -38,6 +38,8 @@ from merge_rules.lattice import AUTHOR_BYTES, Author
 from peers.roster import Directory
 
 VERSION: Final = f"1 {sys.byteorder}"
+BEGUN: Final = canonical.encode([VERSION, "begun"])
+"""In the place of ``as-of`` while everything is derived for the first time."""
 _PREFIX: Final = b"kept/"
 _LIFE: Final = b"kept/life/"
 _STORE: Final = b"kept/store/"
@@ -138,13 +140,14 @@ class Kept:
         rows: Rows,
         stale: Mapping[int, set[Document]],
         balances: Iterable[Document],
+        dirty: Iterable[int] = (),
     ) -> None:
         self.rows = rows
         self._balances = set(balances)
         self._reader = reader
         self._directory = directory
         self._stale = {store: set(documents) for store, documents in stale.items()}
-        self._dirty: set[int] = set()
+        self.dirty = set(dirty)
         """Days whose goods of the company are to be added up again."""
 
     @classmethod
@@ -187,6 +190,10 @@ class Kept:
     def stores(self) -> list[int]:
         """Those of which something is to be read again."""
         return sorted(self._stale)
+
+    def taken(self) -> tuple[dict[int, set[Document]], set[Document]]:
+        """The documents that are to be read again: days by store, and balances."""
+        return self._stale, self._balances
 
     # ---- bringing up to date --------------------------------------------------------------------------------------------
 
@@ -243,7 +250,7 @@ class Kept:
         months = {month_of(day) for day in days}
         for month in months:
             self._change_goods(store, author, month, days, fresh)
-        self._dirty |= days
+        self.dirty |= days
 
     def _change_goods(self, store: int, author: Author, month: int, days: set[int], fresh: dict[int, TillDay]) -> None:
         key = _moved_key(month, store, author)
@@ -271,16 +278,16 @@ class Kept:
         for life in moved:
             value = self.rows.get(_LIFE + _number(life[0]) + life[1])
             if value is not None:
-                self._dirty |= set(Table(value).column(ON))
+                self.dirty |= set(Table(value).column(ON))
         if moved:
             keys += sorted(set(lives.values()) - set(keys))
             self.rows.put(_KEYS, _keys_value(keys, lives))
-        if self._dirty:
-            for month in sorted({month_of(day) for day in self._dirty}):
+        if self.dirty:
+            for month in sorted({month_of(day) for day in self.dirty}):
                 self._add_up_month(month, keys, lives)
             for number in range(len(keys)):
-                self._add_up_until(number, min(map(month_of, self._dirty)))
-            self._dirty.clear()
+                self._add_up_until(number, min(map(month_of, self.dirty)))
+            self.dirty.clear()
         return keys
 
     def _key_of(self, life: Life, table: Table) -> Key:
@@ -296,7 +303,7 @@ class Kept:
 
     def _add_up_month(self, month: int, keys: list[Key], lives: Mapping[Life, Key]) -> None:
         numbers = {key: number for number, key in enumerate(keys)}
-        days = {day for day in self._dirty if month_of(day) == month}
+        days = {day for day in self.dirty if month_of(day) == month}
         sums: dict[tuple[int, int], dict[int, Goods14]] = {
             (number, day): {} for number in range(len(keys)) for day in days
         }
@@ -498,20 +505,3 @@ def _keys_value(keys: list[Key], lives: Mapping[Life, Key]) -> bytes:
     return canonical.encode(
         [[list(key) for key in keys], {_number(store) + author: numbers[key] for (store, author), key in lives.items()}]
     )
-
-
-def derive(reader: Reader, directory: Directory) -> list[View]:
-    """The views that bring what is kept up to date; nothing where they are, or where nothing is kept."""
-    sums = Kept.read(reader, directory)
-    if sums is not None and not sums.stale:
-        return []
-    sums = sums or Kept.anew(reader, directory)
-    if sums is None:
-        return []
-    try:
-        sums.refresh()
-        sums.refresh_balances()
-        sums.add_up()
-    except OverflowError:
-        return []
-    return [*sums.rows.changed.items(), AsOf(reader.last_arrival(), basis(reader)).view()]

@@ -29,6 +29,7 @@ from crdt_pos.errors import FolderError, OutOfService
 from crdt_pos.folder import Folder
 from crdt_pos.guarding import Guarding
 from crdt_pos.health import Health
+from crdt_pos.keeping_run import Keeping
 from crdt_pos.local import Command, Message, serve
 from crdt_pos.local_commands import PeerStatus, ReplicaStatus, TillCommands
 from crdt_pos.mending import Mending
@@ -182,6 +183,8 @@ class RunningReplica(ReplicaCore):
                 nursery.start_soon(self._prove_forks)
                 nursery.start_soon(self.people.run)
                 nursery.start_soon(self.mending.run)
+                if self.certificate.role is Role.OFFICE:
+                    nursery.start_soon(Keeping(self).run)
                 nursery.start_soon(self._watch_disk)
                 if self.returning is not None:
                     nursery.start_soon(self.returning.run)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from crdt_pos import books, kept, kept_books, kept_table
+from crdt_pos import books, keeping, kept, kept_books, kept_table
 from crdt_pos.balance import balance_document
 from crdt_pos.books import Books, Query
 from crdt_pos.day import Day, Flow, Goods, Numbers, TaxTotals
@@ -150,11 +150,8 @@ class Shop:
         self.log.append([], [(b"forks/liar/" + self.town.tills[till][1].author, b"")])
 
     def keep(self, directory: Directory) -> None:
-        with self.log.read() as reader:
-            views = kept.derive(reader, directory)
-        self.log.append([], views)
-        with self.log.read() as reader:
-            assert kept.derive(reader, directory) == []
+        keeping.keep(self.log, directory)
+        assert list(keeping.pieces(self.log, directory)) == []
 
 
 tills, days, small = st.integers(0, 3), st.integers(0, DAYS - 1).map(FIRST.__add__), st.integers(0, 5)
@@ -283,6 +280,33 @@ def test_a_log_that_was_mended_keeps_nothing_until_its_sums_are_derived_again(to
     assert not looked.damaged
 
 
+def test_pieces_that_were_under_way_when_the_log_was_mended_are_dropped(town: Town) -> None:
+    shop = a_shop(town)
+    shop.revoke(0, 2)  # everything is derived anew
+    under_way = keeping.pieces(shop.log, town.directory)
+    assert next(under_way).write(shop.log)
+    shop.log.mend(town.office.author, (5,))
+    assert not any(piece.write(shop.log) for piece in under_way)
+    plain, summed = answers(shop, town.directory, Query(date_of(FIRST), date_of(FIRST + DAYS)), Identities())
+    assert summed is None
+    shop.keep(town.directory)
+    assert answers(shop, town.directory, Query(date_of(FIRST), date_of(FIRST + DAYS)), Identities()) == (plain, plain)
+
+
+def test_half_of_what_is_new_may_be_written_and_changes_no_answer(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "DOCUMENTS_AT_ONCE", 1)
+    shop = a_shop(town)
+    for till in (0, 2):
+        shop.sell(till, FIRST + 5, 7, 3, 1, *CLOSED)
+    whole_time = Query(date_of(FIRST), date_of(FIRST + DAYS))
+    found = [answers(shop, town.directory, whole_time, Identities())]
+    for piece in keeping.pieces(shop.log, town.directory):
+        assert piece.write(shop.log)
+        found.append(answers(shop, town.directory, whole_time, Identities()))
+    assert len(found) == 4
+    assert all(summed == plain for plain, summed in found)
+
+
 def test_numbers_of_more_than_64_bits_are_not_kept(town: Town) -> None:
     shop = a_shop(town)
     for till in (0, 1, 2):
@@ -290,8 +314,8 @@ def test_numbers_of_more_than_64_bits_are_not_kept(town: Town) -> None:
     plain, summed = answers(shop, town.directory, Query(), Identities())
     assert summed is None
     assert plain is not None
-    with shop.log.read() as reader:
-        assert kept.derive(reader, town.directory) == []
+    keeping.keep(shop.log, town.directory)
+    assert answers(shop, town.directory, Query(), Identities()) == (plain, None)
 
 
 def test_a_table_gives_back_what_was_put_into_it() -> None:
