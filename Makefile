@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine with Python 3.11+, git and make: `make demo` and `make test`.
 # Each makes its own virtual environment in .venv: about 125 MB of downloads for the demo (pyarrow, pandas and the data set
-# are most of it), about 100 MB more for the tests and linters (half of it Node.js, for pyright).
+# are most of it), about 130 MB more for the tests and linters (half of it Node.js, for pyright).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ help:
 	@echo "make demo    a week of real baskets in which everything breaks, and books to the cent (two minutes, once installed)"
 	@echo "make test    every test; installs what it needs"
 	@echo "make lint    ruff, mypy, pyright, layers"
-	@echo "make bench   figures on this machine"
+	@echo "make bench   figures on this machine, in docs/benchmarks.md (a quarter of an hour)"
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "crdt-pos needs Python 3.11 or newer; this is $$($(PYTHON) --version). Say which to use: make PYTHON=python3.12 …"; exit 2; }
@@ -29,8 +29,8 @@ $(VENV)/demo: $(VENV)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/dev: $(VENV)/demo
-	@echo "Installing the tests' tools into $(VENV) (about 100 MB to download the first time) …"
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	@echo "Installing the tests' tools into $(VENV) (about 130 MB to download the first time) …"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench,demo,metrics,dev]'
 	@touch $@
 
 demo: $(VENV)/demo
@@ -61,8 +61,13 @@ lint: $(VENV)/dev
 	@$(BIN)/mypy & mypy=$$!; $(BIN)/pyright --pythonpath $(BIN)/python $(PACKAGES); pyright=$$?; wait $$mypy && exit $$pyright
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/demo
-	@$(BIN)/crdt-pos bench
+$(VENV)/bench: $(VENV)/demo
+	@echo "Installing what draws the benchmarks' figures into $(VENV) (about 30 MB to download the first time) …"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench,demo]'
+	@touch $@
+
+bench: $(VENV)/bench
+	@$(BIN)/crdt-pos bench all --to docs
 
 pictures: $(VENV)/demo
 	@$(BIN)/crdt-pos screenshots --demo

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,7 @@ from tools import (
     bench_hostile,
     bench_join,
     bench_lan,
+    bench_report,
     bench_return,
     bench_sale,
     bench_scrub,
@@ -69,6 +70,15 @@ def bench(context: click.Context, json_file: Path | None) -> None:
     keep_bytecode()
     if context.invoked_subcommand is None:
         _show({"sizes": sizes}, json_file)
+
+
+@bench.command("all")
+@click.option("--to", "folder", default="docs", show_default=True, type=click.Path(path_type=Path), help="Where.")
+@click.argument("names", nargs=-1, type=click.Choice([part.name for part in bench_report.PARTS]))
+def _all(folder: Path, names: Sequence[str]) -> None:
+    """Run the benchmarks, or those NAMES, and write what they measured to a page (a quarter of an hour)."""
+    if failed := bench_report.report(folder, names, lambda what: click.echo(what, err=True)):
+        raise click.ClickException(f"These did not come out: {', '.join(failed)}; see {folder / bench_report.PAGE}.")
 
 
 @bench.command("sizes")
