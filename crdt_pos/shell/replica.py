@@ -38,6 +38,10 @@ def _silent(_doing: str, _done: int, _total: int) -> None:
     """Nobody waits."""
 
 
+def _nobody(_name: str) -> Replica | None:
+    return None
+
+
 class Replica:
     """What the commands look into. Close it, or use it in a ``with`` block. Not to be shared between threads."""
 
@@ -56,6 +60,8 @@ class Replica:
         """The address of the replica that is looked into from outside; empty for a folder."""
         self.shared = shared
         """What it shares with the certificate that was shown to it; ``None`` for a folder."""
+        self.others: Callable[[str], Replica | None] = _nobody
+        """Another replica by its name, where several are in hand, as in a simulation."""
         self.progress: Progress = _silent
         self.now_ms: Callable[[], int] = system_ms
         self._closing = closing

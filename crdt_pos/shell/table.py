@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Final
 
+from crdt_pos.cli import joined_to_shell
 from crdt_pos.shell.command import Command
 from crdt_pos.shell.commands import (
     at,
@@ -36,6 +38,13 @@ from crdt_pos.shell.commands import (
     why,
 )
 
+
+def _joined() -> tuple[Command, ...]:
+    """Commands of the layers above, which join by an entry point."""
+    places = (place.split(":") for _, place in sorted(joined_to_shell().items()))
+    return tuple(getattr(import_module(module), name) for module, name in places)
+
+
 SECTIONS: Final[Mapping[str, tuple[Command, ...]]] = {
     "Who am I, and whom do I see": (
         status.COMMAND,
@@ -63,6 +72,7 @@ SECTIONS: Final[Mapping[str, tuple[Command, ...]]] = {
         stock.COMMAND,
         claims.COMMAND,
     ),
+    "Simulations": _joined(),
     "The shell": (helping.COMMAND, python.COMMAND),
 }
 """A command stands in one of them."""

@@ -96,6 +96,11 @@ class Heap:
         self.at(delay_ms, lambda: future.resolve(None))
         return future
 
+    @property
+    def next_ms(self) -> int | None:
+        """The moment of the next event; ``None`` if nothing is to come."""
+        return self._waiting[0][0] if self._waiting else None
+
     def run(self, until_ms: int) -> None:
         """Let everything happen up to a moment."""
         while self._waiting and self._waiting[0][0] <= until_ms:

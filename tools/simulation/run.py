@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from gossip.document import Scope
 from tools.simulation import checks, faults, shopping
@@ -21,6 +21,10 @@ PRICE_SHARE: Final = 0.03
 PEACE_MS_MAX: Final = 1_800_000
 """In so long after the last fault everyone is equal, or never."""
 LOOK_MS: Final = 5_000
+
+T = TypeVar("T")
+Passing = Callable[[World, int], Iterator[None]]
+"""Lets a world's time pass up to a moment, and stops meanwhile as often as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,18 @@ class Verdict:
 
 def run(plan: Plan, told: Callable[[str], None] = lambda _: None) -> Verdict:
     """Run a plan. The same plan gives the same verdict, trace included."""
-    world = World(plan, told)
+    return _last(steps(World(plan, told), plan, _at_once))
+
+
+def steps(world: World, plan: Plan, passing: Passing) -> Generator[None, None, Verdict]:
+    """The same in steps: stops between any two acts, and wherever ``passing`` does while time passes."""
     machines = list(world.machines.values())
     for machine in machines:
         world.start(machine)
-    world.heap.run(10_000)
+    yield from passing(world, 10_000)
     rows = [(often, act) for word, often, act in faults.FAULTS if word in plan.faults]
     for _ in range(plan.events):
-        world.heap.run(world.heap.now_ms + int(world.rng.expovariate(1 / GAP_MS)))
+        yield from passing(world, world.heap.now_ms + int(world.rng.expovariate(1 / GAP_MS)))
         luck = world.rng.random()
         if luck < FAULT_SHARE and rows:
             world.rng.choices([act for _, act in rows], [often for often, _ in rows])[0](world)
@@ -56,15 +64,42 @@ def run(plan: Plan, told: Callable[[str], None] = lambda _: None) -> Verdict:
             shopping.change_prices(world)
         else:
             shopping.at_a_till(world)
-    make_peace(world)
+        yield
+    yield from _peace(world, passing)
     found = checks.look(world)
     for text in [*world.ledger.wrongs, *found.violations]:
         world.violated(text)
     return Verdict(plan, tuple(world.violations), world.trace, world.heap.events, world.heap.now_ms, found)
 
 
+def moment_by_moment(world: World, until_ms: int) -> Iterator[None]:
+    """Let time pass, and stop after every moment in which something happens."""
+    while (next_ms := world.heap.next_ms) is not None and next_ms <= until_ms:
+        world.heap.run(next_ms)
+        yield
+    world.heap.run(until_ms)
+
+
+def _at_once(world: World, until_ms: int) -> Iterator[None]:
+    world.heap.run(until_ms)
+    yield from ()
+
+
+def _last(stepping: Generator[None, None, T]) -> T:
+    while True:
+        try:
+            next(stepping)
+        except StopIteration as end:
+            verdict: T = end.value
+            return verdict
+
+
 def make_peace(world: World) -> None:
     """Everything that is cut is mended, everyone starts again, closes, and they talk until they are equal."""
+    _last(_peace(world, _at_once))
+
+
+def _peace(world: World, passing: Passing) -> Generator[None]:
     world.tell("peace")
     world.peace = True
     world.network.severed.clear()
@@ -78,7 +113,7 @@ def make_peace(world: World) -> None:
             world.enrol_again(machine)
     until_ms = world.heap.now_ms + PEACE_MS_MAX
     while True:
-        world.heap.run(world.heap.now_ms + LOOK_MS)
+        yield from passing(world, world.heap.now_ms + LOOK_MS)
         if world.heap.now_ms >= until_ms:
             world.violated("they have not become equal")
             return

@@ -58,7 +58,7 @@ def _other(replica: Replica, folder: str, peer: str, own: str) -> Generator[Repl
     if bool(folder) is bool(peer) or (own and not peer):
         raise Refused("Compare with a FOLDER, or with the replica that answers at --peer HOST:PORT.")
     if not peer:
-        with beside(folder) as there:
+        with beside(replica, folder) as there:
             yield there
         return
     from crdt_pos.shell.outside import open_peer  # sessions take a moment to import
@@ -69,8 +69,12 @@ def _other(replica: Replica, folder: str, peer: str, own: str) -> Generator[Repl
 
 
 @contextmanager
-def beside(folder: str) -> Generator[Replica]:
-    """Another folder in hand."""
+def beside(replica: Replica, folder: str) -> Generator[Replica]:
+    """Another folder in hand; beside a simulated replica another of its simulation, by its name."""
+    other = replica.others(folder)
+    if other is not None:
+        yield other
+        return
     with look(Path(folder)) as looked:
         yield Replica(looked, ExitStack())
 

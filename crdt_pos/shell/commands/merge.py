@@ -43,11 +43,11 @@ def answer(replica: Replica, folder: str, other: str = "", all: bool = False) ->
 
 @contextmanager
 def _two(replica: Replica, folder: str, other: str) -> Generator[tuple[Replica, Replica]]:
-    with beside(folder) as there, there.reading():
+    with beside(replica, folder) as there, there.reading():
         if not other:
             yield replica, there
             return
-        with beside(other) as last, last.reading():
+        with beside(replica, other) as last, last.reading():
             yield there, last
 
 
