@@ -31,7 +31,7 @@ def status(context: click.Context, path: Path, as_json: bool) -> None:
     \b
     --json prints: running, trouble (sentences), replica, life, role, company, since_ms, now_ms, listening,
       peers (name, role, since_ms, caught_up), reaches_office, unreachable, entries, behind (peers that have
-      not told everything yet), business_date, and of a till safe: copies (replicas that have all it wrote),
+      not told everything yet), business_date, disk_free_bytes, and of a till safe: copies (replicas that have all it wrote),
       waiting (acts that are only here), outside_until_ms and outside_waiting (outside of the store)
     """
     said = _asked(open_folder(path))
