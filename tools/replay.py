@@ -160,6 +160,10 @@ def _run(console: Console, asked: _Asked) -> dict[str, Any]:
         with timed.phase("check"):
             checked = _check(office, first, last, sorted(sizes), _sum(sold))
         progress.update(step, total=1, completed=1)
+        step = progress.add_task("adding up the head office's books", total=None)
+        with timed.phase("add up the books"):
+            replay_books.add_up(office)
+        progress.update(step, total=1, completed=1)
         seconds = timed.phases | {"all": round(time.perf_counter() - began_s, 1)}
         answers: list[Answer] = []
         if asked.ask:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from crdt_pos import kept_books, sharing
+from crdt_pos import enrolment, keeping, kept_books, sharing
 from crdt_pos.books import Query
 from crdt_pos.books_text import BooksText
 from crdt_pos.clock import system_ms
+from crdt_pos.folder import Folder
 from crdt_pos.looking import Looked, identities, look
+from crdt_pos.trust import RosterTrust
 
 WIDTH: Final = 100
 REPEATS: Final = 3
@@ -31,6 +33,12 @@ class Answer:
     question: str
     ms: int
     """Median."""
+
+
+def add_up(office: Folder) -> None:
+    """Keep the sums of the books, as a running head office does while nothing arrives."""
+    with office.held(), enrolment.open_log(office) as log:
+        keeping.keep(log, RosterTrust(office, log).directory)
 
 
 def ask(office: Path, first: datetime.date, last: datetime.date, store: int, product: int) -> list[Answer]:
