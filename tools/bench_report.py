@@ -1,7 +1,7 @@
 """``crdt-pos bench all``: every benchmark of the list one after the other, and ``docs/benchmarks.md`` of what they measured.
 
-The page is made of the files that the benchmarks write themselves, so it says nothing that a command did not print. What is left out
-on this page is too long for a quarter of an hour, and stands there with its command.
+The page is made of the files that the benchmarks write themselves, so it says nothing that a command did not print. What takes
+too long for a quarter of an hour stands there with its command only.
 """
 
 from __future__ import annotations
@@ -134,12 +134,14 @@ def _chapter(part: Part, figures: Mapping[str, Any], code: int, seconds: float) 
 
 
 def _shown(name: str, value: object) -> list[str]:
-    if isinstance(value, list) and value and all(isinstance(row, dict) for row in cast("list[object]", value)):
-        return [f"**{name}**", "", *_table(cast("list[Row]", value)), ""]
+    if isinstance(value, list):
+        rows = cast("list[object]", value)
+        if rows and all(isinstance(row, dict) for row in rows):
+            return [f"**{name}**", "", *_table(cast("list[Row]", rows)), ""]
     if isinstance(value, dict):
         named = cast("dict[str, object]", value)
         return [f"**{name}**", "", *_table([{"what": key, "figure": one} for key, one in named.items()]), ""]
-    return [f"{name}: {_cell(value)}", ""]
+    return [f"{name}: {_cell(cast('object', value))}", ""]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

@@ -24,10 +24,11 @@ from crdt_pos.folder import Folder
 from crdt_pos.identity import Identity, Now
 from crdt_pos.loyalty import Programme
 from crdt_pos.money import Currency
+from crdt_pos.patrons import PATRONS
 from crdt_pos.products import Products
 from crdt_pos.receipt import Receipt
 from crdt_pos.requests import LineRequest, SaleRequest, TenderRequest
-from crdt_pos.schema import BALANCE, DAY, PATRONS, SCHEMA
+from crdt_pos.schema import BALANCE, DAY, SCHEMA
 from crdt_pos.terms import Terms
 from crdt_pos.till import Till
 from crdt_pos.trust import RosterTrust
