@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -20,17 +20,18 @@ from crdt_pos.rules_broken import rule_broken
 from crdt_pos.schema import SCHEMA
 from gossip.document import Scope
 from gossip.lag import Towards
-from gossip.log import Reader
+from gossip.log import Reader, Stored
 from gossip.node import OWN, RECEIVED
 from gossip.transitions import State
 from merge_rules.dataclass import dataclass
+from peers.permissions import Role
 
 if TYPE_CHECKING:
     from crdt_pos.replica import RunningReplica
 
 BOUNDS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 LOOKED_THROUGH_MAX: Final = 1_000
-"""Unsent arrivals that are looked through for each peer; entries in quarantine that are."""
+"""So many entries that peers lack are looked at, for all of them together; as many in quarantine."""
 OTHER: Final = "other"
 """Every kind that is not known here: a stranger names no labels."""
 _MS: Final = 1_000
@@ -88,7 +89,8 @@ def seen(replica: RunningReplica, observer: Observer) -> Seen:
     found.add("crdt_pos_info", 1, life=me.incarnation, role=str(me.role), company=company)
     found.add("crdt_pos_start_time_seconds", replica.health.since_ms / _MS)
     found.add("crdt_pos_troubles", sum(1 for _ in replica.health.troubles()))
-    found.add("crdt_pos_reaches_office", int(replica.health.reaches_office()))
+    if me.role is not Role.OFFICE:
+        found.add("crdt_pos_reaches_office", int(replica.health.reaches_office()))
     states = node.states()
     for state in State:
         if state is not State.ENDED:
@@ -129,8 +131,8 @@ def _lag(found: Seen, peer: str, lag: object, *, caught_up: bool) -> None:
 def read(replica: RunningReplica, found: Seen) -> list[Sample]:
     """The second step, on any thread: everything, ready to be shown."""
     with replica.log.read_all() as reader:
-        for session in found.sessions:
-            for (scope, of), count in sorted(_by_scope(reader, session).items()):
+        for session, lacking in _by_scope(reader, found.sessions):
+            for (scope, of), count in sorted(lacking.items()):
                 found.add("crdt_pos_peer_scope_lag", count, peer=session.peer, scope=scope, of=of)
         apart = Counter(rule_broken(why) for _, why in islice(reader.quarantined(), LOOKED_THROUGH_MAX))
         for rule, count in sorted(apart.items()):
@@ -142,22 +144,22 @@ def read(replica: RunningReplica, found: Seen) -> list[Sample]:
     return found.samples
 
 
-def _by_scope(reader: Reader, session: _Session) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    for of, entries in (("unsent", _unsent(reader, session)), ("unacknowledged", _in_the_air(reader, session))):
-        for scopes in entries:
-            found.update((str(scope), of) for scope in scopes & session.shared)
-    return found
+def _by_scope(reader: Reader, sessions: Sequence[_Session]) -> Iterator[tuple[_Session, Counter[tuple[str, str]]]]:
+    left = LOOKED_THROUGH_MAX
+    for session in sessions:
+        found: Counter[tuple[str, str]] = Counter()
+        for of, stored in islice(_lacking(reader, session), left):
+            left -= 1
+            found.update((str(scope), of) for scope in reader.scopes(stored.entry) & session.shared)
+        yield session, found
 
 
-def _unsent(reader: Reader, session: _Session) -> Iterator[frozenset[Scope]]:
-    if session.towards.looked_through is not None:
-        for stored in reader.arrivals(session.towards.looked_through, LOOKED_THROUGH_MAX):
-            yield reader.scopes(stored.entry)
-
-
-def _in_the_air(reader: Reader, session: _Session) -> Iterator[frozenset[Scope]]:
+def _lacking(reader: Reader, session: _Session) -> Iterator[tuple[str, Stored]]:
+    """What the peer lacks, as far as is known, with the word for it."""
     for one in session.towards.unacknowledged:
         stored = reader.find(one)
         if stored is not None:
-            yield reader.scopes(stored.entry)
+            yield "unacknowledged", stored
+    if session.towards.looked_through is not None:
+        for stored in reader.arrivals(session.towards.looked_through, LOOKED_THROUGH_MAX):
+            yield "unsent", stored

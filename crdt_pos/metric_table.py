@@ -44,7 +44,11 @@ _ROWS: Final = (
     Metric("crdt_pos_info", GAUGE, "1; who it is.", ("life", "role", "company")),
     Metric("crdt_pos_start_time_seconds", GAUGE, "When it was started, in seconds since 1970."),
     Metric("crdt_pos_troubles", GAUGE, "How many sentences 'crdt-pos status' has to say of what is wrong."),
-    Metric("crdt_pos_reaches_office", GAUGE, "1 if a head office is reached, from here or through a neighbour."),
+    Metric(
+        "crdt_pos_reaches_office",
+        GAUGE,
+        "1 if a head office is reached, from here or through a neighbour; of others than offices.",
+    ),
     Metric("crdt_pos_sessions", GAUGE, "Sessions, by the state that they are in.", ("state",)),
     Metric("crdt_pos_unreachable_addresses", GAUGE, "Addresses that are dialled and do not answer."),
     Metric("crdt_pos_peer_caught_up", GAUGE, "1 once a peer has told all that it held.", ("peer",)),
@@ -59,7 +63,7 @@ _ROWS: Final = (
         "crdt_pos_peer_scope_lag",
         GAUGE,
         "Entries of a scope that a peer lacks as far as is known, 'unsent' or 'unacknowledged'; scopes without any are left "
-        "out. Of a peer's unsent arrivals the first 1,000 are looked through.",
+        "out. At most 1,000 are looked at, for all peers together.",
         ("peer", "scope", "of"),
     ),
     Metric("crdt_pos_arrivals_total", COUNTER, "Entries that the log has taken since it was made."),
