@@ -17,6 +17,7 @@ from gossip.log import AS_OF, Log, View
 from peers.roster import Directory
 
 DOCUMENTS_AT_ONCE: Final = 200
+ACCOUNTS_AT_ONCE: Final = 500
 
 
 class Piece:
@@ -60,11 +61,27 @@ def pieces(log: Log, directory: Directory) -> Iterator[Piece]:
             sums.refresh()
         dirty |= sums.dirty
         yield Piece(list(sums.rows.changed.items()), before)
-    with log.read() as reader:
-        sums = Kept(reader, directory, Rows(reader), {}, balances, dirty)
-        sums.refresh_balances()
-        sums.add_up()
-    yield Piece([*sums.rows.changed.items(), as_of.view()], before)
+    accounts = sorted(balances)
+    for begin in range(0, len(accounts), ACCOUNTS_AT_ONCE):
+        with log.read() as reader:
+            sums = Kept(reader, directory, Rows(reader), {}, accounts[begin : begin + ACCOUNTS_AT_ONCE])
+            sums.refresh_balances()
+        yield Piece(list(sums.rows.changed.items()), before)
+    done = 0
+    while True:
+        with log.read() as reader:
+            sums = Kept(reader, directory, Rows(reader), {}, (), dirty)
+            keys, lives = sums.assign()
+            assigned = sums.rows.changed.pop(kept.ASSIGNED, None)
+            month = next((one for one in sums.months(keys) if one > done), None)
+            if month is not None:
+                sums.add_up_month(month, keys, lives)
+        if month is None:
+            break
+        yield Piece(list(sums.rows.changed.items()), before)
+        done = month
+    # Whose money it is comes last: as long as it is not here, everything of who is not in it is added up again.
+    yield Piece([*([] if assigned is None else [(kept.ASSIGNED, assigned)]), as_of.view()], before)
 
 
 def _some(stale: Mapping[int, set[Document]]) -> Iterator[dict[int, set[Document]]]:

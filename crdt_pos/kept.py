@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Final, cast
+from typing import Final, Generic, TypeVar, cast
 
 from crdt_pos import kept_owed, kept_table
 from crdt_pos.books import Owing, TillDay, owing, store_money, till_days
@@ -44,7 +44,7 @@ _PREFIX: Final = b"kept/"
 _LIFE: Final = b"kept/life/"
 _STORE: Final = b"kept/store/"
 _MOVED: Final = b"kept/moved/"
-_KEYS: Final = b"kept/keys"
+ASSIGNED: Final = b"kept/keys"
 _DATE: Final = b"kept/date/"
 _UNTIL: Final = b"kept/until/"
 _OWED: Final = b"kept/owed/"
@@ -64,10 +64,10 @@ _LINE: Final = (ON, PREVIOUS, FLAGS, HEARD)
 DAY_OF, PRODUCT, COUNT, NET, STOCK = (Name(0, number) for number in range(5))
 GOODS: Final = tuple(Name(1, number) for number in range(len(Goods._fields)))
 
+Of = TypeVar("Of")
+
 Life = tuple[int, Author]
 """A store, and who sold there."""
-Goods14 = list[int]
-"""Till-days, net takings, stock, then the columns of ``Goods``."""
 _SUMMED: Final = (COUNT, NET, STOCK, *GOODS)
 
 
@@ -103,6 +103,29 @@ def basis(reader: Reader) -> bytes:
 def _all_travel(reader: Reader) -> bool:
     """Whether days are kept for ever: nobody has said otherwise."""
     return all(kind != DAY for kind, _ in reader.horizons)
+
+
+class Adding(Generic[Of]):
+    """Columns that are added up by what their rows are of."""
+
+    def __init__(self) -> None:
+        self.places: dict[Of, int] = {}
+        self._columns: dict[tuple[int, int, int], list[int]] = {}
+
+    def add(self, of: Iterable[Of], columns: Iterable[tuple[tuple[int, int, int], Sequence[int]]]) -> None:
+        """Some rows, each once for each of its columns that is not zero."""
+        places = [self.places.setdefault(one, len(self.places)) for one in of]
+        for name, added in columns:
+            column = self._columns.setdefault(name, [])
+            column.extend([0] * (len(self.places) - len(column)))
+            for place, count in zip(places, added, strict=True):
+                column[place] += count
+
+    def columns(self) -> dict[tuple[int, int, int], list[int]]:
+        """The sums, in the order of ``places``."""
+        for column in self._columns.values():
+            column.extend([0] * (len(self.places) - len(column)))
+        return {name: column for name, column in self._columns.items() if any(column)}
 
 
 class Rows:
@@ -272,6 +295,14 @@ class Kept:
 
         Raises ``OverflowError``.
         """
+        keys, lives = self.assign()
+        for month in self.months(keys):
+            self.add_up_month(month, keys, lives)
+        self.dirty.clear()
+        return keys
+
+    def assign(self) -> tuple[list[Key], dict[Life, Key]]:
+        """Whose money every life takes. The days of lives of which that has changed are to be added up again."""
         lives = {life: self._key_of(life, table) for life, table in self.lives()}
         keys, known = self._assigned()
         moved = {life for life in lives.keys() | known.keys() if lives.get(life) != known.get(life)}
@@ -281,74 +312,76 @@ class Kept:
                 self.dirty |= set(Table(value).column(ON))
         if moved:
             keys += sorted(set(lives.values()) - set(keys))
-            self.rows.put(_KEYS, _keys_value(keys, lives))
-        if self.dirty:
-            for month in sorted({month_of(day) for day in self.dirty}):
-                self._add_up_month(month, keys, lives)
-            for number in range(len(keys)):
-                self._add_up_until(number, min(map(month_of, self.dirty)))
-            self.dirty.clear()
-        return keys
+            self.rows.put(ASSIGNED, _keys_value(keys, lives))
+        return keys, lives
+
+    def months(self, keys: Sequence[Key]) -> list[int]:
+        """The months that are to be added up again, in this order: from the first that has changed."""
+        if not self.dirty:
+            return []
+        changed = {month_of(day) for day in self.dirty}
+        kept = {month_of(day) for number in range(len(keys)) for day in self.days_of(number)}
+        return sorted(changed | {month for month in kept if month > min(changed)})
 
     def _key_of(self, life: Life, table: Table) -> Key:
         return store_money(self._directory, life[0], date_of(table.at(ON, 0)))
 
     def _assigned(self) -> tuple[list[Key], dict[Life, Key]]:
-        value = self.rows.get(_KEYS)
+        value = self.rows.get(ASSIGNED)
         if value is None:
             return [], {}
         keys, lives = cast("tuple[list[list[object]], dict[bytes, int]]", canonical.decode_own(value))
         named = [cast("Key", tuple(key)) for key in keys]
         return named, {_life_at(place): named[number] for place, number in lives.items()}
 
-    def _add_up_month(self, month: int, keys: list[Key], lives: Mapping[Life, Key]) -> None:
-        numbers = {key: number for number, key in enumerate(keys)}
+    def add_up_month(self, month: int, keys: Sequence[Key], lives: Mapping[Life, Key]) -> None:
+        """One month, once those before it are added up."""
         days = {day for day in self.dirty if month_of(day) == month}
-        sums: dict[tuple[int, int], dict[int, Goods14]] = {
-            (number, day): {} for number in range(len(keys)) for day in days
-        }
-        for place, value in self.rows.scan(_MOVED + _month(month)):
-            life = _life_at(place[len(_MOVED) + 2 :])
-            number = numbers[lives[life]]
-            for day, product, *counts in _goods_rows(kept_table.unpressed(value)):
-                if day in days:
-                    _add_row(sums[number, day], product, [1, *counts])
-        for (number, day), products in sums.items():
-            rows = [(product, *products[product]) for product in sorted(products)]
-            columns = kept_table.sparse((PRODUCT, *_SUMMED), rows)
-            table = kept_table.pressed(kept_table.encode(columns, len(rows))) if rows else None
-            self.rows.put(_DATE + _month(number) + day.to_bytes(4, "big"), table)
+        if days:
+            self._add_up_dates(month, days, keys, lives)
+        for number in range(len(keys)):
+            self._add_up_until(number, month)
 
-    def _add_up_until(self, number: int, first: int) -> None:
-        prefix = _UNTIL + _month(number)
-        order: dict[int, int] = {}
-        sums: list[list[int]] = [[] for _ in _SUMMED]
-        for key, _ in list(self.rows.scan(prefix)):
-            month = int.from_bytes(key[-2:], "big")
-            if month >= first:
-                self.rows.put(key, None)
-        below = [(key, value) for key, value in self.rows.scan(prefix)]
-        if below:
-            table = Table(below[-1][1])
-            order = {product: place for place, product in enumerate(table.column(PRODUCT))}
-            sums = [table.column(name).tolist() for name in _SUMMED]
-        by_month: dict[int, list[Table]] = {}
-        for key, value in self.rows.scan(_DATE + _month(number)):
-            month = month_of(int.from_bytes(key[-4:], "big"))
-            if month >= first:
-                by_month.setdefault(month, []).append(kept_table.unpressed(value))
-        for month, tables in sorted(by_month.items()):
-            for table in tables:
-                places = [order.setdefault(product, len(order)) for product in table.column(PRODUCT)]
-                missing = len(order) - len(sums[0])
-                for name, column in zip(_SUMMED, sums, strict=True):
-                    column.extend([0] * missing)
-                    if any(added := table.column(name)):
-                        for place, count in zip(places, added, strict=True):
-                            column[place] += count
-            columns: dict[tuple[int, int, int], list[int]] = {PRODUCT: list(order)}
-            columns.update((name, column) for name, column in zip(_SUMMED, sums, strict=True) if any(column))
-            self.rows.put(prefix + _month(month), kept_table.encode(columns, len(order)))
+    def _add_up_dates(self, month: int, days: set[int], keys: Sequence[Key], lives: Mapping[Life, Key]) -> None:
+        numbers = {key: number for number, key in enumerate(keys)}
+        sums: list[Adding[tuple[int, int]]] = [Adding() for _ in keys]
+        for place, value in self.rows.scan(_MOVED + _month(month)):
+            table = kept_table.unpressed(value)
+            rows = [row for row, day in enumerate(table.column(DAY_OF)) if day in days]
+            if rows:
+                on, products = ([column[row] for row in rows] for column in map(table.column, (DAY_OF, PRODUCT)))
+                added = [(COUNT, [1] * len(rows))]
+                for name in (NET, STOCK, *GOODS):
+                    if table.has(name):
+                        column = table.column(name)
+                        added.append((name, [column[row] for row in rows]))
+                number = numbers[lives[_life_at(place[len(_MOVED) + 2 :])]]
+                sums[number].add(list(zip(on, products, strict=True)), added)
+        for number, adding in enumerate(sums):
+            of_day: dict[int, list[tuple[int, int]]] = {day: [] for day in days}
+            for (day, product), row in adding.rows.items():
+                of_day[day].append((product, row))
+            columns = adding.columns()
+            for day, places in of_day.items():
+                self.rows.put(_DATE + _month(number) + day.to_bytes(4, "big"), _of_date(sorted(places), columns))
+
+    def _add_up_until(self, number: int, month: int) -> None:
+        prefix, of_month = _UNTIL + _month(number), (_DATE + _month(number))
+        tables = [
+            kept_table.unpressed(value)
+            for key, value in self.rows.scan(of_month)
+            if month_of(int.from_bytes(key[-4:], "big")) == month
+        ]
+        if not tables:
+            self.rows.put(prefix + _month(month), None)
+            return
+        before = self.until(number, month - 1)
+        adding: Adding[int] = Adding()
+        for table in tables if before is None else [before, *tables]:
+            columns = ((name, table.column(name)) for name in _SUMMED if table.has(name))
+            adding.add(table.column(PRODUCT), columns)
+        summed = {PRODUCT: list(adding.places), **adding.columns()}
+        self.rows.put(prefix + _month(month), kept_table.encode(summed, len(adding.places)))
 
     # ---- reading --------------------------------------------------------------------------------------------------------
 
@@ -462,14 +495,12 @@ def _goods_rows(table: Table) -> Iterator[list[int]]:
     return map(list, zip(*columns, strict=True))
 
 
-def _add_row(products: dict[int, Goods14], product: int, counts: Goods14) -> None:
-    total = products.get(product)
-    if total is None:
-        products[product] = counts
-    else:
-        for place, count in enumerate(counts):
-            if count:
-                total[place] += count
+def _of_date(places: Sequence[tuple[int, int]], columns: Mapping[tuple[int, int, int], Sequence[int]]) -> bytes | None:
+    """Some rows of columns, each with its product; ``None`` for none."""
+    if not places:
+        return None
+    chosen = {name: [column[place] for _, place in places] for name, column in columns.items()}
+    return kept_table.pressed(kept_table.encode({PRODUCT: [one for one, _ in places], **chosen}, len(places)))
 
 
 def _store_of(document: Document) -> int | None:
@@ -500,7 +531,7 @@ def _two(value: bytes) -> tuple[list[int], list[int]]:
     return first, Table(value[8 * (5 + len(first)) :]).column(ON).tolist()
 
 
-def _keys_value(keys: list[Key], lives: Mapping[Life, Key]) -> bytes:
+def _keys_value(keys: Sequence[Key], lives: Mapping[Life, Key]) -> bytes:
     numbers = {key: number for number, key in enumerate(keys)}
     return canonical.encode(
         [[list(key) for key in keys], {_number(store) + author: numbers[key] for (store, author), key in lives.items()}]

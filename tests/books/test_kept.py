@@ -303,7 +303,7 @@ def test_half_of_what_is_new_may_be_written_and_changes_no_answer(town: Town, mo
     for piece in keeping.pieces(shop.log, town.directory):
         assert piece.write(shop.log)
         found.append(answers(shop, town.directory, whole_time, Identities()))
-    assert len(found) == 4
+    assert len(found) > 3
     assert all(summed == plain for plain, summed in found)
 
 
