@@ -5,7 +5,7 @@ Writes a page for each into docs/stories, of the commands as they were run and w
 
 from __future__ import annotations
 
-import datetime
+import logging
 import os
 import re
 import tempfile
@@ -48,11 +48,11 @@ def tell(story: Story, at: Path) -> Told:
     """Make the fault in the new folder ``at``, and ask the shell."""
     assert len(story.commands) <= COMMANDS_MAX
     at.mkdir(parents=True)
-    seen = story.fault(StoryShop(at, *story.tills))
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    shop = StoryShop(at, *story.tills)
+    seen = story.fault(shop)
     answers: list[tuple[str, str]] = []
     for folder, line in story.commands:
-        line = line.format(date=date)
+        line = line.format(date=shop.date.isoformat())
         run = line.replace("../", f"{at}{os.sep}")
         asked = CliRunner(env={"COLUMNS": str(COLUMNS)}).invoke(
             crdt_pos, ["shell", "--at", str(at / folder), "-c", run]
@@ -76,6 +76,21 @@ def page(told: Told) -> str:
         lines += ["```console", f"$ {typed}", *rows[:ROWS_MAX], *more, "```", ""]
     lines += [f"**The cause.** {story.answer}", "", "Written by `crdt-pos stories`, from what was printed.", ""]
     return "\n".join(lines)
+
+
+def index() -> str:
+    """The page that names them all."""
+    rows = [f"| [{story.title}]({story.name}.md) | {story.call} | {len(story.commands)} |" for story in STORIES]
+    head = [
+        "# Stories",
+        "",
+        "Faults as shops tell them, and what `crdt-pos shell` says ([its commands](../shell.md)). Each is made for real, on real disks",
+        "and over real sessions, by `crdt-pos stories`, which writes these pages; `--at DIR` keeps the shops to look into.",
+        "",
+        "| story | what the shop says | commands to the cause |",
+        "|---|---|---|",
+    ]
+    return "\n".join([*head, *rows, ""])
 
 
 @click.command()
@@ -103,6 +118,9 @@ def stories(names: tuple[str, ...], folder: Path, at: Path | None) -> None:
     if at is not None and at.exists():
         raise Refused(f"{at} exists already: name a folder that does not.")
     folder.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("crdt_pos").addHandler(
+        logging.NullHandler()
+    )  # what replicas say of a fault is no trouble of ours
     bar = Bar()
     with tempfile.TemporaryDirectory(prefix="crdt-pos-stories-") as passing:
         for number, story in enumerate(wanted):
@@ -111,5 +129,6 @@ def stories(names: tuple[str, ...], folder: Path, at: Path | None) -> None:
             if told.missing:
                 raise Refused(f"The shell does not find the cause of '{story.name}': nothing says {told.missing[0]}.")
             (folder / f"{story.name}.md").write_text(page(told), "utf-8")
+    (folder / "README.md").write_text(index(), "utf-8")
     bar.stop()
     click.echo(f"{len(wanted)} pages in {folder}.")

@@ -6,6 +6,7 @@ runs.
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,8 @@ class StoryShop:
 
     def __init__(self, at: Path, *tills: int) -> None:
         self.at = at
+        self.date = datetime.datetime.now(datetime.UTC).date()
+        """On which the tills open, whatever their clocks say."""
         self.office = create_company("Corner Shops", at / "office", SETTINGS, system_ms())
         add_store(self.office, StoreRecord(STORE, legal_entity="Corner Shops Ltd", name="High Street"), system_ms())
         for number in tills:

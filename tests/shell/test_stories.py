@@ -31,7 +31,7 @@ def test_the_shell_finds_the_cause(story: Story, tmp_path: Path) -> None:
 def test_where_nothing_is_wrong_it_finds_nothing(story: Story, tmp_path: Path) -> None:
     def well(shop: StoryShop) -> str:
         def sells(till: Till) -> None:
-            till.open_date()
+            till.open_date(shop.date)
             till.sell(sale(100, "Tea"))
             till.publish()
 
