@@ -10,7 +10,6 @@ agree, or by taking a claim back. Until then a code sells what ``CatalogueProduc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 from crdt_pos import catalogue_views, claims_views, code_views
 from crdt_pos.catalogue_views import CatalogueProducts, Facts
@@ -50,6 +49,11 @@ class Shared:
 
 def identities(reader: Reader) -> Identities:
     """What codes mean, by the claims of every store that are here."""
+    return Identities.of(said(reader))
+
+
+def said(reader: Reader) -> set[tuple[Code, Thing]]:
+    """Every claim of a store that is here, and what the catalogue says of the same codes."""
     claims: set[tuple[Code, Thing]] = set()
     for store in claims_views.stores(reader):
         claims.update(claims_views.read(reader, store).claims())
@@ -60,7 +64,7 @@ def identities(reader: Reader) -> Identities:
         if code_views.store_of(source) is None
         for product in products
     ]
-    return Identities.of(chain(claims, listed))
+    return claims.union(listed)
 
 
 def read(reader: Reader, known: Identities, now_ms: int) -> list[Shared]:
@@ -82,6 +86,11 @@ def of_code(reader: Reader, known: Identities, code: str, now_ms: int) -> Shared
     group = {thing for product in products for thing in known.group(product) if isinstance(thing, int)}
     codes = {code}.union(*(_codes(known).get(product, ()) for product in group))
     return _shared(reader, sorted(group), sorted(codes), now_ms)
+
+
+def together(reader: Reader, products: Sequence[int], codes: Sequence[str], now_ms: int) -> Shared:
+    """Products as they would be if they were read as one."""
+    return _shared(reader, sorted(products), sorted(codes), now_ms)
 
 
 def conflicts(shared: Iterable[Shared], product: int | None = None) -> list[Shared]:

@@ -147,6 +147,20 @@ class Safe:
     """Acts that are not, of the newest dates."""
 
 
+def sealed_in(reader: Reader, author: Author, day: int, seq: int) -> tuple[int, bool] | None:
+    """The segment by which an act of the till here stands in its vault, and whether that is safe outside of the store.
+
+    ``None``: in none yet. Segments before the newest that is safe outside are not remembered: then it is that one.
+    """
+    outside = _table(reader.view(_OUTSIDE_KEY) or b"\xa0").get(author)
+    for key, kept in reader.views(_SEGMENT_PREFIX):
+        _, covered = cast("tuple[int, dict[int, int]]", tuple(cast("list[object]", canonical.decode(kept))))
+        if covered.get(day, 0) >= seq:
+            number = int.from_bytes(key[len(_SEGMENT_PREFIX) :], "big")
+            return number, outside is not None and outside.seq >= number
+    return None
+
+
 class Outside:
     """How far the vaults of a store are safe outside of it."""
 
