@@ -91,6 +91,7 @@ def from_order_key(encoded: bytes) -> Document:
     return Document(kind, day, tuple(keys))
 
 
+@functools.lru_cache(maxsize=4096)
 def fixed_scope(document: Document, scope: ScopeClass) -> Scope | None:
     """The one scope of a document; ``None`` for ``PATRONS``, whose scopes change as people shop in more stores."""
     if scope is ScopeClass.COMPANY:

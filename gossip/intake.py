@@ -164,7 +164,7 @@ async def take_in(link: Receiver, items: Sequence[EntriesReceived | CursorMoved]
     for item in items:
         if isinstance(item, EntriesReceived):
             said = [Refused(entry.hash, refused[entry.hash]) for entry in item.entries if entry.hash in refused]
-            missing = {entry.feed_id for entry in item.entries} & gaps
+            missing = {entry.feed_id for entry in item.entries} & gaps if gaps else gaps
             link.appended(item.batch, said, missing)
     return True
 

@@ -21,7 +21,7 @@ import trio
 from gossip import admission, doorbell, frames, intake, tls
 from gossip.address import Address
 from gossip.dialling import Choice, Dialling
-from gossip.document import Scope
+from gossip.document import Scope, fixed_scope
 from gossip.entry import Entry, FeedId, Hash, Head
 from gossip.errors import LogFull, TransportError
 from gossip.events import (
@@ -379,7 +379,23 @@ class Node:
 
     def _write_group(self, group: Sequence[Commit]) -> tuple[Batch, Grown | None]:
         batch = write_group(self.log, group, self._hooks.derive, self._now_ms())
-        return batch, self._grown() if batch.grew else None
+        return batch, self._grown_by(batch) if batch.grew else None
+
+    def _grown_by(self, batch: Batch) -> Grown | None:
+        """What is new in the log; without reading it, where it is this batch and no more."""
+        new = [(arrival, outcome.arrival) for arrival, outcome in zip(batch.arrivals, batch.outcomes, strict=True)]
+        new = [(arrival, number) for arrival, number in new if number > self._woken_at]
+        scopes = [fixed_scope(arrival.entry.document, arrival.entry.scope) for arrival, _ in new]
+        with self.log.read_all() as reader:
+            upto = reader.last_arrival()
+        if upto - self._woken_at != len(new) or None in scopes:
+            return self._grown()
+        after, self._woken_at = self._woken_at, upto
+        senders: dict[Scope, set[Author | None]] = {}
+        for (arrival, _), scope in zip(new, scopes, strict=True):
+            if scope is not None:
+                senders.setdefault(scope, set()).add(arrival.received_from)
+        return Grown(after, upto, senders)
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 
