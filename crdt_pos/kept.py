@@ -359,7 +359,7 @@ class Kept:
                 sums[number].add(list(zip(on, products, strict=True)), added)
         for number, adding in enumerate(sums):
             of_day: dict[int, list[tuple[int, int]]] = {day: [] for day in days}
-            for (day, product), row in adding.rows.items():
+            for (day, product), row in adding.places.items():
                 of_day[day].append((product, row))
             columns = adding.columns()
             for day, places in of_day.items():
