@@ -84,8 +84,8 @@ def index() -> str:
     head = [
         "# Stories",
         "",
-        "Faults as shops tell them, and what `crdt-pos shell` says of each ([its commands](../shell.md)). They are made for real, on",
-        "real disks and over real sessions, by `crdt-pos stories`, which writes these pages; `--at DIR` keeps the shops.",
+        "Faults as shops tell them, and what `crdt-pos shell` says of each ([its commands](../shell.md)). Each is made for",
+        "real, on disks and over sessions, by `crdt-pos stories`, which writes these pages; `--at DIR` keeps the shops.",
         "",
         "| story | what the shop says | commands to the cause |",
         "|---|---|---|",
