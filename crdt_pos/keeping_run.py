@@ -54,5 +54,5 @@ class Keeping:
                     break
                 await trio.sleep(REST * (trio.current_time() - began_s))
         except (OverflowError, LogFull) as error:
-            _log.info("the books' sums are not kept: %s", error)
+            _log.info("the books' sums are not kept: %s", error, extra={"event": "sums_not_kept"})
         await trio.sleep(LOOK_EVERY_S)
