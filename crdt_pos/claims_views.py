@@ -38,7 +38,7 @@ def join_entries(entries: Iterable[Entry]) -> Claims:
 
 def stores(reader: Reader) -> list[int]:
     """The stores that have claimed anything, ascending."""
-    return sorted({one for found in reader.documents(CLAIMS) for one in found.keys if isinstance(one, int)})
+    return sorted({one for found in reader.documents(CLAIMS, day_to=0) for one in found.keys if isinstance(one, int)})
 
 
 def products(state: Claims) -> set[tuple[str, int]]:

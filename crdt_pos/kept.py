@@ -290,20 +290,22 @@ class Kept:
 
     # ---- the company's goods --------------------------------------------------------------------------------------------
 
-    def add_up(self) -> list[Key]:
+    def add_up(self, tables: Mapping[Life, Table] | None = None) -> list[Key]:
         """Bring the goods of the company up to date, and say whose money they are: their places are its numbers below.
 
-        Raises ``OverflowError``.
+        ``tables``: all lives, if they have been read already. Raises ``OverflowError``.
         """
-        keys, lives = self.assign()
+        keys, lives = self.assign(tables)
         for month in self.months(keys):
             self.add_up_month(month, keys, lives)
         self.dirty.clear()
         return keys
 
-    def assign(self) -> tuple[list[Key], dict[Life, Key]]:
+    def assign(self, tables: Mapping[Life, Table] | None = None) -> tuple[list[Key], dict[Life, Key]]:
         """Whose money every life takes. The days of lives of which that has changed are to be added up again."""
-        lives = {life: self._key_of(life, table) for life, table in self.lives()}
+        lives = {
+            life: self._key_of(life, table) for life, table in (self.lives() if tables is None else tables.items())
+        }
         keys, known = self._assigned()
         moved = {life for life in lives.keys() | known.keys() if lives.get(life) != known.get(life)}
         for life in moved:

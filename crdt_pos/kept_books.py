@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
+from operator import add
 from typing import Final, Generic, NamedTuple, TypeVar, cast, overload
 
 from crdt_pos import books, kept
@@ -207,7 +207,8 @@ class _Books:
             if one.days[0] <= last:
                 by_key.setdefault(self._key(one.author, one.store), []).append(one)
         found: dict[Key, Goods] = {}
-        numbers = self._sums.add_up() if query.store is None and self._everybody else None
+        tables = {one.life: one.table for one in self._lives if one.table is not None}
+        numbers = self._sums.add_up(tables) if query.store is None and self._everybody else None
         for key, lives in by_key.items():
             moved: Moved
             if numbers is None:
@@ -339,35 +340,34 @@ def _awaited(who: _Known, dates: list[int]) -> list[int]:
 def _tills(
     chosen: Sequence[tuple[_Known, int, int]], waiting: Sequence[_Waits], notable: Sequence[TillDay]
 ) -> Iterator[TillSum]:
-    sums: dict[tuple[int, int], TillSum] = {}
+    sums: dict[tuple[int, int], list[int]] = {}
     for one, low, high in chosen:
         assert one.table is not None
-        place = one.store, one.till
-        total = sums.get(place) or TillSum(*place)
-        receipts, takings, refunds = (
-            one.table.between(name, low, high) for name in (kept.RECEIPTS, kept.TAKINGS, kept.REFUNDS)
-        )
-        sums[place] = TillSum(
-            *place,
-            total.dates + high - low,
-            total.receipts + receipts,
-            total.takings_minor + takings,
-            total.refunds_minor + refunds,
-        )
-    for day in notable:
-        total = sums[day.store, day.till]
-        sums[day.store, day.till] = replace(
-            total,
-            disputed=total.disputed or day.disputed,
-            claimed=total.claimed or bool(day.claims),
-            given_up=day if day.given_up else total.given_up,
-        )
+        between = one.table.between
+        added = (high - low, *(between(name, low, high) for name in (kept.RECEIPTS, kept.TAKINGS, kept.REFUNDS)))
+        before = sums.get(one[:2])
+        sums[one[:2]] = list(added) if before is None else list(map(add, before, added))
+    waits_of: dict[tuple[int, int], list[_Waits]] = {}
     for waits in waiting:
-        place = waits.who[:2]
-        total = sums.get(place) or TillSum(*place)
-        heard = total.heard or waits.row(waits.days[0])
-        sums[place] = replace(total, awaited=total.awaited + len(waits.days), heard=heard)
-    return (total for _, total in sorted(sums.items()))
+        waits_of.setdefault(waits.who[:2], []).append(waits)
+    days_of: dict[tuple[int, int], list[TillDay]] = {}
+    for day in notable:
+        days_of.setdefault((day.store, day.till), []).append(day)
+    for place in sorted(sums.keys() | waits_of.keys()):
+        days, waited = days_of.get(place, ()), waits_of.get(place, ())
+        dates, receipts, takings, refunds = sums.get(place, (0, 0, 0, 0))
+        yield TillSum(
+            *place,
+            dates,
+            receipts,
+            takings,
+            refunds,
+            disputed=any(day.disputed for day in days),
+            claimed=any(day.claims for day in days),
+            given_up=next((day for day in reversed(days) if day.given_up), None),
+            awaited=sum(len(one.days) for one in waited),
+            heard=waited[0].row(waited[0].days[0]) if waited else None,
+        )
 
 
 def _money(totals: Mapping[tuple[int, int, int], int]) -> Money:

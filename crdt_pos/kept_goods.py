@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
-from heapq import nsmallest
+from heapq import nlargest
+from itertools import compress
 from operator import sub
 from typing import Final, NamedTuple
 
@@ -32,7 +33,7 @@ class Moved(ABC):
     """What moved in a period, and before it."""
 
     @abstractmethod
-    def net(self) -> Mapping[int, int]:
+    def net(self) -> dict[int, int]:
         """Net takings of every product that moved in the period."""
 
     @abstractmethod
@@ -58,7 +59,7 @@ class OfLives(Moved):
             if (table := self._kept.moved(life, month)) is not None
         ]
 
-    def net(self) -> Mapping[int, int]:
+    def net(self) -> dict[int, int]:
         found: dict[int, int] = {}
         for table in self._tables:
             low, high = self._rows(table)
@@ -112,7 +113,7 @@ class OfCompany(Moved):
     def _dates(self, days: Iterable[int]) -> list[Table]:
         return [table for day in days if (table := self._kept.of_date(self._number, day)) is not None]
 
-    def net(self) -> Mapping[int, int]:
+    def net(self) -> dict[int, int]:
         within = [day for day in self._days if self._first <= day <= self._last]
         if len(within) <= _FEW_DATES:
             found: dict[int, int] = {}
@@ -147,24 +148,28 @@ class _Sum(NamedTuple):
     dates: list[Table]
     sign: int
 
-    def less(self, earlier: _Sum) -> Mapping[int, int]:
+    def less(self, earlier: _Sum) -> dict[int, int]:
         """Net takings of what moved since an earlier one. Both bases are of one chain: the later's products begin with the
         earlier's."""
         products, nets, times = _columns(self.base)
         _, nets_before, times_before = _columns(earlier.base)
         shared = len(nets_before)
-        nets = [*map(sub, nets, nets_before), *nets[shared:]]
-        times = [*map(sub, times, times_before), *times[shared:]]
-        net, count = dict(zip(products, nets, strict=True)), dict(zip(products, times, strict=True))
-        for one, sign in ((self, self.sign), (earlier, -earlier.sign)):
-            for table in one.dates:
-                columns = (table.column(name) for name in (PRODUCT, NET, COUNT))
-                for product, much, often in zip(*columns, strict=True):
-                    net[product] = net.get(product, 0) + sign * much
-                    count[product] = count.get(product, 0) + sign * often
-        if 0 in count.values():
-            return {product: much for product, much in net.items() if count[product]}
-        return net
+        nets[:shared], times[:shared] = map(sub, nets, nets_before), map(sub, times, times_before)
+        if self.dates or earlier.dates:
+            places = dict(zip(products, range(len(products)), strict=True))
+            for one, sign in ((self, self.sign), (earlier, -earlier.sign)):
+                for table in one.dates:
+                    of = table.column(PRODUCT)
+                    fresh = [product for product in of if product not in places]
+                    places.update(zip(fresh, range(len(places), len(places) + len(fresh)), strict=True))
+                    nets += [0] * len(fresh)
+                    times += [0] * len(fresh)
+                    columns = (table.column(name) for name in (NET, COUNT))
+                    for place, much, often in zip(map(places.__getitem__, of), *columns, strict=True):
+                        nets[place] += sign * much
+                        times[place] += sign * often
+            products = list(places)
+        return dict(zip(compress(products, times), compress(nets, times), strict=True))
 
     def counts(self, products: Collection[int] | None) -> dict[int, list[int]]:
         """Till-days, then the columns of ``Goods``."""
@@ -198,7 +203,8 @@ def _gather(
     if products is not None and len(products) < len(of):
         if not any(map(products.__contains__, of)):
             return
-        places: Iterable[int] = [place for place, product in enumerate(of) if product in products]
+        # Looked for one by one, or all at once, whichever is less work.
+        places = [place for place, is_one in enumerate(map(products.__contains__, of)) if is_one]
     else:
         places = [place for place, product in enumerate(of) if products is None or product in products]
     columns = [(number, table.column(name, low, high)) for number, name in enumerate(names) if table.has(name)]
@@ -250,7 +256,7 @@ class Goods:
         if self._product is not None:
             ordered = sorted(self.all(), key=by_takings)
             return ordered[:count], len(ordered[count:]), sum(row.goods.net_takings for row in ordered[count:])
-        net = dict(self._moved.net())
+        net = self._moved.net()
         joined = {one for group in self._identities.groups() for one in group if isinstance(one, int)}
         groups = [one for one in joined if one in net]
         special: list[GoodsRow] = []
@@ -259,7 +265,11 @@ class Goods:
             special = list(self._rows(whole).rows(self._key))
             for one in whole:
                 net.pop(one, None)
-        chosen = [product for _, product in nsmallest(count, zip(map(int.__neg__, net.values()), net, strict=True))]
+        least = nlargest(count, net.values())[-1:] or [0]
+        chosen = sorted(
+            (product for product, much in net.items() if much >= least[0]), key=lambda one: (-net[one], one)
+        )
+        chosen = chosen[:count]
         ordered = sorted([*special, *(self._rows(set(chosen)).rows(self._key) if chosen else ())], key=by_takings)
         shown = ordered[:count]
         total = sum(net.values()) + sum(row.goods.net_takings for row in special)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import repeat
 from typing import Final, NamedTuple
 
 _LEVEL: Final = 1
 _HEAD: Final = 2
+_WORD: Final = 8
 
 
 class Name(NamedTuple):
@@ -34,49 +37,56 @@ class Table:
         flat.frombytes(encoded)
         self._flat = flat
         width, self.rows = flat[0], flat[1]
-        begin = _HEAD + 3 * width
-        names = flat[_HEAD:begin].tolist()
-        self._begins = {
-            (names[at], names[at + 1], names[at + 2]): begin + number * self.rows
-            for number, at in enumerate(range(0, 3 * width, 3))
-        }
+        self._begin = _HEAD + 3 * width
+        self._number = _numbers(encoded[_WORD * _HEAD : _WORD * self._begin])
 
     def names(self) -> Iterator[Name]:
         """Of the columns that are here."""
-        return (Name(*name) for name in self._begins)
+        return (Name(*name) for name in self._number)
 
     def has(self, name: tuple[int, int, int]) -> bool:
         """Whether a column is here: those of zeros alone may not be."""
-        return name in self._begins
+        return name in self._number
 
     def column(self, name: tuple[int, int, int], low: int = 0, high: int | None = None) -> array[int]:
         """The numbers of a column; zeros if there is none."""
-        begin = self._begins.get(name)
+        number = self._number.get(name)
         high = self.rows if high is None else high
-        if begin is None:
-            return array("q", bytes(8 * (high - low)))
+        if number is None:
+            return array("q", bytes(_WORD * (high - low)))
+        begin = self._begin + number * self.rows
         return self._flat[begin + low : begin + high]
 
     def at(self, name: tuple[int, int, int], row: int) -> int:
         """One number."""
-        begin = self._begins.get(name)
-        return 0 if begin is None else self._flat[begin + row]
+        number = self._number.get(name)
+        return 0 if number is None else self._flat[self._begin + number * self.rows + row]
 
     def between(self, name: tuple[int, int, int], low: int, high: int) -> int:
         """Of a column of running totals: what the rows from ``low`` to before ``high`` add."""
-        begin = self._begins.get(name)
-        if begin is None or low >= high:
+        number = self._number.get(name)
+        if number is None or low >= high:
             return 0
+        begin = self._begin + number * self.rows
         return self._flat[begin + high - 1] - (self._flat[begin + low - 1] if low else 0)
 
     def totals(self, low: int, high: int, into: dict[tuple[int, int, int], int]) -> None:
         """The same of every column at once."""
         if low >= high:
             return
-        flat = self._flat
-        for name, begin in self._begins.items():
-            before = flat[begin + low - 1] if low else 0
-            into[name] = into.get(name, 0) + flat[begin + high - 1] - before
+        flat, rows = self._flat, self.rows
+        after = flat[self._begin + high - 1 :: rows]
+        before = flat[self._begin + low - 1 :: rows] if low else repeat(0)
+        for name, there, here in zip(self._number, after, before, strict=False):
+            into[name] = into.get(name, 0) + there - here
+
+
+@lru_cache(maxsize=4096)
+def _numbers(names: bytes) -> dict[tuple[int, int, int], int]:
+    """Most tables have the columns of another."""
+    flat = array("q")
+    flat.frombytes(names)
+    return {(flat[at], flat[at + 1], flat[at + 2]): at // 3 for at in range(0, len(flat), 3)}
 
 
 def encode(columns: Mapping[tuple[int, int, int], Sequence[int]], rows: int) -> bytes:
