@@ -13,12 +13,13 @@ from crdt_pos.counted import Counted, counted
 from crdt_pos.day import Goods
 from crdt_pos.errors import NothingHere
 from crdt_pos.page import Page
-from crdt_pos.schema import DAY
+from crdt_pos.schema import DAY, JOURNAL
 from crdt_pos.shell import acts, colours
 from crdt_pos.shell.command import ALL, Argument, Command, Completes, Option
 from crdt_pos.shell.replica import Replica
 from gossip.document import Document, date_of
 from gossip.log import Reader
+from merge_rules import canonical
 
 DAYS_MAX: Final = 10
 RECEIPTS_MAX: Final = 20
@@ -32,10 +33,11 @@ def answer(replica: Replica, product: str, store: str = "", all: bool = False) -
     found = meant(replica.reader, product)
     known = _PRODUCTS.find(replica.reader, found)
     documents = [one for one in replica.reader.documents(DAY) if store in ("", str(one.keys[0]))]
+    needle = canonical.encode(found)
     sums: dict[int, Goods] = {}
     days: dict[int, list[tuple[Document, Counted, Goods]]] = {}
     for document in replica.counted(documents, "adding up days", len(documents)):
-        for one in counted(replica.reader, document, as_published=True):
+        for one in _counted(replica.reader, document, needle):
             goods = one.day.goods.get(found, _NONE)
             at = document.keys[0]
             if goods != _NONE and isinstance(at, int):
@@ -53,6 +55,15 @@ def answer(replica: Replica, product: str, store: str = "", all: bool = False) -
         "stock": sum(one.stock for one in sums.values()),
         "stores": [_store(replica, at, found, sums[at], days[at], everything=all) for at in sorted(sums)],
     }
+
+
+def _counted(reader: Reader, document: Document, needle: bytes) -> list[Counted]:
+    """What counts of a day; nothing, without taking it apart, where neither its entries nor a journal can name the product."""
+    heads = list(reader.head_entries(document))
+    journal = any(True for _ in reader.authors(Document(JOURNAL, document.day, document.keys)))
+    if not journal and not any(needle in one.entry.raw for one in heads):
+        return []
+    return counted(reader, document, heads, as_published=True)
 
 
 def meant(reader: Reader, text: str) -> int:
