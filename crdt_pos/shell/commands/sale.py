@@ -32,7 +32,7 @@ def answer(replica: Replica, number: str) -> dict[str, Any]:
 def _office(replica: Replica, trail: Trail) -> dict[str, Any]:
     """Whether a head office has the summary that covers it, as far as can be known here."""
     own = replica.looked.folder.certificate.role is Role.OFFICE
-    told = [] if replica.client is None else replica.ask("connections")["sessions"]
+    told: list[dict[str, Any]] = [] if replica.client is None else replica.ask("connections")["sessions"]
     level = [one["peer"] for one in told if one["role"] == Role.OFFICE and not (one["unsent"] or one["unacknowledged"])]
     known = [replica.looked.folder.certificate.name] if own else level
     return {"known": own or replica.client is not None, "covered_at": known if trail.covered else []}
