@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from operator import add
 from typing import Final, Generic, NamedTuple, TypeVar, cast, overload
 
-from crdt_pos import books, kept
+from crdt_pos import books, kept, kept_table
 from crdt_pos.books import Account, Awaited, Books, Brief, Money, Query, TillDay, TillSum
 from crdt_pos.day import Flow, TaxTotals
 from crdt_pos.goods_rows import GoodsRow, Key
@@ -28,7 +28,6 @@ from merge_rules.lattice import Author
 from peers.roster import Directory
 
 T = TypeVar("T")
-Totals = dict[tuple[int, int, int], int]
 _PARTS: Final = {kept.TAX: len(TaxTotals._fields), kept.TENDER: len(Flow._fields), kept.SERIES: 1}
 
 
@@ -133,10 +132,17 @@ class _Books:
                 self._lives.append(_Known(store, till, life, author, table, table.column(kept.ON)))
             else:
                 self._everybody = False
+        self._keys: dict[tuple[Author, int], Key] = {}
         self._first = {one.author: date_of(one.days[0]) for one in self._lives}
 
     def _key(self, author: Author, store: int, date: datetime.date = datetime.date.max) -> Key:
-        return books.store_money(self._directory, store, self._first.get(author, date))
+        first = self._first.get(author)
+        if first is None:
+            return books.store_money(self._directory, store, date)
+        found = self._keys.get((author, store))
+        if found is None:
+            found = self._keys[author, store] = books.store_money(self._directory, store, first)
+        return found
 
     def read(self) -> Books | None:
         """``None``: read everything."""
@@ -260,10 +266,7 @@ class _Books:
         goods: Goods | None,
         period: tuple[int, int],
     ) -> Account:
-        totals: Totals = {}
-        for one, low, high in chosen:
-            assert one.table is not None
-            one.table.totals(low, high, totals)
+        totals = kept_table.summed((one.table, low, high) for one, low, high in chosen if one.table is not None)
         days = partial(self._days, key, *period)
         notable = self._notable(chosen)
         brief = Brief(

@@ -11,7 +11,6 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import repeat
 from typing import Final, NamedTuple
 
 _LEVEL: Final = 1
@@ -70,15 +69,32 @@ class Table:
         begin = self._begin + number * self.rows
         return self._flat[begin + high - 1] - (self._flat[begin + low - 1] if low else 0)
 
-    def totals(self, low: int, high: int, into: dict[tuple[int, int, int], int]) -> None:
-        """The same of every column at once."""
-        if low >= high:
-            return
-        flat, rows = self._flat, self.rows
-        after = flat[self._begin + high - 1 :: rows]
-        before = flat[self._begin + low - 1 :: rows] if low else repeat(0)
-        for name, there, here in zip(self._number, after, before, strict=False):
-            into[name] = into.get(name, 0) + there - here
+    def totals(self, low: int, high: int) -> tuple[Mapping[tuple[int, int, int], int], Sequence[int], Sequence[int]]:
+        """Of running totals what stands before the row ``high`` and before the row ``low`` < ``high``, in all columns; and which
+        those are. Tables with the same columns give the very same object for that."""
+        after = self._flat[self._begin + high - 1 :: self.rows]
+        before = self._flat[self._begin + low - 1 :: self.rows][: len(self._number)] if low else _NOTHING
+        return self._number, after[: len(self._number)], before
+
+
+_NOTHING: Final = array("q")
+
+
+def summed(tables: Iterable[tuple[Table, int, int]]) -> dict[tuple[int, int, int], int]:
+    """What rows of tables of running totals add, column by column: of each table those from ``low`` to before ``high``."""
+    alike: dict[int, tuple[Mapping[tuple[int, int, int], int], list[Sequence[int]], list[Sequence[int]]]] = {}
+    for table, low, high in tables:
+        names, after, before = table.totals(low, high)
+        _, afters, befores = alike.setdefault(id(names), (names, [], []))
+        afters.append(after)
+        if before:
+            befores.append(before)
+    sums: dict[tuple[int, int, int], int] = {}
+    for names, afters, befores in alike.values():
+        for rows, sign in ((afters, 1), (befores, -1)):
+            for name, column in zip(names, zip(*rows, strict=True), strict=False):
+                sums[name] = sums.get(name, 0) + sign * sum(column)
+    return sums
 
 
 @lru_cache(maxsize=4096)
