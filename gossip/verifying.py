@@ -66,16 +66,17 @@ class Verifying:
         if self.process is None:
             async with self._starting:
                 await self._start()
-        if self.process is None or self.process.stdin is None:
-            return None
         request = _Request(len(items), trio.Event())
         encoded = encode_request(items)
         # Not cut off in the middle of a request: the next would be read as the rest of it.
         with trio.CancelScope(shield=True):
             async with self._sending:
+                process = self.process  # it may have gone while others were sending
+                if process is None or process.stdin is None:
+                    return None
                 self._waiting.append(request)
                 try:
-                    await self.process.stdin.send_all(encoded)
+                    await process.stdin.send_all(encoded)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self._give_up()
         await request.done.wait()

@@ -228,7 +228,7 @@ def test_documents_are_counted_by_kind(folders: Path) -> None:
 def test_what_the_other_may_not_read_is_no_difference(folders: Path) -> None:
     output = said("shell", "--at", folders / "12-1", "-c", f"diff {folders / 'office'}")
     assert "journal/" not in output
-    assert re.search(rf"day/12/{DATE} +12-2 a1 +– +1 +12-1 lacks it", output)
+    assert re.search(rf"day/12/{DATE} +12-2 a1 +– +1 +lag", output)
     assert "not for office-a" in said("shell", "--at", folders / "12-1", "-c", f"diff {folders / 'office'} --all")
 
 
