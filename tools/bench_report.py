@@ -134,14 +134,13 @@ def _chapter(part: Part, figures: Mapping[str, Any], code: int, seconds: float) 
 
 
 def _shown(name: str, value: object) -> list[str]:
-    if isinstance(value, list):
-        rows = cast("list[object]", value)
-        if rows and all(isinstance(row, dict) for row in rows):
-            return [f"**{name}**", "", *_table(cast("list[Row]", rows)), ""]
-    if isinstance(value, dict):
-        named = cast("dict[str, object]", value)
+    rows = cast("list[object]", value) if isinstance(value, list) else []
+    if rows and all(isinstance(row, dict) for row in rows):
+        return [f"**{name}**", "", *_table(cast("list[Row]", rows)), ""]
+    named = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    if named:
         return [f"**{name}**", "", *_table([{"what": key, "figure": one} for key, one in named.items()]), ""]
-    return [f"{name}: {_cell(cast('object', value))}", ""]
+    return [f"{name}: {_cell(value)}", ""]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

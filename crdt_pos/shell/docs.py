@@ -32,7 +32,7 @@ From Python the same commands return plain data (dicts, lists, text, integers), 
 ```python
 from crdt_pos.shell import open_replica
 
-with open_replica("till-12-1") as replica:                  # attach=True asks the running replica, too
+with open_replica("till-12-1") as replica:  # attach=True asks the running replica, too
     for part in replica.explain("day/12/2026-11-22")["parts"]:
         print(part["author"], part["heads"][0]["signature"])
 ```
