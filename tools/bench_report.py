@@ -134,13 +134,14 @@ def _chapter(part: Part, figures: Mapping[str, Any], code: int, seconds: float) 
 
 
 def _shown(name: str, value: object) -> list[str]:
+    plain = _cell(value)
     rows = cast("list[object]", value) if isinstance(value, list) else []
     if rows and all(isinstance(row, dict) for row in rows):
         return [f"**{name}**", "", *_table(cast("list[Row]", rows)), ""]
     named = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     if named:
         return [f"**{name}**", "", *_table([{"what": key, "figure": one} for key, one in named.items()]), ""]
-    return [f"{name}: {_cell(value)}", ""]
+    return [f"{name}: {plain}", ""]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
