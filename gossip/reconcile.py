@@ -1,10 +1,10 @@
 """Range-based set reconciliation: two replicas find what either lacks, in O(differences) bytes.
 
 The set is the feeds of a scope, an element a feed key with its heads. A fingerprint is the sum of the elements' hashes, so
-that of a range is cheap. A large range that differs is cut in pieces. Where only few of the pieces differ, little will: a
-small sketch of each tells the other side what to send and what to want (``gossip.sketch``). Where many do, one side gives
-samples of them all together, and the other a sketch of the size that these ask for. What does not come out is cut further; of
-few feeds one side lists what it has, and the other compares that with its own. Turns alternate; two empty turns in a row end it.
+that of a range is cheap. Of a range that differs one side gives samples, the other a sketch of the size that these ask for
+(``gossip.sketch``), and the first knows what to send and what to want. Ranges that are too large or too different for that,
+or whose sketch does not come out, are cut in pieces; of few feeds one side lists what it has, and the other compares that
+with its own. Turns alternate; two empty turns in a row end it.
 
 Reference: Aljoscha Meyer, Range-Based Set Reconciliation (2023); the negentropy protocol. Sans-I/O; one turn reads one
 snapshot, and the log may grow between turns: what arrives meanwhile travels by arrival number.
@@ -13,7 +13,7 @@ snapshot, and the log may grow between turns: what arrives meanwhile travels by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final
 
 from gossip.document import COMPANY, FeedType, Scope
@@ -33,33 +33,14 @@ from gossip.messages import (
     Wanted,
 )
 from gossip.reasons import Reason
-from gossip.sketch import (
-    CELL_BYTES,
-    SALT_BYTES,
-    STRATA_BYTES,
-    Coded,
-    Difference,
-    cells_for,
-    coded,
-    differences,
-    sketch,
-    state_of,
-    strata,
-)
-from merge_rules.dataclass import dataclass
+from gossip.sketch import SALT_BYTES, Coded, Difference, cells_for, coded, differences, sketch, state_of, strata
 
-PARTS: Final = 8
+PARTS: Final = 16
 LISTED_FEEDS_MAX: Final = 32
 """Ranges with at most so many feeds are listed."""
 FINGERPRINT_BYTES: Final = 32
 CODED_FEEDS_MAX: Final = 1 << 13
 """Ranges with more feeds are cut, since coding one takes a look at every feed of it."""
-UNCUT_FEEDS_MAX: Final = 1 << 8
-"""A range of which nothing is known but that it differs is cut first if it has more."""
-CELLS_FEW: Final = 15
-"""The sketch of a range in which little differs, as far as can be told. Always less than samples ask for."""
-NAMED_LOOKS: Final = 64
-"""A feed is wanted by its key rather than its id, which costs 20 bytes more, if that saves the peer so many looks or more."""
 TURN_CODED_MAX: Final = 1 << 14
 """Feeds looked at in one turn to be coded."""
 TURN_PARTS_MAX: Final = 1 << 12
@@ -69,7 +50,6 @@ PART_LOOKS: Final = 4
 TURN_BYTES_MAX: Final = 1 << 16
 TURN_RUNS_MAX: Final = 1024
 PENDING_MAX: Final = 1 << 16
-SAMPLED_BYTES: Final = STRATA_BYTES + 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +126,12 @@ class Comparison:
         runs: list[Run] = []
         sends: list[Send | SendAll] = []
         wants: list[Wanted] = []
-        size = looked = handled = pieces = differing = 0
-        unsaid: list[_Range] = []
+        size = looked = handled = 0
         # Depth first: what was found to differ last is settled first, so that few ranges are ever pending.
         while (
             self._pending
             and size < TURN_BYTES_MAX
-            and len(runs) + len(unsaid) < TURN_RUNS_MAX
+            and len(runs) < TURN_RUNS_MAX
             and looked < TURN_CODED_MAX
             and handled < TURN_PARTS_MAX
         ):
@@ -161,19 +140,9 @@ class Comparison:
             ours = _Range(reader, self.scopes[number], low, part.high)
             parts = ours.answer(part.content, sends, wants)
             looked += ours.coded
-            pieces += isinstance(part.content, Fingerprint) and not ours.whole
-            if parts is None:
-                unsaid.append(ours)
-                looked += ours.feeds
-                size += SAMPLED_BYTES
-            elif parts:
+            if parts:
                 runs.append(Run(number, low, parts))
                 size += sum(map(_size, parts))
-            differing += ours.differs
-        few = 2 * differing <= pieces
-        for ours in unsaid if few else _merged(unsaid):
-            part = ours.sketched(CELLS_FEW) if few else ours.sampled()
-            runs.append(Run(self.scopes.index(ours.scope), ours.low, (part,)))
         self.looked += looked + PART_LOOKS * handled
         if self._pending and not runs and handled == TURN_PARTS_MAX:
             raise ProtocolError(Reason.TOO_MUCH, f"{handled} ranges in which nothing differs")
@@ -191,25 +160,16 @@ class _Range:
     scope: Scope
     low: bytes
     high: bytes | None
-    feeds: int = 0
-    """How many we have in it, once that was looked up."""
     coded: int = 0
     """How many feeds were looked at to be coded."""
-    differs: bool = False
-    """Whether it is a piece of a range that was cut, and not as we have it."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is all of a scope."""
-        return not self.low and self.high is None
 
     def answer(
         self,
         theirs: Fingerprint | Sampled | Sketched | Named | tuple[Listed, ...],
         sends: list[Send | SendAll],
         wants: list[Wanted],
-    ) -> tuple[Part, ...] | None:
-        """Adjoining parts to reply with, or none; ``None``: samples or a sketch, as the others of the turn differ or not."""
+    ) -> tuple[Part, ...]:
+        """Adjoining parts to reply with, or none."""
         match theirs:
             case Named():
                 return self._send_named(theirs, sends)
@@ -221,41 +181,24 @@ class _Range:
 
     def _fingerprint(
         self, theirs: Fingerprint | Sampled | Sketched, sends: list[Send | SendAll], wants: list[Wanted]
-    ) -> tuple[Part, ...] | None:
+    ) -> tuple[Part, ...]:
         told = theirs if isinstance(theirs, Fingerprint) else theirs.fingerprint
         mine = self.reader.fingerprint(self.scope, self.low, self.high)
         if mine == told:
             return ()
-        self.feeds = mine.feeds
-        self.differs = isinstance(theirs, Fingerprint) and not self.whole
         if not told.feeds:
             sends.append(SendAll(self.scope, self.low, self.high))
             return ()
         if LISTED_FEEDS_MAX < mine.feeds <= CODED_FEEDS_MAX:
+            if isinstance(theirs, Fingerprint):
+                return (Part(self.high, Sampled(mine, strata(self._coded(mine)))),)
             if isinstance(theirs, Sketched):
                 found = differences(self._coded(told), theirs.cells)
                 if found is not None:
                     return self._settle(told, found, sends, wants)
-                if len(theirs.cells) <= CELLS_FEW * CELL_BYTES:
-                    return (self.sampled(),)
-            elif isinstance(theirs, Sampled):
-                if count := cells_for(strata(self._coded(told)), theirs.strata):
-                    return (self.sketched(count),)
-            elif self.differs:
-                return None
-            elif mine.feeds <= UNCUT_FEEDS_MAX:
-                return (self.sampled(),)
+            elif count := cells_for(strata(self._coded(told)), theirs.strata):
+                return (Part(self.high, Sketched(mine, sketch(self._coded(mine), count))),)
         return self._cut(mine)
-
-    def sampled(self) -> Part:
-        """Our samples of the range."""
-        mine = self.reader.fingerprint(self.scope, self.low, self.high)
-        return Part(self.high, Sampled(mine, strata(self._coded(mine))))
-
-    def sketched(self, cells: int) -> Part:
-        """Our sketch of the range."""
-        mine = self.reader.fingerprint(self.scope, self.low, self.high)
-        return Part(self.high, Sketched(mine, sketch(self._coded(mine), cells)))
 
     def _coded(self, salt: Fingerprint) -> list[Coded]:
         found = coded(_salt(salt), self.reader.feeds(self.scope, self.low, self.high))
@@ -267,7 +210,6 @@ class _Range:
     ) -> tuple[Part, ...]:
         """Send, want or list what a sketch has shown to differ."""
         named: list[int] = []
-        newer: list[tuple[int, Wanted]] = []
         for difference in found:
             mine = difference.mine
             if mine is None:
@@ -281,13 +223,9 @@ class _Range:
             elif difference.their_top < mine.top:
                 sends.append(Send(self.scope, mine.key, self._follows(told, difference, mine)))
             elif self._is_latest(mine.heads):
-                newer.append((difference.id, Wanted(mine.key, 0)))
+                named.append(difference.id)
             else:
                 wants.append(Wanted(mine.key, mine.top))
-        if not named and len(newer) * NAMED_LOOKS <= self.feeds:
-            wants.extend(want for _, want in newer)
-        else:
-            named.extend(id_ for id_, _ in newer)
         return (Part(self.high, Named(_salt(told), tuple(named))),) if named else ()
 
     def _is_latest(self, heads: tuple[Head, ...]) -> bool:
@@ -315,9 +253,14 @@ class _Range:
 
     def _cut(self, mine: Fingerprint) -> tuple[Part, ...]:
         reader, scope, low, high = self.reader, self.scope, self.low, self.high
-        if mine.feeds > LISTED_FEEDS_MAX:
-            return tuple(Part(bound, found) for bound, found in reader.split(scope, low, high, PARTS))
-        return (Part(high, tuple(Listed(key, heads[:HEADS_MAX]) for key, heads in reader.feeds(scope, low, high))),)
+        cuts = reader.split(scope, low, high, PARTS) if mine.feeds > LISTED_FEEDS_MAX else []
+        if not cuts:
+            return (Part(high, tuple(Listed(key, heads[:HEADS_MAX]) for key, heads in reader.feeds(scope, low, high))),)
+        bounds: list[bytes] = [low, *cuts]
+        highs: list[bytes | None] = [*cuts, high]
+        return tuple(
+            Part(above, reader.fingerprint(scope, below, above)) for below, above in zip(bounds, highs, strict=True)
+        )
 
     def _compare(self, theirs: tuple[Listed, ...], sends: list[Send | SendAll], wants: list[Wanted]) -> None:
         reader, scope, low = self.reader, self.scope, self.low
@@ -340,21 +283,6 @@ class _Range:
     def _send_gap(self, low: bytes, high: bytes | None, sends: list[Send | SendAll]) -> None:
         if next(self.reader.feeds(self.scope, low, high), None) is not None:
             sends.append(SendAll(self.scope, low, high))
-
-
-def _merged(ranges: Sequence[_Range]) -> list[_Range]:
-    """The ranges, those that lie near each other together with what is between them, as far as that is to be coded."""
-    merged: list[_Range] = []
-    for one in sorted(ranges, key=lambda one: (one.scope, one.low)):
-        last = merged[-1] if merged else one
-        if last.scope == one.scope and last.high is not None and last.high <= one.low:
-            between = one.reader.fingerprint(one.scope, last.high, one.low) if last.high < one.low else Fingerprint()
-            feeds = last.feeds + between.feeds + one.feeds
-            if feeds <= CODED_FEEDS_MAX:
-                merged[-1] = _Range(one.reader, one.scope, last.low, one.high, feeds)
-                continue
-        merged.append(one)
-    return merged
 
 
 def _salt(fingerprint: Fingerprint) -> bytes:

@@ -13,7 +13,7 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from gossip.entry import Hash, Head
 from merge_rules.dataclass import dataclass
@@ -38,7 +38,8 @@ _NEW_SEQ_BITS: Final = 14
 Of a feed that both have they cancel out. One with a higher number that one side lacks does not come out."""
 
 
-class Coded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Coded:
     """A feed as its numbers under one salt."""
 
     id: int
@@ -66,24 +67,19 @@ class Difference:
 
 def coded(salt: bytes, feeds: Iterable[tuple[bytes, tuple[Head, ...]]]) -> list[Coded]:
     """The feeds of a range under a salt."""
-    found: list[Coded] = []
-    salted = hashlib.sha256(salt)
-    for key, heads in feeds:
-        hashed = salted.copy()
-        hashed.update(key)
-        id_ = _number(hashed.digest())
-        hashed.update(heads[0].hash if len(heads) == 1 else b"".join(sorted(head.hash for head in heads)))
-        found.append(Coded(id_, _number(hashed.digest()), key, heads))
-    return found
+    return [
+        Coded(_number(salt + key), state_of(salt, key, (head.hash for head in heads)), key, heads)
+        for key, heads in feeds
+    ]
 
 
 def state_of(salt: bytes, key: bytes, hashes: Iterable[Hash]) -> int:
     """What a feed with these heads has for a state, 1 to p - 1."""
-    return _number(hashlib.sha256(salt + key + b"".join(sorted(hashes))).digest())
+    return _number(salt + key + b"".join(sorted(hashes)))
 
 
-def _number(digest: bytes) -> int:
-    return 1 + int.from_bytes(digest[:8], "big") % (PRIME - 1)
+def _number(content: bytes) -> int:
+    return 1 + int.from_bytes(hashlib.sha256(content).digest()[:8], "big") % (PRIME - 1)
 
 
 def strata(feeds: Iterable[Coded]) -> bytes:
@@ -109,8 +105,8 @@ def cells_for(mine: bytes, theirs: bytes) -> int | None:
         level -= 1
     if level == LEVELS:
         return None
-    # 1.25 cells a difference, a fifth more for the estimate, and some to begin with.
-    cells = CHOICES * (6 + math.ceil(found * 2**level * 1.5 / CHOICES))
+    # 1.25 cells a difference, a tenth more for the estimate, and some to begin with.
+    cells = CHOICES * (6 + math.ceil(found * 2**level * 1.37 / CHOICES))
     return cells if cells <= CELLS_MAX else None
 
 
