@@ -13,6 +13,7 @@ A kind that is not in the schema is stored and passed on once its signature is c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from gossip.entry import Entry, Hash
 from gossip.log import Arrival
@@ -33,6 +34,8 @@ class AuthorRecord:
     store: int | None
 
 
+NONE_VERIFIED: Final[Mapping[Hash, bool]] = {}
+
 AuthorLookup = Callable[[Author], AuthorRecord | None]
 
 
@@ -52,10 +55,10 @@ def check(
     received_from: Author | None,
     lookup: AuthorLookup,
     schema: Schema,
-    verified: Mapping[Hash, bool] | None = None,
+    verified: Mapping[Hash, bool] = NONE_VERIFIED,
 ) -> Checked:
-    """Check a batch. Costs one signature verification per entry of a known author, unless another process has done that and
-    ``verified`` says what came of it; may run on any thread."""
+    """Check a batch. Costs one signature verification per entry of a known author, but for those of which ``verified`` says
+    what came of it in another process; may run on any thread."""
     arrivals: list[Arrival] = []
     unknown: list[Entry] = []
     forged: list[Entry] = []
@@ -63,7 +66,8 @@ def check(
         author = lookup(entry.author)
         if author is None:
             unknown.append(entry)
-        elif not (entry.verify(author.public_key) if verified is None else verified.get(entry.hash)):
+        # Not by ``get`` with a default: an author that has become known meanwhile was not asked about.
+        elif not (verified[entry.hash] if entry.hash in verified else entry.verify(author.public_key)):
             forged.append(entry)
         else:
             reason, body = judged(entry, author, schema)

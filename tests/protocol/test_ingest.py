@@ -80,3 +80,15 @@ def test_a_kind_that_nobody_here_knows_is_kept_whatever_its_name() -> None:
     document = Document("unheard", 0, ("13", b"", -1))
     unknown = sign(SECRET, AUTHOR, document, FeedType.WHOLE, SCHEMA["day"].scope, 2, 1, None, Hash(bytes(32)))
     assert reason_against(unknown, TILL, SCHEMA) is None
+
+
+def test_an_author_that_became_known_while_signatures_were_verified_elsewhere_is_verified_here() -> None:
+    kind = SCHEMA["day"]
+    named = entry(kind, tuple(GOOD[one] for one in kind.keys))
+    asked_before_the_certificate_came = check([named], None, lambda _author: TILL, SCHEMA, verified={})
+    assert asked_before_the_certificate_came.forged == ()
+    assert len(asked_before_the_certificate_came.arrivals) == 1
+    forged = check([named], None, lambda _author: TILL, SCHEMA, verified={named.hash: False})
+    assert forged.forged == (named,)
+    another = AuthorRecord(SecretKey(bytes(32)).public, Role.TILL, OWN)
+    assert check([named], None, lambda _author: another, SCHEMA, verified={}).forged == (named,)
