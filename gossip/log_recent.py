@@ -1,10 +1,11 @@
 """What was read a moment ago, so that it need not be taken apart again: a bounded cache, oldest out first.
 
-Any thread may look and keep: each step is one operation on a ``dict``, and what is missing is only made again.
+Any thread may look and keep: each step is one operation on a dictionary, and what is missing is only made again.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Final, Generic, TypeVar
 
 RECENT_BYTES_MAX: Final = 16 << 20
@@ -19,7 +20,8 @@ class Recent(Generic[K, V]):
     def __init__(self, bytes_max: int = RECENT_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._kept: dict[K, tuple[V, int]] = {}
+        # A plain dict looks through all that it has let go to find its oldest.
+        self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
 
     def get(self, key: K) -> V | None:
         """The value, if it is still here."""
@@ -33,7 +35,7 @@ class Recent(Generic[K, V]):
             self._bytes += size_bytes
         while self._bytes > self._bytes_max:
             try:
-                gone = self._kept.pop(next(iter(self._kept)))
-            except (KeyError, RuntimeError, StopIteration):  # another thread was faster
+                _, (_, size) = self._kept.popitem(last=False)
+            except KeyError:  # another thread was faster
                 return
-            self._bytes -= gone[1]
+            self._bytes -= size
