@@ -42,7 +42,7 @@ from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Comm
 from gossip.link import Link
 from gossip.log import Appended, Log
 from gossip.messages import Bye
-from gossip.outbound import Grown
+from gossip.outbound import Grown, New
 from gossip.reasons import Reason
 from gossip.refusals import Refusals
 from gossip.schema import Schema
@@ -391,11 +391,15 @@ class Node:
         if upto - self._woken_at != len(new) or None in scopes:
             return self._grown()
         after, self._woken_at = self._woken_at, upto
-        senders: dict[Scope, set[Author | None]] = {}
-        for (arrival, _), scope in zip(new, scopes, strict=True):
-            if scope is not None:
-                senders.setdefault(scope, set()).add(arrival.received_from)
-        return Grown(after, upto, senders)
+        return Grown.by(
+            after,
+            upto,
+            [
+                New(arrival.entry, number, arrival.received_from, {scope})
+                for (arrival, number), scope in zip(new, scopes, strict=True)
+                if scope is not None
+            ],
+        )
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 

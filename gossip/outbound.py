@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import field
-from typing import Final
+from typing import Final, NamedTuple
 
 from gossip import patch
 from gossip.document import FeedType, Scope, ScopeClass
@@ -72,6 +72,15 @@ class _Wish:
     feeds: deque[Send]
 
 
+class New(NamedTuple):
+    """An entry that a log has grown by."""
+
+    entry: Entry
+    arrival: int
+    received_from: Author | None
+    scopes: Set[Scope]
+
+
 @dataclass(frozen=True, slots=True)
 class Grown:
     """By what a log has grown."""
@@ -82,6 +91,8 @@ class Grown:
     """and up to this one, are new,"""
     senders: Mapping[Scope, Set[Author | None]]
     """and belong to these scopes: by whom they came, ``None`` for our own."""
+    new: Sequence[New] = ()
+    """They themselves, all of them in order; none: whoever wants them reads them."""
 
     @classmethod
     def since(cls, reader: Reader, after: int, limit: int) -> Grown | None:
@@ -89,11 +100,16 @@ class Grown:
         upto = reader.last_arrival()
         if upto - after > limit:
             return None
+        return cls.by(after, upto, list(_read(reader, after, limit)))
+
+    @classmethod
+    def by(cls, after: int, upto: int, new: Sequence[New]) -> Grown:
+        """By what it has grown if that is known."""
         senders: dict[Scope, set[Author | None]] = {}
-        for stored in reader.arrivals(after, limit):
-            for scope in reader.scopes(stored.entry):
-                senders.setdefault(scope, set()).add(stored.received_from)
-        return cls(after, upto, senders)
+        for one in new:
+            for scope in one.scopes:
+                senders.setdefault(scope, set()).add(one.received_from)
+        return cls(after, upto, senders, new if len(new) < SCAN_MAX else ())
 
     def has_for(self, peer: Author, shared: Set[Scope]) -> bool:
         """Whether there may be something for a peer in the scopes that are shared with it."""
@@ -143,6 +159,8 @@ class Outbound:
         self._waits_for_room = False
         """Whether a window kept something back."""
         self._scanned = 0
+        self._grown: Grown | None = None
+        """What comes next of the log, if that is known."""
 
     # What there is to do
 
@@ -154,6 +172,7 @@ class Outbound:
             self._idle = grown.upto - self._claimed < CLAIM_EVERY
         else:
             self._idle = False
+            self._grown = grown if follows else None
         return not self._idle
 
     def lacks(self, sends: Sequence[Send | SendAll]) -> None:
@@ -219,6 +238,11 @@ class Outbound:
 
     # What is sent
 
+    @property
+    def idle(self) -> bool:
+        """Whether ``messages`` has nothing to say."""
+        return self._idle
+
     def messages(self) -> Iterator[Message]:
         """Batches, as far as the windows are open."""
         if self._idle:
@@ -238,6 +262,7 @@ class Outbound:
                 if self._scanned >= scanned:
                     return
         self._idle = True
+        self._grown = None  # what waits for room is read when there is some
         self._waits_for_room = bool(self._wishes) or not self._open(answers=False)
 
     def _open(self, *, answers: bool) -> bool:
@@ -247,17 +272,18 @@ class Outbound:
     def _next(self, reader: Reader) -> list[Message]:
         if self._claiming and (batches := self._stream(reader)):
             return batches
-        batch = self._lacking(reader)
-        if batch.items:
+        if self._jobs and (batch := self._lacking(reader)).items:
             return [self._entries(batch)]
         if not self._claiming and self._compared:
             self._claiming = True
-            return [self._entries(batch, upto=self._base)]
+            return [self._entries(_Batch(0), upto=self._base)]
         return []
 
     def _stream(self, reader: Reader) -> list[Message]:
         """The next of our log in order of arrival: a batch of entries and one of announcements, or neither."""
         enough = self._scanned + SCANS_MAX
+        if self._claimed == self._position == reader.last_arrival():
+            return []
         while True:
             batch = _Batch(self._limits.batch_bytes_max)
             named: list[Announcement] = []
@@ -265,23 +291,24 @@ class Outbound:
             scanned = 0
             position = self._position
             full = False
-            for stored in reader.arrivals(self._position, SCAN_MAX):
-                if self._travels(reader, stored):
-                    if self._announce and stored.received_from is not None:
-                        _name(named, last, stored.entry)
+            new, last_arrival = self._next_new(reader)
+            for entry, arrival, received_from, scopes in new:
+                if received_from != self._peer and self._travels(reader, entry, scopes):
+                    if self._announce and received_from is not None:
+                        _name(named, last, entry)
                     else:
-                        item = self._item(stored.entry)
+                        item = self._item(entry)
                         if not batch.fits(_weight(item)):
                             full = True
                             break
-                        batch.add(item, stored.entry)
-                        self._held.add(stored.entry)
+                        batch.add(item, entry)
+                        self._held.add(entry)
                 scanned += 1
-                position = stored.arrival
+                position = arrival
             self._scanned += scanned
             named = [one for one in named if not self._held.names(one.feed_key, one.head)]  # the peer said so first
             exhausted = not full and scanned < SCAN_MAX
-            self._position = reader.last_arrival() if exhausted else position
+            self._position = last_arrival if exhausted else position
             if batch.items or named:
                 break
             if not exhausted and self._scanned >= enough:
@@ -296,9 +323,15 @@ class Outbound:
         entries: list[Message] = [self._entries(batch)] if batch.items else []
         return [*entries, self._announcement(reader, named)]
 
-    def _travels(self, reader: Reader, stored: Stored) -> bool:
-        entry = stored.entry
-        if stored.received_from == self._peer or self._shared.isdisjoint(reader.scopes(entry)):
+    def _next_new(self, reader: Reader) -> tuple[Iterable[New], int]:
+        """The next ``SCAN_MAX`` entries of our log, and after which arrival there are more if there are fewer."""
+        grown, self._grown = self._grown, None
+        if grown is not None and grown.new and grown.after == self._position:
+            return grown.new, grown.upto
+        return _read(reader, self._position, SCAN_MAX), reader.last_arrival()
+
+    def _travels(self, reader: Reader, entry: Entry, scopes: Set[Scope]) -> bool:
+        if self._shared.isdisjoint(scopes):
             return False
         # Of our own latest feeds the log keeps what was replaced; the peer needs the newest.
         return entry.feed is FeedType.WHOLE or entry.head in reader.heads(entry.feed_id)
@@ -401,6 +434,13 @@ class Outbound:
         self._weights[answers] += weight
         self._counts[answers] += 1
         return self._batch
+
+
+def _read(reader: Reader, after: int, limit: int) -> Iterator[New]:
+    return (
+        New(stored.entry, stored.arrival, stored.received_from, reader.scopes(stored.entry))
+        for stored in reader.arrivals(after, limit)
+    )
 
 
 def _name(named: list[Announcement], last: dict[bytes, int], entry: Entry) -> None:

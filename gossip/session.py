@@ -191,13 +191,13 @@ class Session:
 
     def data_to_send(self) -> bytes:
         """Bytes for the peer, each once. Ask after every call of any other method; b"" if there is nothing to say."""
-        if self._outbound is not None and self._inbound is not None and not self.ended:
+        if self._outbound is not None and self._inbound is not None and self._state is not State.ENDED:
             for reply in self._inbound.replies:
                 self._send(reply)
             self._inbound.replies.clear()
             for want in self._inbound.wants():
                 self._send(want)
-            for batch in self._outbound.messages():
+            for batch in () if self._outbound.idle else self._outbound.messages():
                 self.entries_sent += len(batch.items) if isinstance(batch, Entries) else 0
                 self._send(batch)
         sent = bytes(self._out)
@@ -528,12 +528,14 @@ class Session:
 
     def _noted(self, events: list[Event]) -> list[Event]:
         """Begin the comparison that follows catching up, once: what is on its way already need not be found."""
+        if self._compared or self._state is not State.SHARING or not self._first:
+            return events
         assert self._inbound is not None
         assert self._outbound is not None
         outward, inward = self._followed
         # Where a cursor cannot be followed, only the comparison says what is missing: it does not wait for that side.
         caught_up = (self._inbound.caught_up or not inward) and (self._outbound.delivered or not outward)
-        if caught_up and self._first and not self._compared and self._state is State.SHARING:
+        if caught_up:
             self._compared = True
             self.compare()
         return events
