@@ -92,7 +92,7 @@ class Heap:
 
     def sleep(self, delay_ms: int) -> Future[None]:
         """To be awaited."""
-        future = Future[None](self)
+        future: Future[None] = Future(self)  # without its parameter, which would be looked up each time
         self.at(delay_ms, lambda: future.resolve(None))
         return future
 

@@ -172,7 +172,7 @@ class SimulatedReplica(ReplicaCore):
         self._has_changed()
 
     def _has_changed(self) -> None:
-        change, self._change = self._change, Future[None](self.heap)
+        change, self._change = self._change, Future(self.heap)
         change.resolve(None)
 
     def end_sessions(self, reason: Reason = Reason.DONE, why: str = "") -> None:

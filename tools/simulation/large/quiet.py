@@ -58,7 +58,8 @@ class LossyWire(Wire):
         assert isinstance(network, LossyNetwork)
         rng, heap = network.rng, network.heap
         network.sent(self.ends, end, len(octets))
-        delay_ms = rng.randint(*self._latency_ms)
+        low_ms, high_ms = self._latency_ms
+        delay_ms = low_ms + int(rng.random() * (high_ms + 1 - low_ms))
         for _ in range(0, len(octets), SEGMENT_BYTES):
             pause_ms = RETRANSMISSION_MS
             while rng.random() < network.loss:

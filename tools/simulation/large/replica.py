@@ -43,7 +43,7 @@ class Verifier:
 
     def __init__(self) -> None:
         self.asked = 0
-        self._known: dict[tuple[PublicKey, Hash], tuple[Entry, str | None] | None] = {}
+        self._known: dict[tuple[PublicKey, Hash], Arrival | None] = {}
 
     def check(self, entries: Sequence[Entry], received_from: Author, lookup: AuthorLookup) -> Checked:
         """The same as ``gossip.ingest.check``."""
@@ -59,12 +59,12 @@ class Verifier:
             if key not in self._known:
                 self.asked += 1
                 checked = check([entry], received_from, lookup, SCHEMA)
-                self._known[key] = None if checked.forged else (entry, checked.arrivals[0].quarantine)
+                self._known[key] = None if checked.forged else checked.arrivals[0]
             known = self._known[key]
             if known is None:
                 forged.append(entry)
             else:
-                arrivals.append(Arrival(known[0], received_from, known[1]))
+                arrivals.append(Arrival(known.entry, received_from, known.quarantine, known.body))
         return Checked(tuple(arrivals), tuple(unknown), tuple(forged))
 
 

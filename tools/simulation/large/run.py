@@ -16,6 +16,7 @@ from peers.presence import BEAT_S, Presence
 from tools.simulation.large import checks
 from tools.simulation.large.day import CUT_MS, MENDED_MS, Done, run_day
 from tools.simulation.large.plan import LargePlan
+from tools.simulation.large.remembered import remembered
 from tools.simulation.large.spreading import Spread, ideal_rounds
 from tools.simulation.large.world import LargeWorld
 
@@ -48,8 +49,9 @@ def run_large(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        world = LargeWorld(plan, told, folder)
-        done = run_day(world, told)
+        with remembered():
+            world = LargeWorld(plan, told, folder)
+            done = run_day(world, told)
         ran_s, ran_cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
         told("looking at every disk")
         violations = checks.look(world, done)
