@@ -6,8 +6,6 @@ others have granted to it is received in the very entry that spends it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from crdt_pos.errors import NotEnoughRights
 from crdt_pos.forks import liars
 from crdt_pos.receipt import AccountMovement
@@ -16,7 +14,7 @@ from crdt_pos.schema import BALANCE
 from gossip.document import Document
 from gossip.log import Reader
 from merge_rules.counter_bounded import CounterBounded
-from merge_rules.dataclass import dataclass
+from merge_rules.dataclass import dataclass, replace
 from merge_rules.lattice import Author
 
 

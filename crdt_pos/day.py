@@ -85,10 +85,9 @@ class Goods(NamedTuple):
 
     def trimmed(self) -> list[int]:
         """The columns without the zeros at the end."""
-        columns = list(self)
-        while columns and not columns[-1]:
-            columns.pop()
-        return columns
+        if any(self[2:]):
+            return _without_zeros(self)
+        return [self[0], self[1]] if self[1] else [self[0]] if self[0] else []
 
 
 class TaxTotals(NamedTuple):
@@ -383,10 +382,14 @@ def _skipping(numbers: Numbers, stretch: Skipped) -> Numbers:
 
 
 def _trimmed(row: Iterable[int]) -> Nested:
-    columns = list(row)
-    while columns and not columns[-1]:
-        columns.pop()
-    return cast("Nested", columns) if columns else 0
+    return cast("Nested", _without_zeros(tuple(row)) or 0)
+
+
+def _without_zeros(columns: tuple[int, ...]) -> list[int]:
+    end = len(columns)
+    while end and not columns[end - 1]:
+        end -= 1
+    return list(columns[:end])
 
 
 def _table(rows: Mapping[int, Iterable[int]]) -> Nested:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from crdt_pos import claiming, journal, new_product, proxy, undoing
 from crdt_pos.balance import Balance
@@ -56,6 +55,7 @@ from crdt_pos.turn import Signing, Turn
 from gossip.document import date_of, day_number
 from gossip.entry import FeedId
 from gossip.log import Log, Reader
+from merge_rules.dataclass import replace
 from merge_rules.lattice import Author
 
 _DAY_MAX = 2**16 - 1

@@ -8,7 +8,7 @@ that owes points which this till could not take back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Final, cast
 
 from crdt_pos.codec import Fields, sparse
@@ -18,7 +18,7 @@ from gossip.log import Reader, View
 from gossip.log_recent import Recent
 from merge_rules import canonical
 from merge_rules.counter_nested import Nested
-from merge_rules.dataclass import dataclass
+from merge_rules.dataclass import dataclass, replace
 
 STATE_KEY: Final = b"till/state"
 FOLD_PREFIX: Final = b"fold/"
@@ -153,7 +153,9 @@ def _goods(kept: bytes) -> Goods:
 def goods_views(reader: Reader, moved: Mapping[int, Goods]) -> Iterator[View]:
     """The views of the fold after ``moved``."""
     for product, goods in moved.items():
-        yield product_key(product), canonical.encode(goods_so_far(reader, product).plus(goods).trimmed())
+        key = product_key(product)
+        kept = reader.view(key)
+        yield key, canonical.encode((_goods(kept).plus(goods) if kept else goods).trimmed())
 
 
 def fold_views(reader: Reader, goods: Mapping[int, Goods]) -> Iterator[View]:

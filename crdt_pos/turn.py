@@ -6,7 +6,7 @@ A turn reads, collects and signs; it writes nothing. What it has collected becom
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Protocol
 
 from crdt_pos import journal
@@ -24,7 +24,7 @@ from gossip.log import Arrival, Reader, View
 from gossip.own_feed import OwnFeed
 from merge_rules.clock_hybrid import ClockHybrid, Stamp
 from merge_rules.counter_covers import COVERS_HASH_BYTES, CounterCovers, Covers
-from merge_rules.dataclass import dataclass
+from merge_rules.dataclass import dataclass, replace
 from merge_rules.lattice import Author
 from merge_rules.set_grow import SetGrow
 

@@ -11,6 +11,7 @@ hash of an entry is SHA-256 over all its bytes. Sans-I/O.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Final, NamedTuple, NewType, NoReturn, cast
 
@@ -37,6 +38,7 @@ _SIGNATURE_HEAD: Final = b"\x58\x40"
 _PAYLOAD_AT: Final = len(_BEFORE_AUTHOR) + AUTHOR_BYTES + len(_AFTER_AUTHOR)
 _FEEDS: Final = tuple(FeedType)
 _SCOPES: Final = tuple(ScopeClass)
+_BODY: Final = 7
 _TAIL_BYTES: Final = len(_SIGNATURE_HEAD) + SIGNATURE_BYTES
 
 
@@ -122,10 +124,13 @@ def sign(
     previous: Hash | None = None,
 ) -> Entry:
     """Make and sign an entry. Raises ``NotCanonical`` for a body outside the subset of CBOR that entries use."""
-    payload = _payload(document, feed, scope, seq, stamp, body, previous)
+    document = _own_name(document, scope)
+    number, at, before = _order(feed, seq, stamp, previous)
+    payload = _payload(document, feed, scope, number, at, body, before)
     raw = _raw(author, payload, key.sign(_signed_bytes(author, payload)))
     # Decoded again, so that the body is what everyone else sees and nobody else's to change.
-    return _entry(canonical.decode_own(payload[_byte_string_head_bytes(payload) :]), author, raw)
+    fields = cast("list[object]", canonical.decode_own(payload[_byte_string_head_bytes(payload) :]))
+    return Entry(document, feed, scope, author, number, at, fields[_BODY], before, raw, _hash(raw))
 
 
 def assemble(
@@ -214,25 +219,35 @@ def _entry(content: object, author: Author, raw: bytes) -> Entry:
         _refuse("the payload has not 8 or 9 fields")
     kind, day, keys, feed, scope, seq, stamp, body = fields[:8]
     previous = fields[8] if len(fields) == 9 else None
+    if not isinstance(keys, list):
+        _refuse("the keys are not an array")
+    scope_class = _SCOPES[_integer("scope", scope, 0, len(_SCOPES) - 1)]
+    document = _named(kind, day, cast("list[object]", keys), scope_class)
+    feed_type = _FEEDS[_integer("feed type", feed, 0, len(_FEEDS) - 1)]
+    number, at, before = _order(feed_type, seq, stamp, previous)
+    return Entry(document, feed_type, scope_class, author, number, at, body, before, raw, _hash(raw))
+
+
+def _named(kind: object, day: object, keys: list[object] | tuple[Key, ...], scope: ScopeClass) -> Document:
     if not isinstance(kind, str) or not kind or "/" in kind:
         _refuse("the kind is no name")
     day = _integer("day", day, 0, 2**16 - 1)
-    if not isinstance(keys, list):
-        _refuse("the keys are not an array")
     names: list[Key] = []
-    for key in cast("list[object]", keys):
+    for key in keys:
         if isinstance(key, bool) or not isinstance(key, int | str | bytes):
             _refuse("a key is neither integer, text nor bytes")
         names.append(key)
     document = Document(kind, day, tuple(names))
     if len(order_key(document)) > NAME_BYTES_MAX:
         _refuse(f"a name longer than {NAME_BYTES_MAX} bytes")
-    feed_type = _FEEDS[_integer("feed type", feed, 0, len(_FEEDS) - 1)]
-    scope_class = _SCOPES[_integer("scope", scope, 0, len(_SCOPES) - 1)]
-    if scope_class is not ScopeClass.COMPANY and not names:
+    if scope is not ScopeClass.COMPANY and not names:
         _refuse("a scope without a key")
-    number, at, before = _order(feed_type, seq, stamp, previous)
-    return Entry(document, feed_type, scope_class, author, number, at, body, before, raw, _hash(raw))
+    return document
+
+
+@functools.lru_cache(maxsize=4096)
+def _own_name(document: Document, scope: ScopeClass) -> Document:
+    return _named(document.kind, document.day, document.keys, scope)
 
 
 def _order(feed: FeedType, seq: object, stamp: object, previous: object) -> tuple[int, int, Hash | None]:

@@ -10,6 +10,7 @@ is strict because what was decoded is encoded again: there is one encoding, and 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, cast
 
@@ -63,49 +64,72 @@ def decode_own(encoded: bytes) -> object:
 
 
 def _encode(value: Any, write: Callable[[bytes], None], depth: int) -> None:
-    kind = _type_of(value)
-    if kind is int:
-        number: int = value
-        write(_UNSIGNED_HEADS[number] if 0 <= number < _HEADS else _integer(number))
-    elif kind is bytes:
-        size = len(value)
-        write(_BYTES_HEADS[size] if size < _HEADS else _head(_BYTES, size))
-        write(value)
-    elif kind is dict:
-        _encode_map(value, write, depth)
-    elif kind is list:
-        _encode_array(value, write, depth)
-    elif kind is str:
-        content = _utf8(value)
-        write(_head(_TEXT, len(content)))
-        write(content)
-    else:
-        _encode_rare(value, write, depth)
+    _encode_array((value,), write, depth + 1, headed=False)
 
 
-def _encode_array(items: Sequence[Any], write: Callable[[bytes], None], depth: int) -> None:
+# Both write the simple types within their loops: a call for each would take as long as what it does.
+
+
+def _encode_array(items: Sequence[Any], write: Callable[[bytes], None], depth: int, *, headed: bool = True) -> None:
     if not depth:
-        _refuse(f"more than {DEPTH_MAX} levels")
-    size = len(items)
-    write(_SHORT_HEADS[_ARRAY + size] if size < _SHORT else _head(_ARRAY, size))
-    for item in items:
-        if type(item) is int and 0 <= item < _HEADS:
-            write(_UNSIGNED_HEADS[item])
+        _refuse(_TOO_DEEP)
+    depth -= 1
+    if headed:
+        size = len(items)
+        write(_SHORT_HEADS[_ARRAY + size] if size < _SHORT else _head(_ARRAY, size))
+    for value in items:
+        kind = _type_of(value)
+        if kind is int:
+            number: int = value
+            write(_UNSIGNED_HEADS[number] if 0 <= number < _HEADS else _integer(number))
+        elif kind is dict:
+            _encode_map(value, write, depth)
+        elif kind is list:
+            _encode_array(value, write, depth)
+        elif kind is bytes:
+            size = len(value)
+            write(_BYTES_HEADS[size] if size < _HEADS else _head(_BYTES, size))
+            write(value)
+        elif kind is str:
+            content = _utf8(value)
+            size = len(content)
+            write(_TEXT_HEADS[size] if size < _HEADS else _head(_TEXT, size))
+            write(content)
         else:
-            _encode(item, write, depth - 1)
+            _encode_rare(value, write, depth)
 
 
 def _encode_map(mapping: dict[Any, Any], write: Callable[[bytes], None], depth: int) -> None:
     if not depth:
-        _refuse(f"more than {DEPTH_MAX} levels")
+        _refuse(_TOO_DEEP)
+    depth -= 1
     size = len(mapping)
     write(_SHORT_HEADS[_MAP + size] if size < _SHORT else _head(_MAP, size))
     for key in _in_order(mapping):
-        if type(key) is int and key < _HEADS:
-            write(_UNSIGNED_HEADS[key])
+        if type(key) is int:
+            write(_UNSIGNED_HEADS[key] if key < _HEADS else _integer(key))
         else:
-            _encode(key, write, depth - 1)
-        _encode(mapping[key], write, depth - 1)
+            _encode(key, write, depth)
+        value = mapping[key]
+        kind = _type_of(value)
+        if kind is int:
+            number: int = value
+            write(_UNSIGNED_HEADS[number] if 0 <= number < _HEADS else _integer(number))
+        elif kind is str:
+            content = _utf8(value)
+            size = len(content)
+            write(_TEXT_HEADS[size] if size < _HEADS else _head(_TEXT, size))
+            write(content)
+        elif kind is list:
+            _encode_array(value, write, depth)
+        elif kind is dict:
+            _encode_map(value, write, depth)
+        elif kind is bytes:
+            size = len(value)
+            write(_BYTES_HEADS[size] if size < _HEADS else _head(_BYTES, size))
+            write(value)
+        else:
+            _encode_rare(value, write, depth)
 
 
 def _encode_rare(value: Any, write: Callable[[bytes], None], depth: int) -> None:
@@ -160,21 +184,21 @@ def _utf8(text: str) -> bytes:
 
 
 def _integer(number: int) -> bytes:
-    if not INTEGER_MIN <= number <= INTEGER_MAX:
+    if 0 <= number <= INTEGER_MAX:
+        return _head(_UNSIGNED, number)
+    if not INTEGER_MIN <= number < 0:
         _refuse("an integer outside -2**63 … 2**64-1")
-    return _head(_UNSIGNED, number) if number >= 0 else _head(_NEGATIVE, -1 - number)
+    return _head(_NEGATIVE, -1 - number)
 
 
 def _head(major: int, argument: int) -> bytes:
-    if argument < _SHORT:
-        return _SHORT_HEADS[major + argument]
-    if argument < 1 << 8:
-        return bytes((major | 24, argument))
-    if argument < 1 << 16:
-        return bytes((major | 25,)) + argument.to_bytes(2, "big")
-    if argument < 1 << 32:
-        return bytes((major | 26,)) + argument.to_bytes(4, "big")
-    return bytes((major | 27,)) + argument.to_bytes(8, "big")
+    if argument >= _2_32:
+        return _NINE_BYTES(major | 27, argument)
+    if argument >= _2_16:
+        return _FIVE_BYTES(major | 26, argument)
+    if argument >= _2_8:
+        return _THREE_BYTES(major | 25, argument)
+    return _SHORT_HEADS[major + argument] if argument < _SHORT else bytes((major | 24, argument))
 
 
 def _refuse(why: str) -> NoReturn:
@@ -185,9 +209,15 @@ def _no_sharing(*_: object) -> NoReturn:
     _refuse("a tag")
 
 
-_SHORT_HEADS: Final = [bytes((first,)) for first in range(256)]
-_UNSIGNED_HEADS: Final = [_head(_UNSIGNED, argument) for argument in range(_HEADS)]
-_BYTES_HEADS: Final = [_head(_BYTES, argument) for argument in range(_HEADS)]
+_TOO_DEEP: Final = f"more than {DEPTH_MAX} levels"
+_2_8, _2_16, _2_32 = 1 << 8, 1 << 16, 1 << 32
+_THREE_BYTES: Final = struct.Struct(">BH").pack
+_FIVE_BYTES: Final = struct.Struct(">BI").pack
+_NINE_BYTES: Final = struct.Struct(">BQ").pack
+_SHORT_HEADS: Final[list[bytes]] = [bytes((first,)) for first in range(256)]
+_UNSIGNED_HEADS: Final[list[bytes]] = [_head(_UNSIGNED, argument) for argument in range(_HEADS)]
+_BYTES_HEADS: Final[list[bytes]] = [_head(_BYTES, argument) for argument in range(_HEADS)]
+_TEXT_HEADS: Final[list[bytes]] = [_head(_TEXT, argument) for argument in range(_HEADS)]
 _SHARING: Final[dict[int, Callable[..., Any]]] = dict.fromkeys((25, 28, 29, 256), _no_sharing)
 """The tags by which few bytes stand for a large value, or an endless one: encoding that again would not end. The others
 decode to types that do not stand in entries."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from merge_rules.dataclass import dataclass
+from merge_rules.dataclass import dataclass, replace
 
 MAKERS: list[Callable[..., Any]] = [dataclasses.dataclass, dataclass]
 
@@ -130,6 +130,17 @@ def test_every_instance_has_a_default_of_its_own() -> None:
         one, other = OURS[name](1), OURS[name](1)
         getattr(one, attribute).append(3)
         assert (getattr(one, attribute), getattr(other, attribute)) == ([3], [])
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_what_is_replaced_is_what_the_library_replaces(name: str) -> None:
+    named = {"Child": {"number": 1, "text": "a", "more": 2}, "Frozen": {"number": 1, "aside": 9}, "Nothing": {}}
+    one = OURS[name](**named.get(name, {"number": 1}))
+    changes: list[dict[str, Any]] = [{}, {"number": 5}, {"text": "b", "more": 3}, {"more": -1}, {"nothing": 1}]
+    for change in changes:
+        ours, librarys = (_did(lambda by=by, what=change: by(one, **what)) for by in (replace, dataclasses.replace))
+        assert str(ours) == str(librarys), change
+        assert ours is not one
 
 
 @dataclass(frozen=True, slots=True)
