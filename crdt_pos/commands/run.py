@@ -18,6 +18,7 @@ import trio
 from crdt_pos.cli import Refused
 from crdt_pos.columns import plural
 from crdt_pos.folder import VAULT_EVERY_S_MAX, Folder, open_folder, parse_address
+from crdt_pos.garbage import collect_seldom
 from crdt_pos.log_lines import REPLICA, LineFormatter, Style
 from crdt_pos.restored import mark_restored
 from crdt_pos.supervisor import Supervisor, is_journal
@@ -208,6 +209,7 @@ async def _serve(
                 REPLICA.set(replica.certificate.name)  # inherited by all that it starts
                 address = await nursery.start(replica.run)
                 click.echo(f"{replica.certificate.name} is ready at {address}")
+            collect_seldom()
             supervisor.ready(_status(replicas))
             if supervisor.beat_s is not None:
                 nursery.start_soon(_show_life, replicas, supervisor, supervisor.beat_s)
