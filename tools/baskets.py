@@ -8,6 +8,7 @@ coupons. It has no tills, no tax, no tenders, no stock, no barcodes: what a till
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.resources
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -125,7 +126,8 @@ def read_transactions(
     filters = _period(date_from, date_to)
     if stores is not None:
         filters.append(("store_id", "in", list(stores)))
-    return pq.read_table(data_file("transactions"), columns=columns, filters=filters)
+    chosen = None if columns is None else list(columns)
+    return pq.read_table(data_file("transactions"), columns=chosen, filters=filters)
 
 
 def busiest_stores(date_from: datetime.date, date_to: datetime.date, count: int) -> list[int]:
@@ -139,9 +141,12 @@ def busiest_stores(date_from: datetime.date, date_to: datetime.date, count: int)
 
 def read_products(numbers: Iterable[int] | None = None) -> list[ProductRow]:
     """The products of the data set (all, or those in ``numbers``, including numbers that its product list lacks)."""
-    rows = cast("list[dict[str, Any]]", pq.read_table(data_file("products")).to_pylist())
+    table, chosen = pq.read_table(data_file("products")), None if numbers is None else sorted(set(numbers))
+    if chosen is not None:
+        table = table.filter(pc.is_in(table["product_id"], pa.array(chosen, table["product_id"].type)))
+    rows = cast("list[dict[str, Any]]", table.to_pylist())
     known = {int(row["product_id"]): row for row in rows}
-    wanted = sorted(known) if numbers is None else sorted(set(numbers))
+    wanted = sorted(known) if chosen is None else chosen
     return [_product(number, known.get(number, {})) for number in wanted]
 
 
@@ -184,6 +189,7 @@ def _cents(column: Table) -> Table:
     return pc.cast(pc.round(pc.multiply(column, 100.0)), pa.int64())
 
 
+@functools.cache
 def _fuel_products() -> frozenset[int]:
     products = pq.read_table(data_file("products"), columns=["product_id", "product_type"])
     fuel = products.filter(pc.equal(products["product_type"], FUEL_TYPE))

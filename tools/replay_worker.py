@@ -7,6 +7,7 @@ afterwards. The process makes the tills' keys and says only their public halves;
 from __future__ import annotations
 
 import datetime
+import logging
 import resource
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import trio
 from crdt_pos import folder as folders
 from crdt_pos.clock import system_ms
 from crdt_pos.folder import Folder, Settings
+from crdt_pos.garbage import collect_seldom
 from crdt_pos.products import Product, ProductTable
 from crdt_pos.schema import SCHEMA
 from gossip.address import Address
@@ -36,6 +38,10 @@ from tools.baskets import Basket
 from tools.replay_tills import TILL, Sold, StoreTill, timed
 
 LOG_FILE: Final = "data.mdb"
+COLUMNS: Final = (
+    *("store_id", "basket_id", "household_id", "transaction_timestamp", "product_id", "quantity"),
+    *("sales_value", "retail_disc", "coupon_disc", "coupon_match_disc"),
+)
 STRETCH_DAYS: Final = 91
 """After so many days a till tells head office what it has closed."""
 
@@ -83,14 +89,18 @@ def replay(share: Share, company: Company, keys: Mapping[int, SecretKey], report
     """Play every store of the share. Raises ``NotAcknowledged``."""
     sold = Sold()
     with timed(sold, "read the data"):
-        table = data.read_transactions(share.date_from, share.date_to, share.stores)
+        table = data.read_transactions(share.date_from, share.date_to, share.stores, COLUMNS).sort_by("store_id")
         products = _products(table)
+        rows = _rows_by_store(table)
+    # A stretch of dates is one act to the node, and none is quick.
+    logging.getLogger("gossip.node").setLevel(logging.ERROR)
+    collect_seldom()
     seed = [decode(raw) for raw in company.roster]
     for store in share.stores:
         with timed(sold, "make the folder"):
             folder = _enrolled(share.at, company, store, keys[store], seed)
         with timed(sold, "read the data"):
-            baskets = list(data.baskets_of(table.filter(pc.equal(table["store_id"], store))))
+            baskets = list(data.baskets_of(table.slice(*rows[store])))
         with timed(sold, "sessions"):
             trio.run(_play, folder, company, products, baskets, sold)
         sold.log_bytes += (folder.log_path / LOG_FILE).stat().st_size
@@ -130,6 +140,15 @@ def _enrolled(at: Path, company: Company, store: int, key: SecretKey, seed: Sequ
     finally:
         log.close()
     return folder
+
+
+def _rows_by_store(table: Table) -> dict[int, tuple[int, int]]:
+    """Where the rows of each store begin, and how many they are, in a table that is sorted by store."""
+    rows: dict[int, tuple[int, int]] = {}
+    for run in pc.value_counts(table["store_id"]).to_pylist():
+        begins = sum(next(reversed(rows.values()), (0, 0)))
+        rows[run["values"]] = begins, run["counts"]
+    return rows
 
 
 def _products(table: Table) -> ProductTable:
