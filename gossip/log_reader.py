@@ -14,7 +14,7 @@ from typing import Final
 
 from gossip import log_rows as rows
 from gossip.document import Document, Key, Scope, ScopeClass, fixed_scope, from_order_key, month_of, order_key
-from gossip.entry import Entry, FeedId, Hash, Head, decode
+from gossip.entry import Entry, FeedId, Hash, Head, decode, decode_held
 from gossip.errors import BadEntry, EntryLost, LogCorrupt
 from gossip.log import Fingerprint, Stored, feed_key, fingerprint_of
 from gossip.log_recent import Recent
@@ -113,7 +113,7 @@ class LogReader:
         entry = self._recent.get(arrival)
         if entry is None:
             try:
-                entry = decode(record.raw)
+                entry = decode_held(record.raw)
             except BadEntry as error:
                 raise LogCorrupt(f"entry {arrival} of the log is damaged: {error}") from error
             self._recent.keep(arrival, entry, entry.memory_bytes)

@@ -59,8 +59,14 @@ def decode(encoded: bytes) -> object:
 
 
 def decode_own(encoded: bytes) -> object:
-    """The same for what ``encode`` has just returned: it is not checked again."""
-    return cbor2.loads(encoded)
+    """The same for what ``encode`` has returned, or ``decode`` has accepted before: it is not checked again.
+
+    Raises ``NotCanonical`` where it is no CBOR at all.
+    """
+    try:
+        return cbor2.loads(encoded)
+    except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise NotCanonical(f"not CBOR: {error}") from error
 
 
 def _encode(value: Any, write: Callable[[bytes], None], depth: int) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossip.document import Document, FeedType, ScopeClass
-from gossip.entry import ENTRY_BYTES_MAX, Entry, decode, sign
+from gossip.entry import ENTRY_BYTES_MAX, Entry, decode, decode_held, sign
 from gossip.errors import BadEntry
 from merge_rules import canonical
 from peers.keys import SecretKey, author_of
@@ -25,9 +26,10 @@ def passes(raw: bytes) -> Entry | None:
     return entry if entry.verify(KEY.public) and entry.author == AUTHOR else None
 
 
-@given(entries())
-def test_an_entry_is_read_back_as_it_was_signed(entry: Entry) -> None:
-    read = decode(entry.raw)
+@pytest.mark.parametrize("reads", [decode, decode_held], ids=["from a peer", "from our own log"])
+@given(entry=entries())
+def test_an_entry_is_read_back_as_it_was_signed(reads: Callable[[bytes], Entry], entry: Entry) -> None:
+    read = reads(entry.raw)
     assert read == entry
     assert read.verify(KEY.public)
     fields = [
@@ -78,6 +80,8 @@ def test_every_single_flipped_bit_is_refused() -> None:
 def test_noise_is_refused_with_its_own_error(noise: bytes) -> None:
     with pytest.raises(BadEntry):
         decode(noise)
+    with pytest.raises(BadEntry):
+        decode_held(noise)
 
 
 @settings(max_examples=300)
@@ -85,11 +89,12 @@ def test_noise_is_refused_with_its_own_error(noise: bytes) -> None:
 def test_noise_in_the_shape_of_an_entry_is_refused_or_reads_as_exactly_itself(payload: bytes) -> None:
     head = bytes([0x40 | len(payload)]) if len(payload) < 24 else bytes([0x58, len(payload)])
     raw = b"\x84\x4d\xa2\x01\x27\x04\x48" + AUTHOR + b"\xa0" + head + payload + b"\x58\x40" + bytes(64)
-    try:
-        entry = decode(raw)
-    except BadEntry:
-        return
-    assert entry.raw == raw
+    for reads in (decode, decode_held):
+        try:
+            entry = reads(raw)
+        except BadEntry:
+            continue
+        assert entry.raw == raw
 
 
 WELL_FORMED: list[object] = ["day", 20000, [12], 0, 1, 1, 0, {}]
