@@ -34,6 +34,8 @@ class Part:
     arguments: tuple[str, ...]
     plot: str = ""
     """The file that it draws beside the page."""
+    page: str = ""
+    """The page beside this one that it writes itself."""
     place: bool = False
     """Whether it is given a folder of its own to work in."""
 
@@ -43,6 +45,15 @@ class Part:
         return " ".join(("crdt-pos", *self.arguments))
 
 
+ABOUT: Final = (
+    "Benchmarks",
+    "Written by `make bench` (`crdt-pos bench all --to docs`). Every figure is of the code that runs in shops: signed,",
+    "checked, synced. Machines differ; read the ratios.",
+)
+_HYPERMARKET: Final = (
+    *("simulate", "--seed", "1", "--stores", "1", "--tills", "40", "--sales", "300"),
+    *("--products", "20000", "--lines", "9", "--on-disk", "4"),
+)
 PARTS: Final = (
     Part("sizes", "Sizes", ("bench", "sizes")),
     Part("sale", "One sale", ("bench", "sale")),
@@ -56,7 +67,14 @@ LONG: Final = (
     Part(
         "simulate",
         "Ten thousand replicas",
-        ("simulate", "--stores", "5,15,50,150,500", "--tills", "20", "--sales", "3"),
+        ("simulate", "--seed", "1", "--stores", "5,15,50,150,500", "--tills", "20", "--sales", "3", "--to", "docs"),
+        page="simulate.md",
+    ),
+    Part(
+        "hypermarket",
+        "A hypermarket",
+        (*_HYPERMARKET, "--to", "docs"),
+        page="simulate.md",
     ),
     Part("return", "A head office that comes back to a thousand stores", ("bench", "return")),
 )
@@ -78,7 +96,7 @@ def report(folder: Path, names: Sequence[str], say: Callable[[str], None]) -> li
             failed.append(part.name)
         chapters.append(_chapter(part, figures, code, time.perf_counter() - began_s))
         # After each, so that whoever stops it keeps what is done.
-        (folder / PAGE).write_text("\n".join((_head(), *chapters, _foot())))
+        (folder / PAGE).write_text("\n".join((head(*ABOUT), *chapters, _foot())))
     return failed
 
 
@@ -94,14 +112,14 @@ def _run(part: Part, folder: Path) -> tuple[dict[str, Any], int]:
         return (json.loads(figures.read_text()) if figures.exists() else {}), code
 
 
-def _head() -> str:
+def head(title: str, *about: str) -> str:
+    """What a page of figures begins with: what it is, and on which machine and libraries they were measured."""
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return "\n".join(
         (
-            "# Benchmarks",
+            f"# {title}",
             "",
-            "Written by `make bench` (`crdt-pos bench all --to docs`). Every figure is of the code that runs in shops: signed,",
-            "checked, synced. Machines differ; read the ratios.",
+            *about,
             "",
             f"Machine: {platform.system()} {platform.machine()}, {os.cpu_count()} cores ({_processor()}).",
             f"Python {platform.python_version()}; {libraries}.",
@@ -128,13 +146,14 @@ def _chapter(part: Part, figures: Mapping[str, Any], code: int, seconds: float) 
     for name, value in figures.items():
         if name in ("machine", "cores", "python"):
             continue
-        lines += _shown(name, value)
+        lines += shown(name, value)
     if part.plot:
         lines += [f"![{part.title}]({part.plot})", ""]
     return "\n".join(lines)
 
 
-def _shown(name: str, value: object) -> list[str]:
+def shown(name: str, value: object) -> list[str]:
+    """Rows, named figures or one figure, as Markdown."""
     plain = _cell(value)
     rows = cast("list[object]", value) if isinstance(value, list) else []
     if rows and all(isinstance(row, dict) for row in rows):
@@ -159,5 +178,8 @@ def _cell(value: object) -> str:
 
 def _foot() -> str:
     lines = ["## What takes longer", ""]
-    lines += [f"- {part.title}: `{part.command}`" for part in LONG]
+    lines += [
+        f"- {part.title}: `{part.command}`" + (f", [what it measured]({part.page})" if part.page else "")
+        for part in LONG
+    ]
     return "\n".join((*lines, ""))

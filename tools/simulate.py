@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tools.simulate_large import run_all, sizes
-from tools.simulation.large.plan import LargePlan
+from tools.simulation.large.plan import LOSS, LargePlan
 from tools.simulation.plan import EVENTS, FAULTS, Plan
 
 if TYPE_CHECKING:
@@ -58,6 +58,19 @@ LIVE_MS = 60_000
     type=click.Path(dir_okay=False, path_type=Path),
     help="With --sales: growth over several --stores, as SVG.",
 )
+@click.option(
+    "--to",
+    "page",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --sales: keep the figures in this folder, as a page and a plot of all such runs.",
+)
+@click.option(
+    "--loss",
+    type=click.FloatRange(0, 0.5),
+    default=LOSS,
+    show_default=True,
+    help="With --sales: the share of segments that are lost; each costs its stream a pause of 0.2 s or more.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Say everything that happens.")
 def simulate(
@@ -74,6 +87,8 @@ def simulate(
     live: bool,
     on_disk: int,
     plot: Path | None,
+    page: Path | None,
+    loss: float,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -94,10 +109,11 @@ def simulate(
             sales=sales,
             products=products,
             lines=lines,
+            loss=loss,
             checkpoint_ms=LIVE_MS if live else 0,
             on_disk=on_disk,
         )
-        run_all([plan_of(stores=count or 3) for count in stores], as_json=as_json, plot=plot)
+        run_all([plan_of(stores=count or 3) for count in stores], as_json=as_json, plot=plot, page=page)
     if len(stores) > 1 or stores[0] > STORES_MAX or tills > TILLS_MAX:
         raise click.UsageError(f"More than {STORES_MAX} stores or {TILLS_MAX} tills: say how many --sales, too.")
     faults = frozenset(FAULTS) - frozenset(without)

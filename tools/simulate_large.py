@@ -29,11 +29,13 @@ def sizes(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int
     return tuple(map(int, words))
 
 
-def run_all(plans: Sequence[LargePlan], *, as_json: bool, plot: Path | None) -> None:
-    """Run one day after the other, smallest first, and show what came of them. Ends the process: 1 if anything was wrong."""
+def run_all(plans: Sequence[LargePlan], *, as_json: bool, plot: Path | None, page: Path | None) -> None:
+    """Run one day after the other, smallest first, and show what came of them. ``page``: the folder of the page that their
+    figures are kept on. Ends the process: 1 if anything was wrong."""
+    from tools.simulate_report import draw, keep, told
     from tools.simulation.large.run import run_large
 
-    if plot is not None:
+    if plot is not None or page is not None:
         from tools.plotting import require
 
         require()
@@ -42,25 +44,19 @@ def run_all(plans: Sequence[LargePlan], *, as_json: bool, plot: Path | None) -> 
         click.echo(f"{plan.replicas:,} replicas", err=True)
         with tempfile.TemporaryDirectory() as folder:
             verdicts.append(run_large(plan, lambda text: click.echo(f"  {text}", err=True), Path(folder)))
+        if page is not None:  # after each, so that whoever stops it keeps what is done
+            keep(page, [told(verdicts[-1])])
     _say(verdicts, as_json=as_json)
     if plot is not None:
-        _draw(verdicts, plot)
+        draw([told(verdict) for verdict in verdicts], plot)
     sys.exit(1 if any(verdict.violations for verdict in verdicts) else 0)
 
 
 def _say(verdicts: Sequence[LargeVerdict], *, as_json: bool) -> None:
+    from tools.simulate_report import told
+
     if as_json:
-        told = [
-            {
-                "command": verdict.plan.command,
-                "violations": verdict.violations,
-                "size": verdict.size,
-                "spread": verdict.spread,
-                "targets": verdict.targets,
-            }
-            for verdict in verdicts
-        ]
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps([told(verdict) for verdict in verdicts], indent=2))
         return
     for verdict in verdicts:
         for text in verdict.violations:
@@ -81,33 +77,3 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for row in cells:
         click.echo("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     click.echo()
-
-
-def _draw(verdicts: Sequence[LargeVerdict], path: Path) -> None:
-    from tools.plotting import lines
-    from tools.simulation.large.spreading import ideal_rounds
-
-    def points(name: str, share: float = 1.0) -> list[tuple[float, float]]:
-        return [(verdict.plan.replicas, verdict.size[name] * share) for verdict in verdicts]
-
-    rounds = [
-        (row["replicas"], row["rounds_max"])
-        for verdict in verdicts
-        for row in verdict.spread
-        if row["replicas"] == verdict.plan.replicas and row["network"] == "whole"
-    ]
-    lines(
-        path,
-        "One day of a retailer, by its size",
-        "replicas",
-        "each replica, and rounds",
-        {
-            "messages of each replica": points("messages_each"),
-            "kB of each replica": points("bytes_each", 1 / 1000),
-            "rounds until all have a price": rounds,
-            "log₂ n": [(verdict.plan.replicas, ideal_rounds(verdict.plan.replicas)) for verdict in verdicts],
-        },
-        log_x=True,
-        log_y=True,
-        note="loss, reordering, dying streams, half of the stores cut off for half an hour",
-    )

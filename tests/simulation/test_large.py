@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,10 +19,12 @@ from merge_rules.lattice import Author
 from peers.keys import SIGNATURE_BYTES, SecretKey, Signature, author_of
 from peers.permissions import Role
 from tools.simulate import simulate
+from tools.simulate_report import keep
 from tools.simulation.large import checks
 from tools.simulation.large.day import Done, run_day
 from tools.simulation.large.layered import LayeredTable
 from tools.simulation.large.plan import LargePlan
+from tools.simulation.large.remembered import remembered
 from tools.simulation.large.replica import Verifier
 from tools.simulation.large.spreading import Spread, Spreading, ideal_rounds
 from tools.simulation.large.world import LargeWorld
@@ -48,7 +52,7 @@ def passed() -> tuple[LargeWorld, Done]:
 
 
 def test_rounds_are_those_of_the_last_to_learn_and_time_counts_from_the_author_to_it() -> None:
-    spreading, one = Spreading(lambda _: 5), entry()
+    spreading, one = Spreading(lambda _: 5, 9), entry()
     spreading.has(0, one, None, 100)
     spreading.has(1, one, 0, 110)  # 0 → 1 → 2 → 3, and 0 → 4
     spreading.has(2, one, 1, 130)
@@ -146,7 +150,50 @@ def test_the_checkers_see_a_wrong_cent_and_an_act_that_one_disk_lacks(passed: tu
     world.own[machine.disk.number].remove(feigned)
 
 
+def test_what_is_remembered_for_all_replicas_changes_nothing(passed: tuple[LargeWorld, Done]) -> None:
+    world, done = passed
+    with remembered():
+        other = LargeWorld(world.plan, lambda _: None)
+        same = run_day(other, lambda _: None)
+        other.heap.run(world.heap.now_ms)
+    assert same.receipts == done.receipts
+    for name, machine in world.machines.items():
+        with machine.disk.read_all() as one, other.machines[name].disk.read_all() as two:
+            assert one.last_arrival() == two.last_arrival()
+            assert list(one.views(b"")) == list(two.views(b""))
+    assert [(one.rounds, one.took_ms) for one in other.spreading.done] == [
+        (one.rounds, one.took_ms) for one in world.spreading.done
+    ]
+
+
 # The command
+
+
+def run_of(replicas: int, more: str = "") -> dict[str, Any]:
+    size = dict.fromkeys(("receipts", "messages_each", "bytes_each", "cpu_ms_each", "wall_s", "peak_mb"), 1.5)
+    price = {"kind": "catalogue", "network": "whole", "rounds_max": 4, "seconds": 0.3, "exchange_s": 0.02}
+    shares = {"share_of_ideal": 0.6, "seconds_share_of_ideal": 1.3}
+    size["replicas"] = replicas
+    command = f"crdt-pos simulate --stores {replicas}{more}"
+    return {"command": command, "violations": [], "size": size, "spread": [price | shares], "targets": []}
+
+
+def test_the_figures_of_runs_are_kept_beside_one_another_and_a_run_replaces_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    keep(tmp_path, [run_of(100), run_of(40, " --products 9")])
+    again = run_of(100)
+    again["size"]["receipts"] = 77
+    keep(tmp_path, [again | {"violations": ["a cent is missing"]}, run_of(300)])
+    page = (tmp_path / "simulate.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [
+        "## 100 replicas",
+        "## 300 replicas",
+        "## 40 replicas",
+    ]
+    assert "| 100 | 77 |" in page
+    assert "**WRONG: a cent is missing**" in page
+    assert "| 40 | 1.5 |" not in page  # the growth is that of one kind of run
+    assert "log₂ n exchanges, seconds" in (tmp_path / "simulate.svg").read_text()
 
 
 def test_many_stores_need_a_number_of_sales_and_nonsense_is_refused_in_a_sentence() -> None:

@@ -87,7 +87,7 @@ class SimulatedReplica(ReplicaCore):
         self._commits: list[_Waiting] = []
         self._committing = False
         self._asking_again = False
-        self._change = Future[None](heap)
+        self._change: Future[None] = Future(heap)
 
     def start(self) -> None:
         """What a replica does of its own accord."""
@@ -172,7 +172,8 @@ class SimulatedReplica(ReplicaCore):
         self._has_changed()
 
     def _has_changed(self) -> None:
-        change, self._change = self._change, Future(self.heap)
+        change = self._change
+        self._change = Future(self.heap)
         change.resolve(None)
 
     def end_sessions(self, reason: Reason = Reason.DONE, why: str = "") -> None:

@@ -8,6 +8,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 12 * HOUR_MS
 """From the moment at which the tills are switched on to the moment at which the last one has closed."""
 LINES = 2
+LOSS = 0.01
 OPENING_MS = 30 * 60_000
 """In so long all stores open, and in so long before the end all close."""
 
@@ -26,7 +27,7 @@ class LargePlan:
     """In the catalogue; 0: a handful, and each sale says its prices."""
     lines: int = LINES
     """Of a sale."""
-    loss: float = 0.01
+    loss: float = LOSS
     """Of segments of a stream: each costs the stream a pause."""
     deaths: float = 0.02
     """Of streams that die at a moment of the day, as a share of those that there are."""
@@ -50,6 +51,7 @@ class LargePlan:
             "--products": self.products,
             "--lines": self.lines if self.lines != LINES else 0,
             "--on-disk": self.on_disk,
+            "--loss": "" if self.loss == LOSS else f"{self.loss:g}",
         }
         words += "".join(f" {name} {value}" for name, value in options.items() if value)
         return words + (" --live" if self.checkpoint_ms else "")

@@ -8,7 +8,7 @@ nothing of the kind.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import lru_cache
 from typing import Final
 from unittest.mock import patch
@@ -23,7 +23,7 @@ SMALL_BYTES_MAX: Final = 16
 
 
 @contextlib.contextmanager
-def remembered() -> Iterator[None]:
+def remembered() -> Generator[None, None, None]:
     """While a large run lasts."""
     decoded_entry = lru_cache(ENTRIES_MAX)(entry.decode)
     decoded_message, encoded_message = lru_cache(MESSAGES_MAX)(frames.decode), lru_cache(MESSAGES_MAX)(frames.encode)
@@ -47,7 +47,7 @@ def remembered() -> Iterator[None]:
     with (
         patch.object(Receipt, "from_body", classmethod(from_body)),
         patch("gossip.inbound.decode", decoded_entry),
-        patch("gossip.log_reader.decode", decoded_entry),
+        patch("gossip.log_reader.decode_held", decoded_entry),
         patch("gossip.frames.decode", decode),
         patch("gossip.frames.encode", encode),
     ):

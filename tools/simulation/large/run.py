@@ -20,7 +20,7 @@ from tools.simulation.large.remembered import remembered
 from tools.simulation.large.spreading import Spread, ideal_rounds
 from tools.simulation.large.world import LargeWorld
 
-ROUNDS_SHARE_MAX: Final = 1.5
+SHARE_MAX: Final = 1.5
 """Of the epidemic ideal."""
 Row = dict[str, Any]
 
@@ -114,13 +114,22 @@ def _beat_bytes_a_second(world: LargeWorld) -> int:
 
 
 def _spread(world: LargeWorld) -> list[Row]:
-    exchange_ms = statistics.median(world.spreading.exchanges_ms) if world.spreading.exchanges_ms else 0
+    near_ms, far_ms = world.spreading.exchanges_ms, world.spreading.exchanges_far_ms
+    exchange_ms, wan_ms = (statistics.median(took_ms) if took_ms else 0 for took_ms in (near_ms, far_ms))
     rows: list[Row] = []
     for kind in (CATALOGUE, DAY, JOURNAL):
         for apart in (False, True):
             found = [one for one in world.spreading.done if one.kind == kind and _met_the_cut(one) is apart]
             if found:
-                rows.append({"kind": kind, "network": "apart" if apart else "whole", **_row(found, exchange_ms)})
+                network = "apart" if apart else "whole"
+                leaves_store = found[0].replicas > world.plan.tills
+                rows.append(
+                    {
+                        "kind": kind,
+                        "network": network,
+                        **_row(found, exchange_ms, wan_ms if leaves_store else exchange_ms),
+                    }
+                )
     return rows
 
 
@@ -133,7 +142,8 @@ def _told_from_ms(one: Spread) -> int:
     return max(one.born_ms, MENDED_MS) if _met_the_cut(one) and one.born_ms + one.took_ms > MENDED_MS else one.born_ms
 
 
-def _row(found: Sequence[Spread], exchange_ms: float) -> Row:
+def _row(found: Sequence[Spread], exchange_ms: float, farthest_ms: float) -> Row:
+    """``exchange_ms``: how long an exchange takes on a LAN; ``farthest_ms``: the longest one that nobody can go round."""
     rounds = [one.rounds for one in found]
     # What was written while the network was apart is counted from when it is whole again: nobody can be told before.
     took_s = sorted((one.born_ms + one.took_ms - _told_from_ms(one)) / 1000 for one in found)
@@ -149,26 +159,29 @@ def _row(found: Sequence[Spread], exchange_ms: float) -> Row:
         "seconds_p99": round(took_s[int(0.99 * (len(took_s) - 1))], 2),
         "seconds_max": round(took_s[-1], 2),
         "exchange_s": round(exchange_ms / 1000, 3),
-        "seconds_share_of_ideal": round(statistics.median(took_s) / (ideal * exchange_ms / 1000), 2)
-        if exchange_ms
-        else None,
+        "seconds_share_of_ideal": _share(statistics.median(took_s), ideal * exchange_ms),
+        "share_if_one_is_wan": _share(statistics.median(took_s), farthest_ms + (ideal - 1) * exchange_ms),
     }
+
+
+def _share(seconds: float, ideal_ms: float) -> float | None:
+    return round(1000 * seconds / ideal_ms, 2) if ideal_ms else None
 
 
 def _targets(plan: LargePlan, spread: list[Row], size: Row) -> list[Row]:
     whole = [row for row in spread if row["network"] == "whole"]
     rows: list[Row] = []
     for row in whole:
-        what = f"rounds until all {row['replicas']:,} have a {row['kind']} entry ÷ log₂ n"
-        share = row["share_of_ideal"]
-        rows.append(
-            {
-                "figure": what,
-                "measured": share,
-                "target": f"≤ {ROUNDS_SHARE_MAX}",
-                "met": _met(share <= ROUNDS_SHARE_MAX),
-            }
-        )
+        for figure, name in (("rounds", "share_of_ideal"), ("virtual seconds", "seconds_share_of_ideal")):
+            share = row[name]
+            rows.append(
+                {
+                    "figure": f"{figure} until all {row['replicas']:,} have a {row['kind']} entry ÷ log₂ n",
+                    "measured": share,
+                    "target": f"≤ {SHARE_MAX}",
+                    "met": _met(share is not None and share <= SHARE_MAX),
+                }
+            )
     if plan.replicas >= 10_000:
         rows.append(
             {

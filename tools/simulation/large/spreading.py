@@ -43,12 +43,16 @@ class _UnderWay:
 
 @dataclass(slots=True)
 class Spreading:
-    """Fed with every entry that reaches a disk. ``expected``: how many replicas an entry is for; 0: it is not followed."""
+    """Fed with every entry that reaches a disk. ``expected``: how many replicas an entry is for; 0: it is not followed.
+    ``office``: the replica that is on no LAN."""
 
     expected: Callable[[Entry], int]
+    office: int
     done: list[Spread] = field(default_factory=list[Spread])
     exchanges_ms: array[int] = field(default_factory=lambda: array("l"))
-    """Of some."""
+    """Of some, those with the office not counted."""
+    exchanges_far_ms: array[int] = field(default_factory=lambda: array("l"))
+    """Of all with the office."""
     _under_way: dict[Hash, _UnderWay] = field(default_factory=dict[Hash, _UnderWay])
     _seen: int = 0
 
@@ -65,7 +69,9 @@ class Spreading:
         rounds, since_ms = spread.holders.get(told_by, (0, spread.born_ms))
         spread.holders[replica] = rounds + 1, now_ms
         self._seen += 1
-        if self._seen % EXCHANGES_EVERY == 0:
+        if self.office in (replica, told_by):
+            self.exchanges_far_ms.append(now_ms - since_ms)
+        elif self._seen % EXCHANGES_EVERY == 0:
             self.exchanges_ms.append(now_ms - since_ms)
         if len(spread.holders) == spread.expected:
             del self._under_way[entry.hash]

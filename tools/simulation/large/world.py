@@ -43,6 +43,7 @@ DIAL_MS: Final = (1, 200)
 SWITCHED_ON_MS: Final = 120_000
 WIDE_AREA: Final = "wide area"
 OFFICE: Final = "office-a"
+OFFICE_DISK: Final = 0
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class LargeWorld:
         self.heap = Heap()
         self.network = LossyNetwork(self.heap, self.rng, plan.loss)
         self.verifier = Verifier()
-        self.spreading = Spreading(self._expected)
+        self.spreading = Spreading(self._expected, OFFICE_DISK)
         self.own: dict[int, list[Entry]] = {}
         """By disk: what its replica wrote itself."""
         self.stores: dict[int, Store] = {}
@@ -128,7 +129,7 @@ class LargeWorld:
     def _found(self) -> None:
         plan, company = self.plan, Company(self.rng)
         folder, clock = company.first_office(), self._clock()
-        disk = Disk(0, lambda: self.rng.randbytes(16), self)
+        disk = Disk(OFFICE_DISK, lambda: self.rng.randbytes(16), self)
         now_ms = clock.now_ms()
         stores = range(1, plan.stores + 1)
         records = (StoreRecord(store, legal_entity="Simulated Shops Ltd") for store in stores)
