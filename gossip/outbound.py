@@ -172,7 +172,7 @@ class Outbound:
             self._idle = grown.upto - self._claimed < CLAIM_EVERY
         else:
             self._idle = False
-            self._grown = grown if follows else None
+            self._grown = grown
         return not self._idle
 
     def lacks(self, sends: Sequence[Send | SendAll]) -> None:
