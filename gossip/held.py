@@ -8,22 +8,27 @@ wants the whole entry. What a peer has announced need not be announced to it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from operator import itemgetter
 from typing import Final
 
 from gossip.document import FeedType
-from gossip.entry import Entry, FeedId, Head
+from gossip.entry import Entry, FeedId, Head, decode_held
+from gossip.log import feed_key
 
+BESIDE_BYTES: Final = 300
+"""What an entry's place takes in memory, about, without its bytes and its feed's key."""
 NAMED_MAX: Final = 4096
 """Announcements of a peer that are remembered: those of the last while, when others announce the same."""
 
 
 class Held:
-    """Least recently used entries of ``latest`` feeds."""
+    """Least recently used entries of ``latest`` feeds, as their bytes: taken apart they are some ten times as large."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._entries: OrderedDict[FeedId, Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, tuple[int, bytes]] = OrderedDict()
+        """By feed key, number and bytes."""
         self._named: OrderedDict[bytes, Head] = OrderedDict()
 
     def name(self, feed_key: bytes, head: Head) -> None:
@@ -39,24 +44,34 @@ class Held:
 
     def add(self, entry: Entry) -> None:
         """The peer holds ``entry``, since it was just sent or received."""
-        if entry.feed is not FeedType.LATEST or entry.memory_bytes > self._bytes_max:
+        if entry.feed is not FeedType.LATEST:
             return
-        before = self._entries.pop(entry.feed_id, None)
-        if before is not None:
-            self._bytes -= before.memory_bytes
-            entry = max(before, entry, key=lambda either: either.seq)
-        self._entries[entry.feed_id] = entry
-        self._bytes += entry.memory_bytes
+        key = feed_key(entry.feed_id)
+        newest = max(self._forget(key), (entry.seq, entry.raw), key=itemgetter(0))
+        self._entries[key] = newest
+        self._bytes += _weight(key, newest)
         while self._bytes > self._bytes_max:
-            _, oldest = self._entries.popitem(last=False)
-            self._bytes -= oldest.memory_bytes
+            self._forget(next(iter(self._entries)))
 
     def get(self, feed: FeedId) -> Entry | None:
         """The newest entry of a feed that the peer holds, if it is still remembered."""
-        return self._entries.get(feed)
+        kept = self._entries.get(feed_key(feed))
+        return None if kept is None else decode_held(kept[1])
 
     def forget(self, feed: FeedId) -> None:
         """The peer does not hold it after all."""
-        entry = self._entries.pop(feed, None)
-        if entry is not None:
-            self._bytes -= entry.memory_bytes
+        self._forget(feed_key(feed))
+
+    def _forget(self, key: bytes) -> tuple[int, bytes]:
+        kept = self._entries.pop(key, None)
+        if kept is None:
+            return _NOTHING
+        self._bytes -= _weight(key, kept)
+        return kept
+
+
+_NOTHING: Final = 0, b""
+
+
+def _weight(key: bytes, kept: tuple[int, bytes]) -> int:
+    return len(key) + len(kept[1]) + BESIDE_BYTES

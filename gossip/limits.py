@@ -35,5 +35,5 @@ class Limits:
     """Feeds in one WANT."""
     questions_max: int = 64
     """† ASKs that are not answered yet."""
-    held_bytes_max: int = 16 << 20
-    """Entries remembered as bases of patches, by what they take in memory: five thousand of a day with three products."""
+    held_bytes_max: int = 4 << 20
+    """Entries remembered as bases of patches, by what they take in memory: seven thousand of a day with three products."""
