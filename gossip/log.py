@@ -99,9 +99,13 @@ def feed_fingerprint(feed: FeedId, heads: Iterable[Head]) -> Fingerprint:
 def fingerprint_of(key: bytes, hashes: Iterable[Hash]) -> Fingerprint:
     """The same by feed key and head hashes."""
     ascending = sorted(hashes)
-    if not ascending:
-        return Fingerprint()
-    return Fingerprint(int.from_bytes(hashlib.sha256(key + b"".join(ascending)).digest(), "big"), 1)
+    return Fingerprint(fingerprint_value(key, ascending), 1) if ascending else Fingerprint()
+
+
+def fingerprint_value(key: bytes, hashes: Iterable[Hash]) -> int:
+    """The number in it; 0 for no heads."""
+    ascending = sorted(hashes)
+    return int.from_bytes(hashlib.sha256(key + b"".join(ascending)).digest(), "big") if ascending else 0
 
 
 @dataclass(frozen=True, slots=True)

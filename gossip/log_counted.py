@@ -41,9 +41,9 @@ class CountedReader(LogReader):
     @functools.cached_property
     def _cut(self) -> Mapping[Author, Counting]:
         """What counts of every author that is cut off."""
-        stated = [one for key, _ in self._table.scan(rows.CUT, after_prefix(rows.CUT)) for one in self._stated(key)]
-        if not stated:
+        if not self._table.begins(rows.CUT):
             return {}
+        stated = [one for key, _ in self._table.scan(rows.CUT, after_prefix(rows.CUT)) for one in self._stated(key)]
         counting = by_author(in_effect(stated, self._counts_under))
         return {author: Counting.union(cuts, self._schema) for author, cuts in counting.items()}
 

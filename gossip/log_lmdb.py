@@ -105,6 +105,10 @@ class LmdbTable:
                     return
                 yield key, _opened(key, value)
 
+    def begins(self, prefix: bytes) -> bool:
+        with self._transaction.cursor() as cursor:
+            return cursor.set_range(prefix) and cursor.key().startswith(prefix)
+
     def floor(self, low: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         with self._transaction.cursor() as cursor:
             found = cursor.set_range(key)
@@ -141,6 +145,10 @@ class LmdbWriter(LmdbTable):
         self.flush()
         return super().scan(low, high)
 
+    def begins(self, prefix: bytes) -> bool:
+        self.flush()
+        return super().begins(prefix)
+
     def floor(self, low: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         self.flush()
         return super().floor(low, key)
@@ -158,6 +166,8 @@ class LmdbWriter(LmdbTable):
 
     def flush(self) -> None:
         """Write what waits. Called before the commit."""
+        if not self._unwritten:
+            return
         rows_now = [(key, sealed(key, value)) for key, value in sorted(self._unwritten.items()) if value is not None]
         gone = [key for key, value in self._unwritten.items() if value is None]
         self._unwritten.clear()

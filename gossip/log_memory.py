@@ -16,7 +16,7 @@ from gossip.log_counted import CountedReader, RecentCutOffs
 from gossip.log_mending import LogMender, look
 from gossip.log_pruning import LogPruner
 from gossip.log_reader import LogReader, RecentEntries
-from gossip.log_table import KEY_BYTES_MAX
+from gossip.log_table import KEY_BYTES_MAX, after_prefix
 from gossip.log_writer import LogWriter, RecentBodies
 from gossip.schema import Schema
 from merge_rules.lattice import Author
@@ -43,6 +43,9 @@ class MemoryTable:
         for at in range(bisect_left(self._keys, low), bisect_left(self._keys, high)):
             key = self._keys[at]
             yield key, self._values[key]
+
+    def begins(self, prefix: bytes) -> bool:
+        return next(self.scan(prefix, after_prefix(prefix)), None) is not None
 
     def floor(self, low: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         at = bisect_right(self._keys, key) - 1

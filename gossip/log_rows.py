@@ -101,6 +101,7 @@ def form_of(entry: Entry) -> int:
     return entry.scope << 1 | entry.feed
 
 
+@functools.lru_cache
 def scope_class_of(form: int) -> ScopeClass:
     return ScopeClass(form >> 1)
 

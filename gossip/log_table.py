@@ -23,6 +23,10 @@ class TableReader(Protocol):
         """Keys and values in [low, high), ascending. A writer must not write while it scans."""
         ...
 
+    def begins(self, prefix: bytes) -> bool:
+        """Whether any key begins with ``prefix``."""
+        ...
+
     def floor(self, low: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         """The greatest key in [low, key] and its value."""
         ...

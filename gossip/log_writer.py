@@ -17,7 +17,7 @@ from gossip import log_rows as rows
 from gossip.document import Document, FeedType, Key, Scope, ScopeClass, order_key
 from gossip.entry import Entry, Hash
 from gossip.errors import LogCorrupt
-from gossip.log import NOT_HERE, Appended, Arrival, Outcome, View, fingerprint_of
+from gossip.log import NOT_HERE, Appended, Arrival, Outcome, View, fingerprint_value
 from gossip.log_reader import LogReader, RecentEntries
 from gossip.log_recent import Recent
 from gossip.log_rows import Record, Tip
@@ -54,9 +54,9 @@ class LogWriter(LogReader):
         """By scope and document: what to add to the value, not reduced, and to the number of feeds."""
         self._scopes: dict[tuple[bytes, ScopeClass], list[bytes]] = {}
         self._arrival = self.last_arrival()
-        self._any_quarantined = next(self.quarantined(), None) is not None
-        self._any_lost = next(self.lost(), None) is not None
-        self._any_shredded = next(self._table.scan(rows.SHREDDED, after_prefix(rows.SHREDDED)), None) is not None
+        self._any_quarantined = table.begins(rows.QUARANTINE)
+        self._any_lost = table.begins(rows.LOST)
+        self._any_shredded = table.begins(rows.SHREDDED)
 
     def append(
         self, arrivals: Sequence[Arrival], views: Iterable[View], cursors: Iterable[tuple[bytes, int]], received_ms: int
@@ -326,7 +326,7 @@ class LogWriter(LogReader):
                     new = self.tips_in(joined, name, after)
                     change = _sum(feed, new) - _sum(feed, old), bool(new) - bool(old)
                     self._add(rows.scope_id(joined), document, *change)
-        if any(rows.scope_class_of(tip.form) is ScopeClass.PATRONS for tip in after):
+        if _names_account(after) and not _names_account(before):
             self._writer.put(rows.ACCOUNT + rows.account_key(name.keys[-1]) + document, b"")
 
     def _scope_ids(self, name: Document, scope_class: ScopeClass, document: bytes) -> list[bytes]:
@@ -427,6 +427,10 @@ def _best_first(tip: Tip) -> tuple[int, Hash]:
     return -tip.seq, tip.hash
 
 
+def _names_account(tips: list[Tip]) -> bool:
+    return any(rows.scope_class_of(tip.form) is ScopeClass.PATRONS for tip in tips)
+
+
 def _sum(feed: bytes, tips: list[Tip]) -> int:
     """Nothing for no heads."""
-    return fingerprint_of(feed, [tip.hash for tip in tips]).value
+    return fingerprint_value(feed, [tip.hash for tip in tips])
