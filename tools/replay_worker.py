@@ -93,7 +93,7 @@ def replay(share: Share, company: Company, keys: Mapping[int, SecretKey], report
         products = _products(table)
         rows = _rows_by_store(table)
     # A stretch of dates is one act to the node, and none is quick.
-    logging.getLogger("gossip.node").setLevel(logging.ERROR)
+    logging.getLogger("crdt_pos.node").setLevel(logging.ERROR)
     collect_seldom()
     seed = [decode(raw) for raw in company.roster]
     for store in share.stores:
