@@ -96,6 +96,10 @@ class Frames:
 
         Raises ``ProtocolError``; then the stream is of no use.
         """
+        size = len(received) - LENGTH_BYTES
+        if not self._buffer and 0 < size <= FRAME_BYTES_MAX and int.from_bytes(received[:LENGTH_BYTES], "big") == size:
+            yield decode(bytes(received[LENGTH_BYTES:])), len(received)  # one message and no more: nothing is kept
+            return
         self._buffer += received
         at = 0
         try:

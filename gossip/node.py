@@ -40,7 +40,7 @@ from gossip.in_flight import InFlight
 from gossip.ingest import Checked, check
 from gossip.intake import CERTIFICATE_TIMEOUT_MS, CERTIFICATE_TOPIC, Batch, Commit, Derive, Derived, Trust, write_group
 from gossip.link import Link
-from gossip.log import Appended, Log
+from gossip.log import Appended, Log, feed_key
 from gossip.messages import Bye
 from gossip.outbound import Grown, New
 from gossip.reasons import Reason
@@ -395,7 +395,7 @@ class Node:
             after,
             upto,
             [
-                New(arrival.entry, number, arrival.received_from, {scope})
+                New(arrival.entry, number, arrival.received_from, {scope}, feed_key(arrival.entry.feed_id))
                 for (arrival, number), scope in zip(new, scopes, strict=True)
                 if scope is not None
             ],

@@ -79,6 +79,7 @@ class New(NamedTuple):
     arrival: int
     received_from: Author | None
     scopes: Set[Scope]
+    feed_key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +168,24 @@ class Outbound:
     def wake(self, grown: Grown | None = None) -> bool:
         """The log has grown, as far as is known by so much; whether there may be something to send."""
         follows = grown is not None and self._idle and self._position == grown.after
-        if grown is not None and follows and not grown.has_for(self._peer, self._shared):
+        if grown is not None and follows and not self._has_for(grown):
             self._position = grown.upto  # as reading it would have found
             self._idle = grown.upto - self._claimed < CLAIM_EVERY
         else:
             self._idle = False
             self._grown = grown
         return not self._idle
+
+    def _has_for(self, grown: Grown) -> bool:
+        """Whether there may be something for the peer that it has not said itself to hold."""
+        return grown.has_for(self._peer, self._shared) and (
+            not self._announce or not grown.new or any(not self._named(one) for one in grown.new)
+        )
+
+    def _named(self, one: New) -> bool:
+        if one.received_from == self._peer or self._shared.isdisjoint(one.scopes):
+            return True  # not for it
+        return one.received_from is not None and self._held.names(one.feed_key, one.entry.head)
 
     def lacks(self, sends: Sequence[Send | SendAll]) -> None:
         """A comparison has found what the peer lacks. Raises ``ProtocolError``."""
@@ -292,10 +304,10 @@ class Outbound:
             position = self._position
             full = False
             new, last_arrival = self._next_new(reader)
-            for entry, arrival, received_from, scopes in new:
+            for entry, arrival, received_from, scopes, key in new:
                 if received_from != self._peer and self._travels(reader, entry, scopes):
                     if self._announce and received_from is not None:
-                        _name(named, last, entry)
+                        _name(named, last, entry, key)
                     else:
                         item = self._item(entry)
                         if not batch.fits(_weight(item)):
@@ -438,14 +450,20 @@ class Outbound:
 
 def _read(reader: Reader, after: int, limit: int) -> Iterator[New]:
     return (
-        New(stored.entry, stored.arrival, stored.received_from, reader.scopes(stored.entry))
+        New(
+            stored.entry,
+            stored.arrival,
+            stored.received_from,
+            reader.scopes(stored.entry),
+            feed_key(stored.entry.feed_id),
+        )
         for stored in reader.arrivals(after, limit)
     )
 
 
-def _name(named: list[Announcement], last: dict[bytes, int], entry: Entry) -> None:
+def _name(named: list[Announcement], last: dict[bytes, int], entry: Entry, key: bytes) -> None:
     """Add an entry to what is announced: of a whole feed the last stands for all before it, which the peer wants with it."""
-    announcement = Announcement(feed_key(entry.feed_id), entry.head)
+    announcement = Announcement(key, entry.head)
     if entry.feed is FeedType.WHOLE:
         before = last.get(announcement.feed_key)
         if before is not None and named[before].head.seq < entry.seq:

@@ -360,10 +360,11 @@ class Session:
     def _message(self, message: Message, frame_bytes: int) -> list[Event]:
         before = self._state
         self._move(type(message))
-        if isinstance(message, Entries | Announce):
+        if isinstance(message, Entries):
             assert self._inbound is not None
-            if isinstance(message, Entries):
-                return self._noted(self._inbound.entries(message, frame_bytes))
+            return self._noted(self._inbound.entries(message, frame_bytes))
+        if isinstance(message, Announce):
+            assert self._inbound is not None
             return self._noted(self._inbound.announce(message, frame_bytes, self._now_ms))
         return self._received[type(message)](message, before)
 

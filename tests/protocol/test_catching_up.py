@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gossip.document import COMPANY, FeedType, Scope, ScopeClass
+from gossip.entry import Entry
 from gossip.events import Acknowledged, CaughtUp, Compared, Ended, Shared
 from gossip.inbound import cursor_key
 from gossip.limits import Limits
+from gossip.log import feed_key
 from gossip.messages import Announce, Durable, Entries, Fingerprints, Patch, Ranges, Want
 from gossip.outbound import Grown, New
 from gossip.session import State
@@ -105,6 +107,10 @@ def test_a_session_is_not_woken_by_what_it_does_not_share_and_misses_nothing_by_
     assert left.session.wake(Grown(upto, upto + 1, {}))
 
 
+def new_one(entry: Entry, arrival: int, scope: str) -> New:
+    return New(entry, arrival, None, {Scope(scope)}, feed_key(entry.feed_id))
+
+
 def test_what_is_said_to_be_new_is_sent_unread_in_its_place_and_read_where_it_does_not_follow() -> None:
     left, right = Replica(1), Replica(2)
     meet(left, right)
@@ -114,14 +120,14 @@ def test_what_is_said_to_be_new_is_sent_unread_in_its_place_and_read_where_it_do
         missed = [left.write("day", 12, day=FIRST_DAY + 3 * number + one) for one in range(number)]
         entry = left.write("day", 12, day=FIRST_DAY + 3 * number + 2)
         arrival = after + len(missed) + 1
-        new = [New(entry, arrival, None, {Scope("store/12")})]
+        new = [new_one(entry, arrival, "store/12")]
         assert left.session.wake(Grown.by(arrival - 1, arrival, new))  # of what was missed nobody has told the session
         talk(left, right)
         assert right.holds() >= {one.hash for one in (*missed, entry)}
     other, entry = left.write("day", 13, day=FIRST_DAY), left.write("day", 12, day=FIRST_DAY + 20)
     with left.log.read_all() as reader:
         upto = reader.last_arrival()
-    new = [New(other, upto - 1, None, {Scope("store/13")}), New(entry, upto, None, {Scope("store/12")})]
+    new = [new_one(other, upto - 1, "store/13"), new_one(entry, upto, "store/12")]
     left.session.wake(Grown.by(upto - 2, upto, new))
     talk(left, right)
     assert entry.hash in right.holds()

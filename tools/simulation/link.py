@@ -126,12 +126,11 @@ class SimulatedLink:
     # --- within ----------------------------------------------------------------------------------------------------------
 
     def _dispatch(self, events: list[Event]) -> None:
-        waiting = deque(events)
-        while waiting:
-            event = waiting.popleft()
+        waiting = list(events)
+        for event in waiting:  # which grows
             if isinstance(event, PeerSaidHello):
                 waiting.extend(self._replica.decide(self, event))
-            elif isinstance(event, EntriesReceived | CursorMoved):
+            elif isinstance(event, (EntriesReceived, CursorMoved)):
                 if isinstance(event, CursorMoved) and self._received and isinstance(self._received[-1], CursorMoved):
                     self._received.pop()  # overtaken
                 self._received.append(event)
@@ -156,7 +155,8 @@ class SimulatedLink:
         self._pump()
 
     def _pump(self) -> None:
-        self._wire.send(self._end, self.session.data_to_send())
+        if octets := self.session.data_to_send():
+            self._wire.send(self._end, octets)
         if self.session.ended:
             self._wire.close(self._end)
 
