@@ -48,6 +48,7 @@ def remembered() -> Generator[None, None, None]:
         patch.object(Receipt, "from_body", classmethod(from_body)),
         patch("gossip.inbound.decode", decoded_entry),
         patch("gossip.log_reader.decode_held", decoded_entry),
+        patch("gossip.held.decode_held", decoded_entry),
         patch("gossip.frames.decode", decode),
         patch("gossip.frames.encode", encode),
     ):
