@@ -7,6 +7,7 @@ process does that is killed: between two events, wherever its coroutines happen 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
@@ -69,12 +70,17 @@ class Heap:
         self._numbers = 0
         self._tasks = 0
         self._waiting: list[tuple[int, int, Callable[[], None], Life]] = []
+        self._now: deque[tuple[Callable[[], None], Life]] = deque()
+        """What was made for this very moment: it comes after what waits for it already."""
         self._always = Life()
 
     def at(self, delay_ms: int, act: Callable[[], None], life: Life | None = None) -> None:
         """Do this so much later, if ``life`` has not ended by then."""
+        if delay_ms <= 0:
+            self._now.append((act, life or self._always))
+            return
         self._numbers += 1
-        heapq.heappush(self._waiting, (self.now_ms + max(0, delay_ms), self._numbers, act, life or self._always))
+        heapq.heappush(self._waiting, (self.now_ms + delay_ms, self._numbers, act, life or self._always))
 
     def spawn(self, task: Coroutine[Any, Any, object], life: Life | None = None) -> None:
         """Run a coroutine, from the next event of this moment on."""
@@ -99,12 +105,20 @@ class Heap:
     @property
     def next_ms(self) -> int | None:
         """The moment of the next event; ``None`` if nothing is to come."""
+        if self._now:
+            return self.now_ms
         return self._waiting[0][0] if self._waiting else None
 
     def run(self, until_ms: int) -> None:
         """Let everything happen up to a moment."""
-        while self._waiting and self._waiting[0][0] <= until_ms:
-            self.now_ms, _, act, life = heapq.heappop(self._waiting)
+        waiting, now = self._waiting, self._now
+        while True:
+            if waiting and waiting[0][0] <= (self.now_ms if now else until_ms):
+                self.now_ms, _, act, life = heapq.heappop(waiting)
+            elif now:
+                act, life = now.popleft()
+            else:
+                break
             if not life.ended:
                 self.events += 1
                 act()
