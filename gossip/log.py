@@ -213,9 +213,11 @@ class Reader(Protocol):
         """The feed of a feed key (the reverse of ``feed_key``)."""
         ...
 
-    def split(self, scope: Scope, low: bytes, high: bytes | None, parts: int) -> list[bytes]:
-        """At most ``parts - 1`` ascending feed keys that cut [low, high) into pieces of about equal count; none if it cannot
-        be cut."""
+    def split(self, scope: Scope, low: bytes, high: bytes | None, parts: int) -> list[tuple[bytes | None, Fingerprint]]:
+        """[low, high) cut into at most ``parts`` adjoining ranges of about equal count, each as the bound above it and its sum.
+
+        Whole months and documents stay together where they are small enough. More than one range if there are two feeds.
+        """
         ...
 
     def cursor(self, peer_database: bytes) -> int:

@@ -24,6 +24,8 @@ from merge_rules.errors import NotCanonical
 from merge_rules.lattice import AUTHOR_BYTES, Author
 
 _LONG_ARRAY: Final = 0x98
+GRAINS: Final = 4
+"""A part that a range is split into is made of about so many pieces or more: its size is out by no more than one of them."""
 
 
 RecentEntries = Recent[int, Entry]
@@ -218,15 +220,18 @@ class LogReader:
         prefix = rows.PATRON + rows.account_key(account)
         return [Scope(value.decode(errors="replace")) for _, value in self._table.scan(prefix, after_prefix(prefix))]
 
-    def tips_in(self, scope: Scope, document: Document, tips: Iterable[rows.Tip]) -> list[rows.Tip]:
-        """Those of a document's heads that travel in a scope."""
+    def tips_in(
+        self, scope: Scope, document: Document, tips: Iterable[rows.Tip], known: dict[int, bool] | None = None
+    ) -> list[rows.Tip]:
+        """Those of a document's heads that travel in a scope. ``known``: what was found of its forms so far."""
         chosen: list[rows.Tip] = []
-        in_scope: dict[ScopeClass, bool] = {}
+        in_scope = {} if known is None else known
         for tip in tips:
-            scope_class = rows.scope_class_of(tip.form)
-            if scope_class not in in_scope:
-                in_scope[scope_class] = scope in self.scopes_of(document, scope_class)
-            if in_scope[scope_class]:
+            travels = in_scope.get(tip.form)
+            if travels is None:
+                travels = scope in self.scopes_of(document, rows.scope_class_of(tip.form))
+                in_scope[tip.form] = travels
+            if travels:
                 chosen.append(tip)
         return chosen
 
@@ -246,32 +251,37 @@ class LogReader:
             feeds += piece.feeds
         return rows.reduced(value, feeds)
 
-    def split(self, scope: Scope, low: bytes, high: bytes | None, parts: int) -> list[bytes]:
+    def split(self, scope: Scope, low: bytes, high: bytes | None, parts: int) -> list[tuple[bytes | None, Fingerprint]]:
         pieces = list(self._pieces(scope, low, high))
         total = sum(piece.feeds for _, piece, _ in pieces)
-        parts = min(parts, total)
-        targets = [total * part // parts for part in range(1, parts)]
-        cuts: list[bytes] = []
-        seen = 0
-        for start, piece, whole_month in pieces:
-            while targets and targets[0] < seen + piece.feeds:
-                end = after_prefix(start) if whole_month else None
-                skip = targets.pop(0) - seen
-                cuts.append(self._nth_feed(scope, max(low, start), high if end is None else end, skip))
+        cut: list[tuple[bytes | None, Fingerprint]] = []
+        before = b""
+        value = feeds = seen = 0
+        for start, piece in self._grains(pieces, scope, low, high, max(1, total // (GRAINS * parts))):
+            if feeds and seen + piece.feeds // 2 >= total * (len(cut) + 1) // parts:
+                cut.append((_between(before, start), rows.reduced(value, feeds)))
+                value = feeds = 0
+            before = start
+            value += piece.value
+            feeds += piece.feeds
             seen += piece.feeds
-        return cuts
+        return [*cut, (high, rows.reduced(value, feeds))]
 
-    def _nth_feed(self, scope: Scope, low: bytes, high: bytes | None, skip: int) -> bytes:
-        """The feed key that has ``skip`` others of the range before it."""
-        for document, held in self._document_sums(scope, low, high):
-            if document >= low and (high is None or document + b"\xff" * AUTHOR_BYTES < high) and held.feeds <= skip:
-                skip -= held.feeds
-                continue
-            for feed, _ in self._feeds_of(scope, document, low, high):
-                if not skip:
-                    return feed
-                skip -= 1
-        raise AssertionError
+    def _grains(
+        self, pieces: Iterable[tuple[bytes, Fingerprint, bool]], scope: Scope, low: bytes, high: bytes | None, most: int
+    ) -> Iterator[tuple[bytes, Fingerprint]]:
+        """The pieces, those with more feeds than ``most`` taken apart: months into documents, documents into feeds."""
+        for start, piece, whole_month in pieces:
+            if not piece.feeds:
+                continue  # the range begins or ends in the middle of a document
+            if piece.feeds <= most:
+                yield start, piece
+            elif whole_month:
+                within = self._document_pieces(scope, start, after_prefix(start))
+                yield from self._grains(within, scope, start, after_prefix(start), most)
+            else:
+                for feed, tips in self._feeds_of(scope, start, low, high):
+                    yield feed, fingerprint_of(feed, [tip.hash for tip in tips])
 
     def _pieces(self, scope: Scope, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, Fingerprint, bool]]:
         """What a range is made of: whole months where it can, else documents, as (start, fingerprint, whole month)."""
@@ -315,9 +325,10 @@ class LogReader:
         self, scope: Scope, document: bytes, low: bytes, high: bytes | None
     ) -> Iterator[tuple[bytes, list[rows.Tip]]]:
         name = _name(document)
+        known: dict[int, bool] = {}
         for feed, tips in self.feed_rows(document):
             if feed >= low and (high is None or feed < high):
-                chosen = self.tips_in(scope, name, tips)
+                chosen = self.tips_in(scope, name, tips, known)
                 if chosen:
                     yield feed, chosen
 
@@ -333,6 +344,12 @@ class LogReader:
         low = rows.VIEW + max(prefix, start)
         for key, value in self._table.scan(low, after_prefix(rows.VIEW + prefix)):
             yield key[1:], value
+
+
+def _between(before: bytes, start: bytes) -> bytes:
+    """The shortest bytes above all that begins with ``before``, not above ``start``; neither is a prefix of the other."""
+    alike = next(at for at, (one, other) in enumerate(zip(before, start, strict=False)) if one != other)
+    return start[: alike + 1]
 
 
 def _after_month(month: bytes) -> bytes | None:

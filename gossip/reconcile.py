@@ -1,10 +1,16 @@
 """Range-based set reconciliation: two replicas find what either lacks, in O(differences) bytes.
 
 The set is the feeds of a scope, an element a feed key with its heads. A fingerprint is the sum of the elements' hashes, so
-that of a range is cheap. Of a range that differs one side gives samples, the other a sketch of the size that these ask for
-(``gossip.sketch``), and the first knows what to send and what to want. Ranges that are too large or too different for that,
-or whose sketch does not come out, are cut in pieces; of few feeds one side lists what it has, and the other compares that
-with its own. Turns alternate; two empty turns in a row end it.
+that of a range is cheap. A large range that differs is cut in pieces. Where only few of the pieces differ, little will: a
+small sketch of each tells the other side what to send and what to want (``gossip.sketch``). Where many do, one side gives
+samples of them all together, and the other a sketch of the size that these ask for. What does not come out is answered with
+a sketch of twice the size; where too much differs for any, the range is cut in pieces so small that they are listed, and the
+other side compares the list with its own. Turns alternate; two empty turns in a row end it.
+
+It ends whatever differs, since the answer to what is said of a range always says more of it, in the order cut, small sketch,
+samples, sketch, larger sketch, cut in small pieces, list; but for a cut, and that leaves at most a quarter of the feeds in each
+piece to whoever has too many to sketch. Pieces are put together again only where both sides have few enough of them, which
+nothing cuts but into lists. So it takes O(log n) turns, and as many more as fill up with what differs.
 
 Reference: Aljoscha Meyer, Range-Based Set Reconciliation (2023); the negentropy protocol. Sans-I/O; one turn reads one
 snapshot, and the log may grow between turns: what arrives meanwhile travels by arrival number.
@@ -13,7 +19,7 @@ snapshot, and the log may grow between turns: what arrives meanwhile travels by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from gossip.document import COMPANY, FeedType, Scope
@@ -22,6 +28,7 @@ from gossip.errors import ProtocolError
 from gossip.log import Fingerprint, Reader
 from gossip.messages import (
     HEADS_MAX,
+    RANGE_PARTS_MAX,
     Fingerprints,
     Listed,
     Named,
@@ -33,14 +40,39 @@ from gossip.messages import (
     Wanted,
 )
 from gossip.reasons import Reason
-from gossip.sketch import SALT_BYTES, Coded, Difference, cells_for, coded, differences, sketch, state_of, strata
+from gossip.sketch import (
+    CELL_BYTES,
+    CELLS_FEW,
+    CELLS_MAX,
+    SALT_BYTES,
+    STRATA_BYTES,
+    Coded,
+    Difference,
+    cells_for,
+    coded,
+    differences,
+    sketch,
+    state_of,
+    strata,
+)
+from merge_rules.dataclass import dataclass
 
-PARTS: Final = 16
+PARTS: Final = 8
+"""A range is cut in at most so many pieces."""
+PIECE_FEEDS: Final = 1 << 10
+"""No smaller pieces than of so many feeds are worth their fingerprints, unless there would be but one."""
 LISTED_FEEDS_MAX: Final = 32
-"""Ranges with at most so many feeds are listed."""
+"""Ranges of which either side has at most so many feeds are listed by that side."""
+SMALL_FEEDS: Final = LISTED_FEEDS_MAX // 2
+"""So many feeds are in a piece that is to be listed: it may be half as many again."""
 FINGERPRINT_BYTES: Final = 32
-CODED_FEEDS_MAX: Final = 1 << 13
-"""Ranges with more feeds are cut, since coding one takes a look at every feed of it."""
+CODED_FEEDS_MAX: Final = SMALL_FEEDS * RANGE_PARTS_MAX
+"""Ranges of which either side has more feeds are cut, since coding one takes a look at every feed of it. In one cut it comes
+down to pieces that are listed."""
+UNCUT_FEEDS_MAX: Final = 1 << 8
+"""A range of which nothing is known but that it differs is cut first if it has more."""
+NAMED_LOOKS: Final = 64
+"""A feed is wanted by its key rather than its id, which costs 20 bytes more, if that saves the peer so many looks or more."""
 TURN_CODED_MAX: Final = 1 << 14
 """Feeds looked at in one turn to be coded."""
 TURN_PARTS_MAX: Final = 1 << 12
@@ -50,6 +82,7 @@ PART_LOOKS: Final = 4
 TURN_BYTES_MAX: Final = 1 << 16
 TURN_RUNS_MAX: Final = 1024
 PENDING_MAX: Final = 1 << 16
+SAMPLED_BYTES: Final = STRATA_BYTES + 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +160,13 @@ class Comparison:
         sends: list[Send | SendAll] = []
         wants: list[Wanted] = []
         size = looked = handled = 0
+        pieces: list[_Range] = []
+        unsaid = 0
         # Depth first: what was found to differ last is settled first, so that few ranges are ever pending.
         while (
             self._pending
             and size < TURN_BYTES_MAX
-            and len(runs) < TURN_RUNS_MAX
+            and len(runs) + unsaid < TURN_RUNS_MAX
             and looked < TURN_CODED_MAX
             and handled < TURN_PARTS_MAX
         ):
@@ -140,9 +175,19 @@ class Comparison:
             ours = _Range(reader, self.scopes[number], low, part.high)
             parts = ours.answer(part.content, sends, wants)
             looked += ours.coded
-            if parts:
+            if ours.piece:
+                pieces.append(ours)
+            if parts is None:
+                unsaid += 1
+                looked += ours.feeds
+                size += SAMPLED_BYTES
+            elif parts:
                 runs.append(Run(number, low, parts))
                 size += sum(map(_size, parts))
+        few = 4 * unsaid <= 3 * len(pieces)
+        for ours in [piece for piece in pieces if piece.differs] if few else _joined(pieces):
+            part = ours.sketched(CELLS_FEW) if few else ours.sampled()
+            runs.append(Run(self.scopes.index(ours.scope), ours.low, (part,)))
         self.looked += looked + PART_LOOKS * handled
         if self._pending and not runs and handled == TURN_PARTS_MAX:
             raise ProtocolError(Reason.TOO_MUCH, f"{handled} ranges in which nothing differs")
@@ -160,16 +205,22 @@ class _Range:
     scope: Scope
     low: bytes
     high: bytes | None
+    feeds: int = 0
+    """How many whoever has more of them has in it, once that is known."""
     coded: int = 0
     """How many feeds were looked at to be coded."""
+    piece: bool = False
+    """Whether it is one of the pieces of a range that was cut, to be coded if it differs."""
+    differs: bool = False
+    """Whether such a piece does."""
 
     def answer(
         self,
         theirs: Fingerprint | Sampled | Sketched | Named | tuple[Listed, ...],
         sends: list[Send | SendAll],
         wants: list[Wanted],
-    ) -> tuple[Part, ...]:
-        """Adjoining parts to reply with, or none."""
+    ) -> tuple[Part, ...] | None:
+        """Adjoining parts to reply with, or none; ``None``: samples or a sketch, as the others of the turn differ or not."""
         match theirs:
             case Named():
                 return self._send_named(theirs, sends)
@@ -181,24 +232,52 @@ class _Range:
 
     def _fingerprint(
         self, theirs: Fingerprint | Sampled | Sketched, sends: list[Send | SendAll], wants: list[Wanted]
-    ) -> tuple[Part, ...]:
+    ) -> tuple[Part, ...] | None:
         told = theirs if isinstance(theirs, Fingerprint) else theirs.fingerprint
         mine = self.reader.fingerprint(self.scope, self.low, self.high)
+        self.feeds = max(mine.feeds, told.feeds)
+        whole = not self.low and self.high is None
+        coding = min(mine.feeds, told.feeds) > LISTED_FEEDS_MAX and self.feeds <= CODED_FEEDS_MAX
+        self.piece = coding and not whole and isinstance(theirs, Fingerprint)
         if mine == told:
             return ()
+        self.differs = self.piece
         if not told.feeds:
             sends.append(SendAll(self.scope, self.low, self.high))
             return ()
-        if LISTED_FEEDS_MAX < mine.feeds <= CODED_FEEDS_MAX:
-            if isinstance(theirs, Fingerprint):
-                return (Part(self.high, Sampled(mine, strata(self._coded(mine)))),)
-            if isinstance(theirs, Sketched):
+        if mine.feeds <= LISTED_FEEDS_MAX:
+            return (self._listed(),)
+        if told.feeds <= LISTED_FEEDS_MAX:
+            return (Part(self.high, mine),)  # which the peer lists
+        if not coding:
+            return self._cut(mine)
+        match theirs:
+            case Fingerprint():
+                if not whole:
+                    return None
+                return self._cut(mine) if self.feeds > UNCUT_FEEDS_MAX else (self.sampled(),)
+            case Sampled():
+                count = cells_for(strata(self._coded(told)), theirs.strata)
+                return self._cut_small(mine) if count is None else (self.sketched(count),)
+            case Sketched():
+                cells = len(theirs.cells) // CELL_BYTES
+                self.coded += cells
                 found = differences(self._coded(told), theirs.cells)
                 if found is not None:
                     return self._settle(told, found, sends, wants)
-            elif count := cells_for(strata(self._coded(told)), theirs.strata):
-                return (Part(self.high, Sketched(mine, sketch(self._coded(mine), count))),)
-        return self._cut(mine)
+                if cells <= CELLS_FEW:
+                    return (self.sampled(),)
+                return (self.sketched(2 * cells),) if 2 * cells <= CELLS_MAX else self._cut_small(mine)
+
+    def sampled(self) -> Part:
+        """Our samples of the range."""
+        mine = self.reader.fingerprint(self.scope, self.low, self.high)
+        return Part(self.high, Sampled(mine, strata(self._coded(mine))))
+
+    def sketched(self, cells: int) -> Part:
+        """Our sketch of the range."""
+        mine = self.reader.fingerprint(self.scope, self.low, self.high)
+        return Part(self.high, Sketched(mine, sketch(self._coded(mine), cells)))
 
     def _coded(self, salt: Fingerprint) -> list[Coded]:
         found = coded(_salt(salt), self.reader.feeds(self.scope, self.low, self.high))
@@ -210,6 +289,7 @@ class _Range:
     ) -> tuple[Part, ...]:
         """Send, want or list what a sketch has shown to differ."""
         named: list[int] = []
+        newer: list[tuple[int, Wanted]] = []
         for difference in found:
             mine = difference.mine
             if mine is None:
@@ -223,9 +303,13 @@ class _Range:
             elif difference.their_top < mine.top:
                 sends.append(Send(self.scope, mine.key, self._follows(told, difference, mine)))
             elif self._is_latest(mine.heads):
-                named.append(difference.id)
+                newer.append((difference.id, Wanted(mine.key, 0)))
             else:
                 wants.append(Wanted(mine.key, mine.top))
+        if not named and len(newer) * NAMED_LOOKS <= self.feeds:
+            wants.extend(want for _, want in newer)
+        else:
+            named.extend(id_ for id_, _ in newer)
         return (Part(self.high, Named(_salt(told), tuple(named))),) if named else ()
 
     def _is_latest(self, heads: tuple[Head, ...]) -> bool:
@@ -252,15 +336,19 @@ class _Range:
         return ()
 
     def _cut(self, mine: Fingerprint) -> tuple[Part, ...]:
-        reader, scope, low, high = self.reader, self.scope, self.low, self.high
-        cuts = reader.split(scope, low, high, PARTS) if mine.feeds > LISTED_FEEDS_MAX else []
-        if not cuts:
-            return (Part(high, tuple(Listed(key, heads[:HEADS_MAX]) for key, heads in reader.feeds(scope, low, high))),)
-        bounds: list[bytes] = [low, *cuts]
-        highs: list[bytes | None] = [*cuts, high]
-        return tuple(
-            Part(above, reader.fingerprint(scope, below, above)) for below, above in zip(bounds, highs, strict=True)
-        )
+        return self._pieces(min(PARTS, max(2, mine.feeds // PIECE_FEEDS)))
+
+    def _cut_small(self, mine: Fingerprint) -> tuple[Part, ...]:
+        """Cut into pieces that have at most ``LISTED_FEEDS_MAX`` feeds each."""
+        self.coded += mine.feeds
+        return self._pieces(mine.feeds // SMALL_FEEDS)
+
+    def _pieces(self, parts: int) -> tuple[Part, ...]:
+        return tuple(Part(bound, found) for bound, found in self.reader.split(self.scope, self.low, self.high, parts))
+
+    def _listed(self) -> Part:
+        feeds = self.reader.feeds(self.scope, self.low, self.high)
+        return Part(self.high, tuple(Listed(key, heads[:HEADS_MAX]) for key, heads in feeds))
 
     def _compare(self, theirs: tuple[Listed, ...], sends: list[Send | SendAll], wants: list[Wanted]) -> None:
         reader, scope, low = self.reader, self.scope, self.low
@@ -283,6 +371,23 @@ class _Range:
     def _send_gap(self, low: bytes, high: bytes | None, sends: list[Send | SendAll]) -> None:
         if next(self.reader.feeds(self.scope, low, high), None) is not None:
             sends.append(SendAll(self.scope, low, high))
+
+
+def _joined(pieces: Sequence[_Range]) -> list[_Range]:
+    """Those that differ, neighbours and what is equal between them as one, as far as neither side has too much to code."""
+    joined: list[_Range] = []
+    end: tuple[Scope, bytes | None] | None = None
+    feeds = 0
+    for one in sorted(pieces, key=lambda one: (one.scope, one.low)):
+        adjoins = end == (one.scope, one.low)
+        feeds += one.feeds
+        if one.differs and adjoins and feeds <= CODED_FEEDS_MAX:
+            joined[-1].high = one.high
+        elif one.differs:
+            joined.append(_Range(one.reader, one.scope, one.low, one.high))
+            feeds = one.feeds
+        end = (one.scope, one.high) if adjoins or one.differs else None
+    return joined
 
 
 def _salt(fingerprint: Fingerprint) -> bytes:

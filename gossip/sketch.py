@@ -13,7 +13,7 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from gossip.entry import Hash, Head
 from merge_rules.dataclass import dataclass
@@ -25,12 +25,16 @@ SEQ_BYTES: Final = 3
 CELL_BYTES: Final = 2 * ID_BYTES + SEQ_BYTES
 CHOICES: Final = 3
 """Cells that a feed is added to, one in each third of them."""
-CELLS_MAX: Final = 3 * 1024
+CELLS_MAX: Final = CHOICES * 4096
+CELLS_FEW: Final = 15
+"""The sketch of what seems to differ little. One that samples have asked for is always larger."""
 LEVELS: Final = 8
 LEVEL_CELLS: Final = 64
 STRATA_BYTES: Final = LEVELS * LEVEL_CELLS
-CROWDED: Final = 52
+CROWDED: Final = 56
 """A level with more cells that differ says only that there are many."""
+DOUBT: Final = 1.75
+"""So many standard deviations more may differ than the samples show. What does not come out costs a sketch of twice the size."""
 _MASK: Final = (1 << 64) - 1
 _SEQ_MODULUS: Final = 1 << 8 * SEQ_BYTES
 _NEW_SEQ_BITS: Final = 14
@@ -38,8 +42,7 @@ _NEW_SEQ_BITS: Final = 14
 Of a feed that both have they cancel out. One with a higher number that one side lacks does not come out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
+class Coded(NamedTuple):
     """A feed as its numbers under one salt."""
 
     id: int
@@ -67,19 +70,24 @@ class Difference:
 
 def coded(salt: bytes, feeds: Iterable[tuple[bytes, tuple[Head, ...]]]) -> list[Coded]:
     """The feeds of a range under a salt."""
-    return [
-        Coded(_number(salt + key), state_of(salt, key, (head.hash for head in heads)), key, heads)
-        for key, heads in feeds
-    ]
+    found: list[Coded] = []
+    salted = hashlib.sha256(salt)
+    for key, heads in feeds:
+        hashed = salted.copy()
+        hashed.update(key)
+        id_ = _number(hashed.digest())
+        hashed.update(heads[0].hash if len(heads) == 1 else b"".join(sorted(head.hash for head in heads)))
+        found.append(Coded(id_, _number(hashed.digest()), key, heads))
+    return found
 
 
 def state_of(salt: bytes, key: bytes, hashes: Iterable[Hash]) -> int:
     """What a feed with these heads has for a state, 1 to p - 1."""
-    return _number(salt + key + b"".join(sorted(hashes)))
+    return _number(hashlib.sha256(salt + key + b"".join(sorted(hashes))).digest())
 
 
-def _number(content: bytes) -> int:
-    return 1 + int.from_bytes(hashlib.sha256(content).digest()[:8], "big") % (PRIME - 1)
+def _number(digest: bytes) -> int:
+    return 1 + int.from_bytes(digest[:8], "big") % (PRIME - 1)
 
 
 def strata(feeds: Iterable[Coded]) -> bytes:
@@ -94,20 +102,24 @@ def strata(feeds: Iterable[Coded]) -> bytes:
 
 def cells_for(mine: bytes, theirs: bytes) -> int | None:
     """How many cells tell the difference between two strata; ``None`` if it is too much for one sketch."""
-    found = 0.0
+    found = variance = 0.0
     level = LEVELS
     while level:
         start = (level - 1) * LEVEL_CELLS
         differ = sum(mine[at] != theirs[at] for at in range(start, start + LEVEL_CELLS))
         if differ > CROWDED:
             break
-        found -= LEVEL_CELLS * math.log(1 - differ / LEVEL_CELLS)
+        load = -math.log(1 - differ / LEVEL_CELLS)
+        found += LEVEL_CELLS * load
+        variance += LEVEL_CELLS * (math.exp(load) - load - 1)
         level -= 1
     if level == LEVELS:
         return None
-    # 1.25 cells a difference, a tenth more for the estimate, and some to begin with.
-    cells = CHOICES * (6 + math.ceil(found * 2**level * 1.37 / CHOICES))
-    return cells if cells <= CELLS_MAX else None
+    variance += found * (1 - 0.5**level)  # the others are in levels that were not counted
+    # 1.22 cells a difference are enough where there are many.
+    needed = (found + DOUBT * math.sqrt(variance)) * 2**level * 1.25
+    cells = CHOICES * (4 + math.ceil(needed / CHOICES))
+    return None if cells > CELLS_MAX else max(cells, CELLS_FEW + CHOICES)
 
 
 def sketch(feeds: Iterable[Coded], cells: int) -> bytes:

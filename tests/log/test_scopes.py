@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gossip.document import Document, Scope, order_key
 from gossip.entry import Entry
 from gossip.log import Fingerprint, Log, Outcome, feed_fingerprint, feed_key, fingerprint_of
+from gossip.log_reader import GRAINS
 from tests.log.conftest import NewLog
 from tests.log.making import AUTHORS, append, balance, chain, day, entry, journal, patrons
 
@@ -66,13 +67,16 @@ def test_fingerprint_feeds_and_split_of_any_range_equal_those_made_by_hand(
             within = [key for key, _ in reader.feeds(STORE, low, high)]
             keys = sorted(feed_key(one.feed_id) for one in entries)
             assert within == [key for key in keys if low <= key and (high is None or key < high)]
-            cuts = reader.split(STORE, low, high, parts)
-            assert cuts == sorted(set(cuts))
-            assert set(cuts) <= set(within[1:])
-            assert len(cuts) == max(0, min(parts, len(within)) - 1)
-            edges = [low, *cuts, high]
-            sizes = [reader.fingerprint(STORE, *edge).feeds for edge in pairwise(edges)]
-            assert max(sizes) - min(sizes) <= 1
+            split = reader.split(STORE, low, high, parts)
+            edges = [low, *(bound for bound, _ in split)]
+            assert edges[-1] == high
+            inner = [bound for bound, _ in split[:-1] if bound is not None]
+            assert [low, *inner] == sorted({low, *inner})
+            assert [found for _, found in split] == [reader.fingerprint(STORE, *edge) for edge in pairwise(edges)]
+            assert min(parts, len(within), 2) <= len(split) <= parts or not within
+            sizes = [found.feeds for _, found in split]
+            assert not within or min(sizes) > 0
+            assert max(sizes) <= -(-len(within) // parts) + 1 + len(within) // (GRAINS * parts)
             assert sum(sizes) == expected.feeds
 
 

@@ -15,7 +15,7 @@ from gossip.messages import Admitted, Cursor, Entries, Listed, Named, Part, Rang
 from gossip.reasons import Reason
 from gossip.reconcile import CODED_FEEDS_MAX, PARTS, Comparison
 from gossip.session import Session
-from gossip.sketch import CELL_BYTES, STRATA_BYTES, coded
+from gossip.sketch import CELL_BYTES, CHOICES, STRATA_BYTES, coded
 from gossip.transitions import State
 from tests.protocol.test_states import HELLO
 from tests.protocol.wire import EVERYTHING, FIRST_DAY, SHOP, Replica, meet, talk
@@ -68,7 +68,7 @@ def test_made_up_ranges_do_nothing_but_end_the_session(seed: int) -> None:
                         made_up,
                         Sampled(made_up, dice.randbytes(STRATA_BYTES)),
                         Sampled(made_up, bytes(STRATA_BYTES)),
-                        Sketched(made_up, dice.randbytes(3 * CELL_BYTES * dice.randrange(1, 30))),
+                        Sketched(made_up, dice.randbytes(CHOICES * CELL_BYTES * dice.randrange(1, 30))),
                         Sketched(made_up, bytes(300 * CELL_BYTES)),
                         Named(dice.randbytes(8), (dice.getrandbits(31), 0)),
                         tuple(Listed(key, heads) for key in listed),

@@ -50,7 +50,7 @@ from gossip.messages import (
 )
 from gossip.schema import Kind
 from gossip.session import Me, Session
-from gossip.sketch import CELL_BYTES, coded, differences, sketch
+from gossip.sketch import CELL_BYTES, CHOICES, coded, differences, sketch
 from merge_rules import canonical, yjs_update
 from merge_rules.errors import InvalidBody, NotCanonical
 from merge_rules.lattice import Rule
@@ -374,7 +374,7 @@ def judge_content(raw: bytes) -> bool:
 
 def judge_sketch(raw: bytes) -> bool:
     """A sketch of feeds, against our own: it comes out or not."""
-    cells = raw[: len(raw) - len(raw) % (3 * CELL_BYTES)]
+    cells = raw[: len(raw) - len(raw) % (CHOICES * CELL_BYTES)]
     return bool(cells) and differences(_feeds(), cells) is not None
 
 

@@ -1,0 +1,217 @@
+"""Every comparison ends, soon, and finds what differs and nothing else: whatever that is, and however the two sides differ.
+
+Both sides are real: the production reader over a table whose rows of feeds and sums were made up, since a comparison reads
+nothing else of a log. What they say travels as frames.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gossip import frames
+from gossip import log_rows as rows
+from gossip.document import Document, FeedType, Scope, ScopeClass, order_key
+from gossip.entry import Hash
+from gossip.limits import Limits
+from gossip.log import Fingerprint, fingerprint_of
+from gossip.log_memory import MemoryTable
+from gossip.log_reader import LogReader
+from gossip.log_recent import Recent
+from gossip.messages import Message, Ranges
+from gossip.reconcile import (
+    CODED_FEEDS_MAX,
+    PART_LOOKS,
+    TURN_BYTES_MAX,
+    TURN_CODED_MAX,
+    Comparison,
+    Send,
+    SendAll,
+    Turn,
+)
+from tests.protocol.wire import FIRST_DAY, SHOP
+
+FORM = ScopeClass.STORE << 1 | FeedType.LATEST
+Fate = Callable[[random.Random], tuple[int, int]]
+"""Which entries of a feed the two sides hold, by number; 0: none, and negative: another entry with that number."""
+
+BOTH: Fate = lambda dice: (1, 1)  # noqa: E731
+LEFT_NEWER: Fate = lambda dice: (dice.randrange(2, 900), 1)  # noqa: E731
+RIGHT_NEWER: Fate = lambda dice: (1, dice.randrange(2, 900))  # noqa: E731
+LEFT_ONLY: Fate = lambda dice: (dice.randrange(1, 900), 0)  # noqa: E731
+RIGHT_ONLY: Fate = lambda dice: (0, dice.randrange(1, 900))  # noqa: E731
+CONTRADICTED: Fate = lambda dice: (7, -7)  # noqa: E731
+FATES = (BOTH, LEFT_NEWER, RIGHT_NEWER, LEFT_ONLY, RIGHT_ONLY, CONTRADICTED)
+
+
+def keys(count: int, authors: int) -> list[bytes]:
+    """Feed keys in order: so many authors a day."""
+    documents = (order_key(Document("day", FIRST_DAY + day, (12,))) for day in range(-(-count // authors)))
+    return [document + author.to_bytes(8, "big") for document in documents for author in range(authors)][:count]
+
+
+def reader(feeds: dict[bytes, int]) -> LogReader:
+    """A log that holds these feeds, with entries by these numbers."""
+    table = MemoryTable()
+    sums: Counter[bytes] = Counter()
+    counts: Counter[bytes] = Counter()
+    scope = rows.scope_id(SHOP)
+    for key, number in feeds.items():
+        entry_hash = Hash(number.to_bytes(32, "big", signed=True))
+        table.put(rows.FEED + key, rows.tips_value([rows.Tip(abs(number), entry_hash, FORM, 1)]))
+        value = fingerprint_of(key, [entry_hash]).value
+        for row in (rows.DOCUMENT_SUM + scope + key[:-8], rows.MONTH_SUM + scope + key[:2], rows.SCOPE_SUM + scope):
+            sums[row] += value
+            counts[row] += 1
+    for row, value in sums.items():
+        table.put(row, rows.sum_value(rows.reduced(value, counts[row])))
+    table.commit()
+    return LogReader(table, Recent())
+
+
+@dataclass
+class Side:
+    """One replica in a comparison, and which feeds it has found to send."""
+
+    feeds: dict[bytes, int]
+
+    def __post_init__(self) -> None:
+        self.reader = reader(self.feeds)
+        self.comparison = Comparison([Scope(SHOP)])
+        self.sends: Counter[bytes] = Counter()
+        self.said_bytes = 0
+
+    def take(self, turn: Turn, other: Side) -> Ranges | None:
+        for send in turn.sends:
+            self.sends.update(send_keys(self.feeds, send))
+        other.sends.update(want.feed_key for want in turn.wants)
+        return turn.ranges
+
+    def travelled(self, message: Message) -> Message:
+        """What the other side understands of it."""
+        frame = frames.encode(message)
+        self.said_bytes += len(frame)
+        ((understood, _),) = frames.Frames().feed(frame)
+        return understood
+
+    def surplus(self, other: Side) -> Counter[bytes]:
+        """What the other side lacks of ours: of a feed that both have in one line, whoever is behind has nothing to give."""
+        theirs = other.feeds
+        return Counter(
+            key
+            for key, number in self.feeds.items()
+            if number != theirs.get(key) and abs(number) >= abs(theirs.get(key, 0))
+        )
+
+
+def send_keys(feeds: dict[bytes, int], send: Send | SendAll) -> list[bytes]:
+    if isinstance(send, Send):
+        return [send.feed_key]
+    held = list(feeds)  # in order
+    return held[bisect_left(held, send.low) : None if send.high is None else bisect_left(held, send.high)]
+
+
+def compare(left: dict[bytes, int], right: dict[bytes, int]) -> tuple[Side, Side]:
+    """A whole comparison, its ends and its bounds checked."""
+    one, other = Side(left), Side(right)
+    opening = one.travelled(one.comparison.begin(one.reader))
+    turn = other.comparison.answer(other.reader, opening)  # type: ignore[arg-type]
+    speaks, hears = other, one
+    most_looks = 6 * max(len(left), len(right)) + 64 * PART_LOOKS
+    for turns in itertools.count(1):
+        assert turns <= most_turns(one, other), "it takes too many turns"
+        for side in (one, other):
+            assert side.comparison.looked <= most_looks, "it looks at the same feeds again and again"
+            # So an honest peer is never taken for one that compares without end.
+            assert side.comparison.looked <= Limits().compared_max + 8 * len(side.feeds)
+        ranges = speaks.take(turn, hears)
+        if ranges is None:
+            break
+        understood = speaks.travelled(ranges)
+        assert isinstance(understood, Ranges)
+        turn = hears.comparison.receive(hears.reader, understood)
+        speaks, hears = hears, speaks
+    return one, other
+
+
+def most_turns(one: Side, other: Side) -> float:
+    """O(log n), and as many more as fill up with what differs."""
+    feeds = max(len(one.feeds), len(other.feeds), CODED_FEEDS_MAX)
+    full = sum(side.comparison.looked / TURN_CODED_MAX + side.said_bytes / TURN_BYTES_MAX for side in (one, other))
+    return 2 * math.log(feeds / CODED_FEEDS_MAX, 4) + 11 + 4 * full
+
+
+def found_exactly(one: Side, other: Side) -> bool:
+    return one.sends == one.surplus(other) and other.sends == other.surplus(one)
+
+
+def sides(names: Sequence[bytes], fates: Sequence[tuple[int, int]]) -> tuple[dict[bytes, int], dict[bytes, int]]:
+    held = list(zip(names, fates, strict=True))
+    return {key: mine for key, (mine, _) in held if mine}, {key: theirs for key, (_, theirs) in held if theirs}
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(0, 1_500),
+    st.sampled_from([1, 2, 40, 400]),
+    st.lists(st.sampled_from([0, 0, 1, 5, 100]), min_size=6, max_size=6),
+    st.sampled_from([1, 1, 7, 150]),
+    st.randoms(use_true_random=False),
+)
+def test_every_comparison_ends_in_few_turns_and_finds_what_differs_and_nothing_else(
+    count: int, authors: int, weights: list[int], stretch: int, dice: random.Random
+) -> None:
+    fates: list[tuple[int, int]] = []
+    while len(fates) < count:
+        fate = dice.choices(FATES, weights if any(weights) else None)[0]
+        fates += [fate(dice) for _ in range(stretch)]
+    assert found_exactly(*compare(*sides(keys(count, authors), fates[:count])))
+
+
+LARGE: dict[str, tuple[int, Callable[[int, random.Random], Fate]]] = {
+    "3,000 of 10,000": (10_000, lambda n, dice: LEFT_NEWER if dice.random() < 0.3 else BOTH),
+    "3,000 side by side of 10,000": (10_000, lambda n, dice: RIGHT_NEWER if 2_000 <= n < 5_000 else BOTH),
+    "all of 10,000": (10_000, lambda n, dice: dice.choice([LEFT_NEWER, RIGHT_NEWER, CONTRADICTED])),
+    "nothing in common": (18_000, lambda n, dice: (LEFT_ONLY, RIGHT_ONLY)[n % 2]),
+    "one has everything, the other every 200th": (18_000, lambda n, dice: LEFT_ONLY if n % 200 else BOTH),
+    "one has everything, the other every other": (18_000, lambda n, dice: RIGHT_ONLY if n % 2 else BOTH),
+    "one has nothing": (9_000, lambda n, dice: RIGHT_ONLY),
+    "one of 18,000": (18_000, lambda n, dice: LEFT_NEWER if n == 12_345 else BOTH),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_large_comparisons_end_as_well(case: str) -> None:
+    count, fate_of = LARGE[case]
+    dice = random.Random(case)
+    one, other = compare(*sides(keys(count, 20), [fate_of(n, dice)(dice) for n in range(count)]))
+    assert found_exactly(one, other)
+
+
+def test_few_differences_among_many_cost_few_looks() -> None:
+    count = 18_000
+    one, other = compare(*sides(keys(count, 20), [(2, 1) if n in (5, 9_000) else (1, 1) for n in range(count)]))
+    assert found_exactly(one, other)
+    assert max(one.comparison.looked, other.comparison.looked) < count // 4 + 64
+    assert one.said_bytes + other.said_bytes < 2_000
+
+
+def test_a_fingerprint_made_up_here_is_that_of_the_rows() -> None:
+    made = reader(dict.fromkeys(keys(50, 3), 4))
+    assert made.fingerprint(SHOP) == sum_of(made)
+
+
+def sum_of(made: LogReader) -> Fingerprint:
+    total = Fingerprint()
+    for key, heads in made.feeds(SHOP):
+        total = total.plus(fingerprint_of(key, [head.hash for head in heads]))
+    return total
