@@ -10,6 +10,7 @@ import datetime
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import pairwise
 from operator import add
 from typing import Final, Generic, NamedTuple, TypeVar, cast, overload
 
@@ -246,15 +247,19 @@ class _Books:
             if not days:
                 continue
             heard_ms = 0 if who.table is None else max(who.table.column(kept.HEARD))
-            by_key: dict[Key, list[int]] = {}
-            if who.table is not None:
-                by_key[self._key(who.author, who.store)] = days
-            else:
-                for day in days:
-                    by_key.setdefault(self._key(who.author, who.store, date_of(day)), []).append(day)
-            for key, of_key in by_key.items():
+            for key, of_key in self._by_money(who, days).items():
                 found.setdefault(key, []).append(_Waits(who, heard_ms, of_key))
         return found
+
+    def _by_money(self, who: _Known, days: list[int]) -> dict[Key, list[int]]:
+        """Ascending dates by whose money a life takes: of one that has told of no date, the money may change with the store's."""
+        if who.table is not None:
+            return {self._key(who.author, who.store): days}
+        changes = {bisect_left(days, day_number(one.valid_from)) for one in self._directory.stores.get(who.store, ())}
+        by_key: dict[Key, list[int]] = {}
+        for low, high in pairwise(sorted(changes | {0, len(days)})):
+            by_key.setdefault(self._key(who.author, who.store, date_of(days[low])), []).extend(days[low:high])
+        return by_key
 
     # ---- accounts -------------------------------------------------------------------------------------------------------
 
