@@ -51,6 +51,7 @@ MARK: Final = "crdt-pos-replay"
 """A file that says that a folder is a replay's, and may be replaced by the next."""
 OFFICE: Final = "office"
 LOOK_S: Final = 0.5
+PROCESSES_PER_CORE: Final = 2
 RULES: Final = (
     "The data has no tills: each store has one, which opens on every date on which the store has a basket.",
     "At every third basket in a store a member pays with all the points that its till may redeem without asking anybody.",
@@ -79,7 +80,11 @@ class Timed:
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), default="2018-01-01", show_default="2018-01-01")
 @click.option("--stores", type=click.IntRange(1, 457), default=457, show_default=True, help="The busiest stores.")
 @click.option("--at", "at", type=click.Path(path_type=Path), default=Path("replay"), show_default=True, help="Folder.")
-@click.option("--processes", type=click.IntRange(1, 64), help="Processes for tills. By default one for each core.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="Processes for tills. By default two for each core: a sale waits for the disk, too.",
+)
 @click.option("--ask", is_flag=True, help="Also time every kind of question to the books of the head office.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
 def replay(
@@ -100,7 +105,9 @@ def replay(
     """
     console = Console(highlight=False)
     try:
-        figures = _run(console, _Asked(first.date(), last.date(), stores, at, processes or cores(), ask))
+        figures = _run(
+            console, _Asked(first.date(), last.date(), stores, at, processes or PROCESSES_PER_CORE * cores(), ask)
+        )
     except (DataMissing, TownError) as error:
         raise Refused(str(error)) from error
     if json_file is not None:

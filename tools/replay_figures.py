@@ -108,12 +108,12 @@ def show(console: Console, figures: Figures) -> None:
     for process, peak_mb in figures.peak_mb.items():
         sizes.add_row(f"peak MB: {process}", number(peak_mb))
     for question, ms in figures.books_ms.items():
-        sizes.add_row(f"ms, books of {question}", number(ms))
+        sizes.add_row(f"ms of CPU, books of {question}", number(ms))
     console.print(sizes)
     if figures.books_ms:
         slowest = max(figures.books_ms, key=lambda question: figures.books_ms[question])
         console.print(
-            f"books: slowest question {number(figures.books_ms[slowest])} ms ({slowest}); target {MS_MAX} ms."
+            f"books: slowest question {number(figures.books_ms[slowest])} ms of CPU ({slowest}); target {MS_MAX} ms."
         )
     said = (
         f"{number(checked.total_minor, 2)} in {number(figures.sold.baskets)} baskets of {number(figures.stores)} stores; "
