@@ -59,6 +59,8 @@ FEEDS_MAX: Final = 3_000_000
 OFFICE_MS: Final = 5
 OTHER_STORES: Final = 456
 DAY_PRODUCTS: Final = 300
+MILLION: Final = 1_000_000
+REAL_DAYS: Final = 40
 BACK_REPEATS: Final = 25
 ONE_DAY: Final = "one day of two tills is missing"
 NOTHING: Final = "nothing is missing"
@@ -245,6 +247,47 @@ def _ms(seconds: Sequence[float]) -> float:
     return round(1000 * statistics.median(seconds), 2)
 
 
+# --- a million feeds, most of them made up ---
+
+
+def million(repeats: int, progress: Progress) -> list[Row]:
+    """The same of a million feeds in seconds: those of ``REAL_DAYS`` are there and signed, and what differs is among them.
+
+    Of the other days both logs have the same made-up sums (by document, month and scope), which is all that a comparison
+    reads of what does not differ.
+    """
+    tills = -(-MILLION // DAYS_MAX)
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as place:
+        pair = Pair.build(Path(place), Shape(tills * REAL_DAYS, REAL_DAYS), progress)
+        try:
+            for side in pair.sides:
+                _make_up_days(side, tills)
+            return [_row(MILLION, d, [pair.met(d) for _ in range(repeats)]) for d in (0, 1)]
+        finally:
+            pair.close()
+
+
+def _make_up_days(side: Side, tills: int) -> None:
+    log = side.log
+    assert isinstance(log, LmdbLog)
+    dice = random.Random(tills)  # noqa: S311  stands for hashes, the same on both sides
+    scope = rows.scope_id(Scope(f"store/{STORE}"))
+    before = (DAYS_MAX - REAL_DAYS) // 2
+    days = [*range(FIRST_DAY - before, FIRST_DAY), *range(FIRST_DAY + REAL_DAYS, FIRST_DAY + DAYS_MAX - before)]
+    left = MILLION - tills * REAL_DAYS
+    with log._writing() as table:  # pyright: ignore[reportPrivateUsage]
+        for number, day in enumerate(days):
+            document = order_key(Document(DAY, day, (STORE,)))
+            feeds = left * (number + 1) // len(days) - left * number // len(days)
+            made_up = rows.reduced(dice.getrandbits(256), feeds)
+            for row in (
+                rows.DOCUMENT_SUM + scope + document,
+                rows.MONTH_SUM + scope + document[: rows.MONTH_BYTES],
+                rows.SCOPE_SUM + scope,
+            ):
+                table.put(row, rows.sum_value(rows.from_sum(table.get(row)).plus(made_up)))
+
+
 # --- one store comes back ------------------------------------------------------------------------------------------------
 
 
@@ -353,8 +396,9 @@ def run(feeds: str, repeats: int, years: int, plot_file: Path | None, show: Call
         plotting.require()
     with _progress() as progress:
         compared = sync(counts, DIFFERING, repeats, progress)
+        large = [] if counts[-1] >= MILLION else million(repeats, progress)
         back = come_back(years * DAYS_MAX // 10, BACK_REPEATS, progress)
-    parts = {"sync": compared, "reconnect": back, "targets": targets(compared, back)}
+    parts = {"sync": compared, "million": large, "reconnect": back, "targets": targets([*compared, *large], back)}
     show({name: functools.partial(list[Row], table) for name, table in parts.items() if table})
     if plot_file is not None:
         plot(compared, plot_file)
