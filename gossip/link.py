@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 import trio
 
+from gossip.backlog import Backlog
 from gossip.entry import FeedId
 from gossip.errors import PeerRefused, SessionCut
 from gossip.events import (
@@ -30,6 +31,7 @@ from gossip.events import (
     Shared,
 )
 from gossip.fairness import Fairness
+from gossip.intake import CERTIFICATE_TOPIC
 from gossip.messages import Refused, Wanted
 from gossip.outbound import Grown
 from gossip.reasons import Reason
@@ -51,6 +53,8 @@ SEND_TIMEOUT_S: Final = 45.0
 SLICE_S: Final = 0.005
 """For about so long the others wait while one peer is listened to."""
 PIECE_BYTES_MIN: Final = 1 << 10
+DEAF_S_MAX: Final = 2.0
+"""Then a little is listened to in any case: TCP takes a peer for dead that takes nothing for longer."""
 UNSENT_BYTES_MAX: Final = 8 << 20
 """More replies than this wait only for a peer that asks without end and does not read: twice what the windows allow."""
 ENTRIES_AT_ONCE_MAX: Final = 2048
@@ -105,9 +109,10 @@ class Link:
         since_ms: int,
         dialled: bool,
         fairness: Fairness | None = None,
+        backlog: Backlog | None = None,
     ) -> None:
-        """``ticks_ms``: a clock that nobody sets; ``since_ms``: what time it is for people; ``fairness``: of all links of a
-        node."""
+        """``ticks_ms``: a clock that nobody sets; ``since_ms``: what time it is for people; ``fairness`` and ``backlog``: of
+        all links of a node."""
         self.stream = stream
         self.session = session
         self.dialled = dialled
@@ -118,6 +123,9 @@ class Link:
         self._listener = listener
         self._ticks_ms = ticks_ms
         self._fairness = fairness or Fairness()
+        self._backlog = backlog or Backlog()
+        self._waiting_bytes = 0
+        self._certificates_asked = 0
         self._nursery: trio.Nursery | None = None
         self._something_to_send = trio.Event()
         self._ended = trio.Event()
@@ -158,6 +166,7 @@ class Link:
                 await self._took_in.wait()
                 nursery.cancel_scope.cancel()
         finally:
+            self._backlog.take(self._waiting_bytes)
             self.over.set()
             for done, _ in self._answers.values():
                 done.set()
@@ -206,12 +215,15 @@ class Link:
         done = trio.Event()
         result: list[bytes | None] = []
         self._answers[number] = done, result
+        self._certificates_asked += topic == CERTIFICATE_TOPIC
+        self._backlog.look_again()
         self._something_to_send.set()
         try:
             with trio.move_on_after(timeout_ms / 1000):
                 await done.wait()
         finally:
             del self._answers[number]
+            self._certificates_asked -= topic == CERTIFICATE_TOPIC
         return result[0] if result else None
 
     def _dispatch(self, events: list[Event]) -> None:
@@ -237,6 +249,7 @@ class Link:
         if self.session.ended:
             self._ended.set()
             self._something_received.set()
+            self._backlog.look_again()
         self._something_to_send.set()
 
     def _receive(self, event: EntriesReceived | CursorMoved) -> None:
@@ -244,6 +257,8 @@ class Link:
             self._received.pop()  # overtaken
         self._received.append(event)
         if isinstance(event, EntriesReceived):  # a cursor alone is worth no transaction of its own: see _tick
+            self._waiting_bytes += event.bytes_received
+            self._backlog.add(event.bytes_received)
             self._something_received.set()
 
     def _note(self, event: Event) -> None:
@@ -258,7 +273,7 @@ class Link:
 
     async def _read(self) -> None:
         while not self.session.ended:
-            await self._rest()
+            await self._turn()
             try:
                 received = await self.stream.receive()
             except (PeerRefused, SessionCut) as error:
@@ -291,10 +306,20 @@ class Link:
             self._piece_bytes = min(max(fitting, PIECE_BYTES_MIN), 2 * self._piece_bytes, RECEIVE_BYTES_MAX)
             if at < len(received):
                 await trio.lowlevel.checkpoint()
-                await self._rest()
+                await self._turn()
 
     def _charge(self, cost_s: float, *, useful: bool) -> None:
         self._fairness.charge(self.peer.author, cost_s, trio.current_time(), useful=useful)
+
+    async def _turn(self) -> None:
+        """Wait until the peer is to be listened to."""
+        await self._rest()
+        # The entries that wait may wait for the certificates that it was asked for.
+        with trio.move_on_after(DEAF_S_MAX):
+            while (
+                self._waiting_bytes and self._backlog.full and not self._certificates_asked and not self.session.ended
+            ):
+                await self._backlog.change()
 
     async def _rest(self) -> None:
         """Leave the peer alone while it has cost more than its share and others are busy."""
@@ -314,7 +339,11 @@ class Link:
                 await self._something_received.wait()
                 continue
             self.facts.entries_received += count
-            if not await self._listener.take_in(self, items):
+            taken = await self._listener.take_in(self, items)
+            done_bytes = sum(item.bytes_received for item in items if isinstance(item, EntriesReceived))
+            self._waiting_bytes -= done_bytes
+            self._backlog.take(done_bytes)
+            if not taken:
                 # The cursors of later batches say that this one is here: none of them may be kept without it.
                 break
         self._took_in.set()

@@ -20,6 +20,7 @@ import trio
 
 from gossip import admission, doorbell, frames, intake, tls
 from gossip.address import Address
+from gossip.backlog import Backlog
 from gossip.dialling import Choice, Dialling
 from gossip.document import Scope, fixed_scope
 from gossip.entry import Entry, FeedId, Hash, Head
@@ -171,6 +172,7 @@ class Node:
         self._verifying = verifying
         self._in_flight = InFlight()
         self._fairness = Fairness()
+        self._backlog = Backlog()
         self._writing = trio.Lock()
         self._commits_in, self._commits_out = trio.open_memory_channel[_Commit](math.inf)
         self._dialling = Dialling(me.author, contexts, self.links, partial(self._run_link, dialled=True))
@@ -509,6 +511,7 @@ class Node:
             since_ms=self._now_ms(),
             dialled=dialled,
             fairness=self._fairness,
+            backlog=self._backlog,
         )
         self._live[link] = could.scopes
         link.tap = self._tap

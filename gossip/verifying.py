@@ -6,6 +6,8 @@ it; if it cannot be, goes away, or answers anything but what it was asked, the r
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import subprocess
 import sys
@@ -28,6 +30,7 @@ _BEGIN: Final = (
 _COMMAND: Final = (sys.executable, "-P", "-c", _BEGIN, str(Path(verifying_worker.__file__).resolve().parents[1]))
 PATIENCE_S: Final = 60.0
 """For one answer; a thousand signatures take 0.1 s."""
+PIPE_BYTES: Final = 1 << 20
 _log = logging.getLogger("crdt_pos.verifying")
 
 
@@ -111,6 +114,7 @@ class Verifying:
             told = {"event": "verifying_here"}
             _log.warning("Signatures are verified in this process: another cannot be started (%s)", error, extra=told)
             return
+        _widen(self.process)
         self._nursery.start_soon(self._attend, self.process)
 
     async def _attend(self, process: trio.Process) -> None:
@@ -153,3 +157,10 @@ class Verifying:
             _log.warning("The process that verifies signatures is gone: they are verified in this one", extra=told)
         while self._waiting:
             self._waiting.popleft().done.set()
+
+
+def _widen(process: trio.Process) -> None:
+    # So that it has work while this process is at its log; where that is not to be had, it waits now and then.
+    assert isinstance(process.stdin, trio.lowlevel.FdStream)
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(process.stdin.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
