@@ -82,6 +82,8 @@ PART_LOOKS: Final = 4
 TURN_BYTES_MAX: Final = 1 << 16
 TURN_RUNS_MAX: Final = 1024
 PENDING_MAX: Final = 1 << 16
+NOWHERE: Final = b"\xff" * 8
+"""No feed key is as high: from here to the end of a scope nothing differs."""
 SAMPLED_BYTES: Final = STRATA_BYTES + 64
 
 
@@ -138,7 +140,7 @@ class Comparison:
         whole = [(number, b"", Part(None, fingerprint)) for number, fingerprint in enumerate(theirs.scopes)]
         # Taken from the end: the roster's scope first, then who shops where.
         self._pending = sorted(whole, key=lambda item: priority(self.scopes[item[0]]), reverse=True)
-        return self._turn(reader)
+        return self._turn(reader, parts_max=len(whole))
 
     def receive(self, reader: Reader, theirs: Ranges) -> Turn:
         """Our turn, in answer to the peer's."""
@@ -152,9 +154,13 @@ class Comparison:
         if not theirs.runs and not self._pending:
             return Turn(None if self._said_nothing else Ranges(()), (), (), ended=True)
         self.equal = False
-        return self._turn(reader)
+        turn = self._turn(reader)
+        assert turn.ranges is not None
+        if theirs.runs or turn.ranges.runs:
+            return turn
+        return Turn(turn.ranges, turn.sends, turn.wants, ended=True)
 
-    def _turn(self, reader: Reader) -> Turn:
+    def _turn(self, reader: Reader, parts_max: int = TURN_PARTS_MAX) -> Turn:
         self.turns += 1
         runs: list[Run] = []
         sends: list[Send | SendAll] = []
@@ -168,7 +174,7 @@ class Comparison:
             and size < TURN_BYTES_MAX
             and len(runs) + unsaid < TURN_RUNS_MAX
             and looked < TURN_CODED_MAX
-            and handled < TURN_PARTS_MAX
+            and handled < parts_max
         ):
             handled += 1
             number, low, part = self._pending.pop()
@@ -189,10 +195,11 @@ class Comparison:
             part = ours.sketched(CELLS_FEW) if few else ours.sampled()
             runs.append(Run(self.scopes.index(ours.scope), ours.low, (part,)))
         self.looked += looked + PART_LOOKS * handled
-        if self._pending and not runs and handled == TURN_PARTS_MAX:
-            raise ProtocolError(Reason.TOO_MUCH, f"{handled} ranges in which nothing differs")
         if runs or sends or wants:
             self.equal = False
+        if self._pending and not runs:
+            # There is more to come, and two empty turns in a row would end it.
+            runs.append(Run(0, NOWHERE, (Part(None, reader.fingerprint(self.scopes[0], NOWHERE)),)))
         self._said_nothing = not runs
         return Turn(Ranges(tuple(runs)), tuple(sends), tuple(wants), ended=False)
 

@@ -21,18 +21,19 @@ from hypothesis import strategies as st
 from gossip import frames
 from gossip import log_rows as rows
 from gossip.document import Document, FeedType, Scope, ScopeClass, order_key
-from gossip.entry import Hash
+from gossip.entry import Hash, Head
 from gossip.limits import Limits
 from gossip.log import Fingerprint, fingerprint_of
 from gossip.log_memory import MemoryTable
 from gossip.log_reader import LogReader
 from gossip.log_recent import Recent
-from gossip.messages import Message, Ranges
+from gossip.messages import RANGE_PARTS_MAX, SCOPES_MAX, Fingerprints, Listed, Message, Part, Ranges, Run
 from gossip.reconcile import (
     CODED_FEEDS_MAX,
     PART_LOOKS,
     TURN_BYTES_MAX,
     TURN_CODED_MAX,
+    TURN_PARTS_MAX,
     Comparison,
     Send,
     SendAll,
@@ -203,6 +204,45 @@ def test_few_differences_among_many_cost_few_looks() -> None:
     assert found_exactly(one, other)
     assert max(one.comparison.looked, other.comparison.looked) < count // 4 + 64
     assert one.said_bytes + other.said_bytes < 2_000
+
+
+def test_all_scopes_may_be_equal_however_many_there_are() -> None:
+    scopes = sorted(
+        [Scope(SHOP), *(Scope(f"store/{number}/day") for number in range(100_000, 100_000 + SCOPES_MAX - 1))]
+    )
+    names = keys(40, 4)
+    for right, differ in ((dict.fromkeys(names, 1), False), (dict.fromkeys(names[1:], 1), True)):
+        one, other = Side(dict.fromkeys(names, 1)), Side(right)
+        one.comparison, other.comparison = Comparison(scopes), Comparison(scopes)
+        turn = other.comparison.answer(other.reader, one.comparison.begin(one.reader))
+        speaks, hears = other, one
+        while (ranges := speaks.take(turn, hears)) is not None:
+            turn = hears.comparison.receive(hears.reader, ranges)
+            speaks, hears = hears, speaks
+        assert turn.ended
+        assert found_exactly(one, other)
+        assert (one.comparison.equal, other.comparison.equal) == (not differ, not differ)
+
+
+def test_more_lists_than_a_turn_takes_are_wanted_and_sent_over_several_and_none_of_them_ends_it() -> None:
+    side = Side({})
+    side.comparison.answer(side.reader, Fingerprints((Fingerprint(1, 1),)))
+    names = keys(TURN_PARTS_MAX + 1_000, 20)
+    parts = [Part(high, (Listed(key, (Head(1, Hash(bytes(32))),)),)) for key, high in itertools.pairwise(names)]
+    runs = [Run(0, names[at], tuple(parts[at : at + RANGE_PARTS_MAX])) for at in range(0, len(parts), RANGE_PARTS_MAX)]
+    turn = side.comparison.receive(side.reader, Ranges(tuple(runs)))
+    wanted = [want.feed_key for want in turn.wants]
+    assert len(wanted) < len(parts)
+    while turn.ranges is not None and turn.ranges.runs:
+        # Somebody who holds no feeds at all finds nothing in what is said only to go on.
+        silent = Side({}).comparison
+        silent.answer(side.reader, Fingerprints((Fingerprint(),)))
+        answer = silent.receive(side.reader, turn.ranges)
+        assert (answer.ranges, answer.sends, answer.wants) == (Ranges(()), (), ())
+        turn = side.comparison.receive(side.reader, Ranges(()))
+        wanted += [want.feed_key for want in turn.wants]
+    assert sorted(wanted) == names[:-1]
+    assert turn.ended, "the peer has ended it already"
 
 
 def test_a_fingerprint_made_up_here_is_that_of_the_rows() -> None:
