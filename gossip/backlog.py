@@ -1,8 +1,9 @@
 """What all sessions of a replica have received and not committed yet: bounded, so that what is heard is soon on the disk.
 
 Decoded entries take some fifteen times their bytes, and a process that verifies signatures has nothing to do while all others
-only listen. Who has something waiting is not listened to while much is waiting; whoever has nothing always is, so that nobody
-is kept out by others whose entries take long. trio's part of gossip.
+only listen. Who has something waiting is not listened to while much is waiting; whoever has nothing always is. One session
+counts for a share at most, so that nobody is kept out by another whose entries take long. The bound is ``BYTES_MAX`` and what
+one reading of each session brings. trio's part of gossip.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Final
 import trio
 
 BYTES_MAX: Final = 1 << 20
-"""Frames' bytes: five thousand entries of a day with three products."""
+"""Of entries: five thousand of a day with three products."""
+SHARE_BYTES_MAX: Final = BYTES_MAX // 4
+"""So much of one session's counts."""
 
 
 class Backlog:
@@ -28,14 +31,10 @@ class Backlog:
         """Whether more waits than should."""
         return self.bytes > self._bytes_max
 
-    def add(self, frame_bytes: int) -> None:
-        """So much more was received."""
-        self.bytes += frame_bytes
-
-    def take(self, frame_bytes: int) -> None:
-        """So much of it waits no more."""
-        self.bytes -= frame_bytes
-        if not self.full:
+    def change_by(self, more_bytes: int) -> None:
+        """So much more waits, or less."""
+        self.bytes += more_bytes
+        if more_bytes < 0:
             self.look_again()
 
     def look_again(self) -> None:

@@ -34,8 +34,8 @@ class EntriesReceived:
     batch: int
     entries: tuple[Entry, ...]
     cursor: Position | None
-    bytes_received: int
-    """Bytes of the frame that brought them."""
+    entries_bytes: int
+    """What they have in all; patches bring more than the bytes of their frame."""
 
 
 @dataclass(frozen=True, slots=True)

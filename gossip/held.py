@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Final
 
 from gossip.document import FeedType
-from gossip.entry import Entry, FeedId, Head, decode_held
+from gossip.entry import SEQ_MAX, Entry, FeedId, Head, decode_held
 from gossip.log import feed_key
 
 BESIDE_BYTES: Final = 300
@@ -48,15 +48,17 @@ class Held:
             return
         key = feed_key(entry.feed_id)
         newest = max(self._forget(key), (entry.seq, entry.raw), key=itemgetter(0))
+        if _weight(key, newest) > self._bytes_max:
+            return
         self._entries[key] = newest
         self._bytes += _weight(key, newest)
         while self._bytes > self._bytes_max:
             self._forget(next(iter(self._entries)))
 
-    def get(self, feed: FeedId) -> Entry | None:
-        """The newest entry of a feed that the peer holds, if it is still remembered."""
+    def get(self, feed: FeedId, before: int = SEQ_MAX + 1) -> Entry | None:
+        """The newest entry of a feed that the peer holds, if it is still remembered and its number is less than ``before``."""
         kept = self._entries.get(feed_key(feed))
-        return None if kept is None else decode_held(kept[1])
+        return None if kept is None or kept[0] >= before else decode_held(kept[1])
 
     def forget(self, feed: FeedId) -> None:
         """The peer does not hold it after all."""

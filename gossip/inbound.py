@@ -118,12 +118,16 @@ class Inbound:
         batch = self._begin(message.batch, message.upto, frame_bytes)
         batch.completes = completes
         entries: list[Entry] = []
+        entries_bytes = 0
         queued = self._queued
         with self.log.read_all() as reader:
             for item in message.items:
                 entry = self._entry(reader, item)
                 if entry is None:
                     continue
+                entries_bytes += len(entry.raw)
+                if entries_bytes > self.limits.rebuilt_bytes_max:
+                    raise ProtocolError(Reason.TOO_MUCH, "one batch of patches makes too many bytes of entries")
                 self._check_scope(entry)
                 self.held.add(entry)
                 if reader.find(entry.hash) is None:
@@ -133,7 +137,7 @@ class Inbound:
         self._note_base()
         batch.appending = bool(entries or message.answers)
         if batch.appending:
-            return [EntriesReceived(message.batch, tuple(entries), self._position(), frame_bytes)]
+            return [EntriesReceived(message.batch, tuple(entries), self._position(), entries_bytes)]
         return [*self._moved(), *self._settle()]
 
     def announce(self, message: Announce, frame_bytes: int, now_ms: int) -> list[Event]:

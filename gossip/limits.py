@@ -29,6 +29,8 @@ class Limits:
     """† Unacknowledged batches; apart for answers to WANT."""
     batch_bytes_max: int = 1 << 18
     """Entries in a batch, unless a single one is larger."""
+    rebuilt_bytes_max: int = 32 << 20
+    """† Entries of one batch, patches rebuilt."""
     wants_max: int = 8
     """† WANTs that are not answered yet."""
     want_feeds_max: int = 256

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import trio
 
-from gossip.backlog import Backlog
+from gossip.backlog import SHARE_BYTES_MAX, Backlog
 from gossip.entry import FeedId
 from gossip.errors import PeerRefused, SessionCut
 from gossip.events import (
@@ -54,7 +54,9 @@ SLICE_S: Final = 0.005
 """For about so long the others wait while one peer is listened to."""
 PIECE_BYTES_MIN: Final = 1 << 10
 DEAF_S_MAX: Final = 2.0
-"""Then a little is listened to in any case: TCP takes a peer for dead that takes nothing for longer."""
+"""Then ``FORCED_BYTES`` are listened to in any case: TCP takes a peer for dead that takes nothing for longer, and so does a
+session that is not answered."""
+FORCED_BYTES: Final = 1 << 18
 UNSENT_BYTES_MAX: Final = 8 << 20
 """More replies than this wait only for a peer that asks without end and does not read: twice what the windows allow."""
 ENTRIES_AT_ONCE_MAX: Final = 2048
@@ -125,6 +127,9 @@ class Link:
         self._fairness = fairness or Fairness()
         self._backlog = backlog or Backlog()
         self._waiting_bytes = 0
+        self._counted_bytes = 0
+        """What of that counts for the backlog."""
+        self._forced_bytes = 0
         self._certificates_asked = 0
         self._nursery: trio.Nursery | None = None
         self._something_to_send = trio.Event()
@@ -166,7 +171,7 @@ class Link:
                 await self._took_in.wait()
                 nursery.cancel_scope.cancel()
         finally:
-            self._backlog.take(self._waiting_bytes)
+            self._waits(-self._waiting_bytes)
             self.over.set()
             for done, _ in self._answers.values():
                 done.set()
@@ -257,9 +262,13 @@ class Link:
             self._received.pop()  # overtaken
         self._received.append(event)
         if isinstance(event, EntriesReceived):  # a cursor alone is worth no transaction of its own: see _tick
-            self._waiting_bytes += event.bytes_received
-            self._backlog.add(event.bytes_received)
+            self._waits(event.entries_bytes)
             self._something_received.set()
+
+    def _waits(self, more_bytes: int) -> None:
+        self._waiting_bytes += more_bytes
+        before, self._counted_bytes = self._counted_bytes, min(self._waiting_bytes, SHARE_BYTES_MAX)
+        self._backlog.change_by(self._counted_bytes - before)
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Shared):
@@ -281,6 +290,7 @@ class Link:
                 received = b""
             if not received:
                 self._dispatch(self.session.lost())
+            self._forced_bytes -= len(received)
             await self._hear(received)
             if self.session.unsent_bytes > UNSENT_BYTES_MAX:
                 self.end(Reason.TOO_MUCH, "you ask without end and do not read")
@@ -306,7 +316,7 @@ class Link:
             self._piece_bytes = min(max(fitting, PIECE_BYTES_MIN), 2 * self._piece_bytes, RECEIVE_BYTES_MAX)
             if at < len(received):
                 await trio.lowlevel.checkpoint()
-                await self._turn()
+                await self._rest()
 
     def _charge(self, cost_s: float, *, useful: bool) -> None:
         self._fairness.charge(self.peer.author, cost_s, trio.current_time(), useful=useful)
@@ -314,12 +324,16 @@ class Link:
     async def _turn(self) -> None:
         """Wait until the peer is to be listened to."""
         await self._rest()
-        # The entries that wait may wait for the certificates that it was asked for.
-        with trio.move_on_after(DEAF_S_MAX):
+        if self._forced_bytes > 0:
+            return
+        with trio.move_on_after(DEAF_S_MAX) as patience:
+            # The entries that wait may wait for the certificates that it was asked for.
             while (
                 self._waiting_bytes and self._backlog.full and not self._certificates_asked and not self.session.ended
             ):
                 await self._backlog.change()
+        if patience.cancelled_caught:
+            self._forced_bytes = FORCED_BYTES
 
     async def _rest(self) -> None:
         """Leave the peer alone while it has cost more than its share and others are busy."""
@@ -340,9 +354,7 @@ class Link:
                 continue
             self.facts.entries_received += count
             taken = await self._listener.take_in(self, items)
-            done_bytes = sum(item.bytes_received for item in items if isinstance(item, EntriesReceived))
-            self._waiting_bytes -= done_bytes
-            self._backlog.take(done_bytes)
+            self._waits(-sum(item.entries_bytes for item in items if isinstance(item, EntriesReceived)))
             if not taken:
                 # The cursors of later batches say that this one is here: none of them may be kept without it.
                 break

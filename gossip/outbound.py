@@ -26,6 +26,8 @@ from gossip.reconcile import Send, SendAll, priority
 from merge_rules.dataclass import dataclass
 from merge_rules.lattice import Author
 
+REBUILT_BYTES: Final = 16 << 20
+"""A batch that makes so many bytes of entries is full: half of what the peer takes."""
 BATCH_ITEMS_MAX: Final = 1024
 SCAN_MAX: Final = 512
 SCANS_MAX: Final = 4096
@@ -54,13 +56,17 @@ class _Batch:
     items: list[bytes | Patch] = field(default_factory=list[bytes | Patch])
     heads: list[tuple[FeedId, Head]] = field(default_factory=list[tuple[FeedId, Head]])
     weight: int = 0
+    rebuilt_bytes: int = 0
+    """Of the entries, patches rebuilt."""
 
     def fits(self, size: int) -> bool:
-        return not self.items or (self.weight + size <= self.room and len(self.items) < BATCH_ITEMS_MAX)
+        room = self.weight + size <= self.room and self.rebuilt_bytes < REBUILT_BYTES
+        return not self.items or (room and len(self.items) < BATCH_ITEMS_MAX)
 
     def add(self, item: bytes | Patch, entry: Entry) -> None:
         self.items.append(item)
         self.heads.append((entry.feed_id, entry.head))
+        self.rebuilt_bytes += len(entry.raw)
         self.weight += len(item) if isinstance(item, bytes) else len(item.changes) + len(item.feed_key)
 
 
@@ -173,7 +179,9 @@ class Outbound:
             self._idle = grown.upto - self._claimed < CLAIM_EVERY
         else:
             self._idle = False
-            self._grown = grown
+            known = self._grown
+            if grown is None or known is None or not grown.after == grown.upto == known.upto:
+                self._grown = grown  # else it adds nothing to what is known
         return not self._idle
 
     def _has_for(self, grown: Grown) -> bool:
@@ -338,9 +346,10 @@ class Outbound:
     def _next_new(self, reader: Reader) -> tuple[Iterable[New], int]:
         """The next ``SCAN_MAX`` entries of our log, and after which arrival there are more if there are fewer."""
         grown, self._grown = self._grown, None
-        if grown is not None and grown.new and grown.after == self._position:
-            return grown.new, grown.upto
-        return _read(reader, self._position, SCAN_MAX), reader.last_arrival()
+        last = reader.last_arrival()
+        if grown is not None and grown.new and grown.after == self._position and grown.upto == last:
+            return grown.new, last
+        return _read(reader, self._position, SCAN_MAX), last
 
     def _travels(self, reader: Reader, entry: Entry, scopes: Set[Scope]) -> bool:
         if self._shared.isdisjoint(scopes):
@@ -419,8 +428,8 @@ class Outbound:
 
     def _item(self, entry: Entry) -> bytes | Patch:
         """The entry as a patch if the peer holds one before it and that is shorter."""
-        base = self._held.get(entry.feed_id)
-        if base is None or base.seq >= entry.seq:
+        base = self._held.get(entry.feed_id, before=entry.seq)
+        if base is None:
             return entry.raw
         changes = patch.diff(base, entry)
         if changes is None:

@@ -548,6 +548,7 @@ class Session:
             self._move(Act.END)
         self._in_flight.release(self._inbound)
         self._outbound = self._inbound = self._comparison = None
+        self._held = Held(0)  # a session that is over is let go late: it holds itself
         unanswered: list[Event] = [Answered(id_, None) for id_ in self._questions.expire(None)]
         return [*unanswered, Ended(reason, by_peer, why)]
 

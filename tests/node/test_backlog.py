@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
-from gossip.backlog import Backlog
+from gossip import tls
+from gossip.backlog import SHARE_BYTES_MAX, Backlog
 from gossip.document import Document
 from gossip.entry import Entry, decode, sign
 from gossip.errors import TransportError
@@ -122,12 +124,67 @@ async def test_what_waited_behind_a_forged_entry_waits_no_more(
         assert backlog.bytes == 0
 
 
+async def test_a_peer_that_is_not_listened_to_for_long_keeps_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tls._DEAD_AFTER, "TCP_USER_TIMEOUT", 3_000)
+    company = Company.found(tmp_path, "12-1", "13-1")
+    sent = large_notes(company, "12-1", 12)
+    async with running(company.tills["13-1"]) as (till,):
+        till.node._backlog = Backlog(len(sent[0].raw) // 2)
+        stranger = Stranger(company.tills["12-1"])
+        stranger.certificates[stranger.me.author] = canonical.encode(list(stranger.folder.chain))
+        stranger.offers(sent[0])
+        async with stranger.at(till), trio.open_nursery() as nursery:
+            await stranger.until_settled(sent[0])
+            stranger.offers(*sent[1:])
+            stranger.session.wake()
+            link = till.node.links[stranger.me.author]
+            async with till.node._writing:
+                nursery.start_soon(stranger.until_settled, *sent)
+                await trio.sleep(7)
+            assert till.node.links[stranger.me.author] is link
+        assert all(holds(till, one) for one in sent)
+
+
+async def test_one_session_alone_keeps_nobody_out(tmp_path: Path) -> None:
+    company = Company.found(tmp_path, "12-1", "13-1")
+    sent = large_notes(company, "12-1", 8)
+    async with running(company.tills["13-1"]) as (till,):
+        backlog = till.node._backlog
+        stranger = Stranger(company.tills["12-1"])
+        stranger.certificates[stranger.me.author] = canonical.encode(list(stranger.folder.chain))
+        stranger.offers(sent[0])
+        async with stranger.at(till), trio.open_nursery() as nursery:
+            await stranger.until_settled(sent[0])
+            stranger.offers(*sent[1:])
+            stranger.session.wake()
+            link = till.node.links[stranger.me.author]
+            async with till.node._writing:
+                nursery.start_soon(stranger.until_settled, *sent)
+                await until(till, lambda: link._waiting_bytes > 4 * len(sent[0].raw))
+                assert backlog.bytes == SHARE_BYTES_MAX
+                assert not backlog.full
+        await until(till, lambda: backlog.bytes == 0)
+
+
+async def test_whoever_waits_looks_again_when_anything_waits_no_more() -> None:
+    backlog = Backlog(10)
+    backlog.change_by(100)
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(backlog.change)
+            await trio.testing.wait_all_tasks_blocked()
+            backlog.change_by(-1)
+    assert backlog.full
+
+
 def test_the_bound_is_over_all_sessions_and_in_bytes() -> None:
     backlog = Backlog(100)
-    backlog.add(60)
-    backlog.add(40)
+    backlog.change_by(60)
+    backlog.change_by(40)
     assert not backlog.full
-    backlog.add(1)
+    backlog.change_by(1)
     assert backlog.full
-    backlog.take(40)
+    backlog.change_by(-40)
     assert not backlog.full

@@ -14,6 +14,7 @@ from gossip.limits import Limits
 from gossip.log import feed_key
 from gossip.messages import Announce, Durable, Entries, Fingerprints, Patch, Ranges, Want
 from gossip.outbound import Grown, New
+from gossip.reasons import Reason
 from gossip.session import State
 from tests.protocol.wire import EVERYTHING, FIRST_DAY, SHOP, Replica, meet, part, talk
 
@@ -529,3 +530,65 @@ def test_every_batch_is_acknowledged_once() -> None:
         == batches
         == list(range(1, len(batches) + 1))
     )
+
+
+def test_what_the_log_has_grown_by_may_be_told_in_the_wrong_order() -> None:
+    left, right = Replica(1), Replica(2)
+    meet(left, right)
+    left.write("day", 12, day=FIRST_DAY + 9)
+    left.session.wake()
+    talk(left, right)
+    before = last_arrival(left)
+    left.write("day", 13, day=FIRST_DAY)
+    not_for_it = grown(left, before)
+    wanted = left.write("day", 12, day=FIRST_DAY + 1)
+    left.session.wake(grown(left, before + 1))
+    left.session.wake(not_for_it)
+    talk(left, right)
+    assert wanted.hash in right.holds()
+
+
+def test_what_the_log_has_grown_by_is_not_forgotten_for_nothing() -> None:
+    left, right = Replica(1), Replica(2)
+    meet(left, right)
+    before = last_arrival(left)
+    left.write("day", 12, day=FIRST_DAY)
+    new = grown(left, before)
+    left.session.wake(new)
+    left.session.wake(grown(left, before + 1))
+    assert left.session._outbound is not None
+    assert left.session._outbound._grown is new
+
+
+def grown(replica: Replica, after: int) -> Grown:
+    with replica.log.read_all() as reader:
+        found = Grown.since(reader, after, 1000)
+    assert found is not None
+    return found
+
+
+def last_arrival(replica: Replica) -> int:
+    with replica.log.read_all() as reader:
+        return reader.last_arrival()
+
+
+def test_a_batch_of_patches_makes_no_more_entries_than_the_peer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def patched(limits: Limits) -> tuple[Replica, Replica]:
+        left, right = Replica(1), Replica(2, limits=limits)
+        meet(left, right)
+        for seq in (1, 2):
+            for number in range(5):
+                left.write("day", 12, day=FIRST_DAY + number, body={0: bytes(30_000), 1: seq})
+                if seq == 1:
+                    left.session.wake()
+                    talk(left, right)
+        left.session.wake()
+        talk(left, right)
+        return left, right
+
+    _, refusing = patched(Limits(rebuilt_bytes_max=100_000))
+    assert [event.reason for event in refusing.events if isinstance(event, Ended)] == [Reason.TOO_MUCH]
+    monkeypatch.setattr("gossip.outbound.REBUILT_BYTES", 50_000)
+    left, right = patched(Limits(rebuilt_bytes_max=100_000))
+    assert left.holds() == right.holds()
+    assert not right.session.ended

@@ -245,6 +245,7 @@ def test_the_limits_of_the_specification_are_those_of_the_code() -> None:
         f"of one comparison | {reconcile.PENDING_MAX} |",
         f"bytes of a scope's name | {messages.SCOPES_MAX} and {messages.SCOPE_BYTES_MAX} |",
         f"(§6) | {limits.window_bytes_max} and {limits.window_batches_max} |",
+        f"patches rebuilt | {limits.rebuilt_bytes_max} |",
         f"that are open | {limits.wants_max} and {limits.questions_max} |",
         f"text | {messages.TOPIC_BYTES_MAX} {messages.CONTENT_BYTES_MAX} and {messages.TEXT_BYTES_MAX} bytes |",
         f"| {limits.handshake_ms_max} {limits.quiet_ms_max} and {limits.silence_ms_max} |",
