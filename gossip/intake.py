@@ -7,10 +7,12 @@ no event loop: its ``Floor`` checks, asks and writes, which the node does on tri
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Final, Protocol, TypeVar, cast
 
 from gossip.document import Scope
 from gossip.entry import Entry, FeedId, Hash
+from gossip.errors import LogFull
 from gossip.events import CursorMoved, EntriesReceived, Position
 from gossip.ingest import AuthorRecord, Checked, same_order
 from gossip.log import NOT_HERE, Appended, Arrival, Log, Outcome, Reader, View
@@ -198,7 +200,8 @@ def write_group(log: Log, group: Sequence[Commit], derive: Derive, now_ms: int) 
     cursors = [cursor for commit in group for cursor in commit.cursors]
     outcomes = log.append([*arrivals, *derived.arrivals], views, cursors, now_ms)[: len(arrivals)]
     if any(outcome.outcome in NOT_HERE for outcome in outcomes):
-        log.append((), (), _without_gaps(group, outcomes), now_ms)
+        with suppress(LogFull):  # the entries are there; a cursor that stays behind says nothing wrong
+            log.append((), (), _without_gaps(group, outcomes), now_ms)
     taken = 0
     for commit in group:
         commit.outcomes = outcomes[taken : taken + len(commit.arrivals)]

@@ -12,7 +12,8 @@ from crdt_pos.schema import SCHEMA
 from gossip.entry import sign
 from gossip.errors import LogFull
 from gossip.inbound import cursor_key
-from gossip.log import Appended, Arrival, View
+from gossip.intake import Commit, Derived, write_group
+from gossip.log import Appended, Arrival, Outcome, View
 from gossip.log_lmdb import LmdbLog
 from gossip.log_memory import MemoryLog
 from gossip.reasons import Reason
@@ -138,3 +139,23 @@ async def test_a_node_that_stops_dials_nobody_who_is_found_afterwards(tmp_path: 
     bare.node.want(where)
     assert bare.node.troubles() == {}
     await trio.lowlevel.checkpoint()
+
+
+def test_entries_that_are_on_the_disk_are_not_said_to_be_refused_because_a_cursor_does_not_fit_any_more(
+    tmp_path: Path,
+) -> None:
+    class FullForCursors(MemoryLog):
+        def append(self, arrivals: Sequence[Arrival], *rest: object) -> list[Appended]:
+            if not arrivals:
+                raise LogFull("no space is left")
+            return super().append(arrivals, *rest)  # type: ignore[arg-type]
+
+    company = Company.found(tmp_path, "12-1")
+    till = company.tills["12-1"]
+    log = FullForCursors(SCHEMA)
+    first, _, third = signed(MemoryLog(SCHEMA), till, BOARD, NOTE, "1", "2", "3")
+    missing_second = Commit([first, third], [(b"database", 7)], ())
+    batch = write_group(log, [missing_second], lambda _reader, _arrivals: Derived(), 0)
+    assert [one.outcome for one in batch.outcomes] == [Outcome.NEW, Outcome.GAP]
+    assert missing_second.outcomes == list(batch.outcomes)
+    assert notes(log) == {"1"}
