@@ -97,9 +97,12 @@ class Verifying:
                 self._asked += 1
                 request = _Request(process, self._asked, len(items), trio.Event())
                 self._waiting.append(request)
-                try:
-                    await process.stdin.send_all(encode_request(request.number, items))
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                with trio.move_on_after(self._patience_s) as patience:
+                    try:
+                        await process.stdin.send_all(encode_request(request.number, items))
+                    except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        self._give_up(process)
+                if patience.cancelled_caught:
                     self._give_up(process)
                 return request
         return None
@@ -114,8 +117,8 @@ class Verifying:
             told = {"event": "verifying_here"}
             _log.warning("Signatures are verified in this process: another cannot be started (%s)", error, extra=told)
             return
-        _widen(self.process)
         self._nursery.start_soon(self._attend, self.process)
+        _widen(self.process)
 
     async def _attend(self, process: trio.Process) -> None:
         """Hear the process's answers, and see it to its end."""
@@ -161,6 +164,6 @@ class Verifying:
 
 def _widen(process: trio.Process) -> None:
     # So that it has work while this process is at its log; where that is not to be had, it waits now and then.
-    assert isinstance(process.stdin, trio.lowlevel.FdStream)
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(process.stdin.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    if isinstance(process.stdin, trio.lowlevel.FdStream) and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(process.stdin.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

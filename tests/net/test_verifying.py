@@ -114,7 +114,9 @@ def open_files() -> set[str]:
     return {place.name for place in Path("/proc/self/fd").iterdir()}
 
 
-async def test_a_process_that_does_not_answer_is_given_up_and_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("message_bytes", [10, 4_000_000], ids=["to answer", "to be asked"])
+async def test_a_process_that_does_not_go_on_is_given_up_and_leaves_nothing_behind(message_bytes: int) -> None:
+    items = [(ITEMS[0][0], bytes(message_bytes))]
     verifying = Verifying(patience_s=0.2)
     before = open_files()
     with trio.fail_after(60):
@@ -124,7 +126,7 @@ async def test_a_process_that_does_not_answer_is_given_up_and_leaves_nothing_beh
             process = verifying.process
             assert process is not None
             process.send_signal(signal.SIGSTOP)
-            assert await verifying.verify(ITEMS[:2]) is None
+            assert await verifying.verify(items) is None
             await process.wait()
             nursery.cancel_scope.cancel()
     assert process.returncode == -signal.SIGKILL
