@@ -79,6 +79,8 @@ TURN_PARTS_MAX: Final = 1 << 12
 """Ranges looked at in one turn."""
 PART_LOOKS: Final = 4
 """How many looks at a feed the fingerprint of a range is worth."""
+CELLS_LOOK: Final = 4
+"""So many cells of a sketch are made or read in the time of one look at a feed."""
 TURN_BYTES_MAX: Final = 1 << 16
 TURN_RUNS_MAX: Final = 1024
 PENDING_MAX: Final = 1 << 16
@@ -165,7 +167,7 @@ class Comparison:
         runs: list[Run] = []
         sends: list[Send | SendAll] = []
         wants: list[Wanted] = []
-        size = looked = handled = 0
+        size = looked = handled = read = 0
         pieces: list[_Range] = []
         unsaid = 0
         # Depth first: what was found to differ last is settled first, so that few ranges are ever pending.
@@ -181,11 +183,12 @@ class Comparison:
             ours = _Range(reader, self.scopes[number], low, part.high)
             parts = ours.answer(part.content, sends, wants)
             looked += ours.coded
+            read += ours.coded
             if ours.piece:
                 pieces.append(ours)
             if parts is None:
                 unsaid += 1
-                looked += ours.feeds
+                looked += ours.feeds  # by whichever side has more: the turns of both are as short
                 size += SAMPLED_BYTES
             elif parts:
                 runs.append(Run(number, low, parts))
@@ -194,7 +197,8 @@ class Comparison:
         for ours in [piece for piece in pieces if piece.differs] if few else _joined(pieces):
             part = ours.sketched(CELLS_FEW) if few else ours.sampled()
             runs.append(Run(self.scopes.index(ours.scope), ours.low, (part,)))
-        self.looked += looked + PART_LOOKS * handled
+            read += ours.coded
+        self.looked += read + PART_LOOKS * handled
         if runs or sends or wants:
             self.equal = False
         if self._pending and not runs:
@@ -215,7 +219,7 @@ class _Range:
     feeds: int = 0
     """How many whoever has more of them has in it, once that is known."""
     coded: int = 0
-    """How many feeds were looked at to be coded."""
+    """How many feeds were looked at to be coded or compared, and what its cells are worth."""
     piece: bool = False
     """Whether it is one of the pieces of a range that was cut, to be coded if it differs."""
     differs: bool = False
@@ -268,7 +272,7 @@ class _Range:
                 return self._cut_small(mine) if count is None else (self.sketched(count),)
             case Sketched():
                 cells = len(theirs.cells) // CELL_BYTES
-                self.coded += cells
+                self.coded += cells // CELLS_LOOK
                 found = differences(self._coded(told), theirs.cells)
                 if found is not None:
                     return self._settle(told, found, sends, wants)
@@ -284,6 +288,7 @@ class _Range:
     def sketched(self, cells: int) -> Part:
         """Our sketch of the range."""
         mine = self.reader.fingerprint(self.scope, self.low, self.high)
+        self.coded += cells // CELLS_LOOK
         return Part(self.high, Sketched(mine, sketch(self._coded(mine), cells)))
 
     def _coded(self, salt: Fingerprint) -> list[Coded]:

@@ -198,6 +198,18 @@ def test_large_comparisons_end_as_well(case: str) -> None:
     assert found_exactly(one, other)
 
 
+@pytest.mark.parametrize("share", [20, 9])
+@pytest.mark.parametrize("small_begins", [True, False])
+def test_a_small_replica_charges_a_large_one_for_what_is_read_in_the_small_log(share: int, small_begins: bool) -> None:
+    names = keys(12_000, 20)
+    few = dict.fromkeys(sorted(random.Random(share).sample(names, len(names) // share)), 1)
+    many = dict.fromkeys(names, 1)
+    one, other = compare(few, many) if small_begins else compare(many, few)
+    assert found_exactly(one, other)
+    small = one if small_begins else other
+    assert small.comparison.looked < 12 * len(few) + 64 * PART_LOOKS
+
+
 def test_few_differences_among_many_cost_few_looks() -> None:
     count = 18_000
     one, other = compare(*sides(keys(count, 20), [(2, 1) if n in (5, 9_000) else (1, 1) for n in range(count)]))
