@@ -74,9 +74,14 @@ def bench(context: click.Context, json_file: Path | None) -> None:
 
 @bench.command("all")
 @click.option("--to", "folder", default="docs", show_default=True, type=click.Path(path_type=Path), help="Where.")
-@click.argument("names", nargs=-1, type=click.Choice([part.name for part in bench_report.PARTS]))
+@click.argument(
+    "names", nargs=-1, type=click.Choice([part.name for part in (*bench_report.PARTS, *bench_report.APART)])
+)
 def _all(folder: Path, names: Sequence[str]) -> None:
-    """Run the benchmarks, or those NAMES, and write what they measured to a page (a quarter of an hour)."""
+    """Run the benchmarks, or those NAMES, and write what they measured to a page (a quarter of an hour).
+
+    The year of 'crdt-pos replay' has a page of its own, and is run only if it is named.
+    """
     if failed := bench_report.report(folder, names, lambda what: click.echo(what, err=True)):
         raise click.ClickException(f"These did not come out: {', '.join(failed)}; see {folder / bench_report.PAGE}.")
 

@@ -60,9 +60,12 @@ PARTS: Final = (
     Part("till", "One till", ("bench", "till")),
     Part("fleet", "A chain's tills and one head office", ("bench", "fleet", "--repeats", "2"), plot="fleet.svg"),
     Part("sync", "Two logs that differ", ("bench", "sync", "--feeds", "1000,10000"), plot="sync.svg"),
-    Part("replay", "A real year", ("replay",), place=True),
+    Part("replay", "A real month", ("replay", "--to", "2017-01-31"), place=True),
 )
+APART: Final = (Part("year", "A real year", ("replay", "--ask"), page="year.md", place=True),)
+"""Run when they are named, each for a page of its own."""
 LONG: Final = (
+    *APART,
     Part("sync-large", "A million feeds", ("bench", "sync", "--feeds", "1000000")),
     Part(
         "simulate",
@@ -81,12 +84,13 @@ LONG: Final = (
 
 
 def report(folder: Path, names: Sequence[str], say: Callable[[str], None]) -> list[str]:
-    """Run the parts named, write the page and the plots into ``folder``; return the names of those that failed."""
+    """Run the parts named, or all that do not stand apart; write the pages and the plots into ``folder``; return the names of
+    those that failed."""
     folder.mkdir(parents=True, exist_ok=True)
     chapters: list[str] = []
     failed: list[str] = []
-    for part in PARTS:
-        if names and part.name not in names:
+    for part in (*PARTS, *APART):
+        if part.name not in (names or [one.name for one in PARTS]):
             continue
         say(f"{part.command} …")
         began_s = time.perf_counter()
@@ -94,10 +98,20 @@ def report(folder: Path, names: Sequence[str], say: Callable[[str], None]) -> li
         say(f"{part.command}: {time.perf_counter() - began_s:.0f} s")
         if code:
             failed.append(part.name)
-        chapters.append(_chapter(part, figures, code, time.perf_counter() - began_s))
+        chapter = _chapter(part, figures, code, time.perf_counter() - began_s)
+        if part in APART:
+            (folder / part.page).write_text(apart(part, chapter))
+            continue
+        chapters.append(chapter)
         # After each, so that whoever stops it keeps what is done.
         (folder / PAGE).write_text("\n".join((head(*ABOUT), *chapters, _foot())))
     return failed
+
+
+def apart(part: Part, chapter: str) -> str:
+    """The page of a part that stands apart."""
+    written = f"Written by `crdt-pos bench all {part.name} --to docs`. Machines differ; read the ratios."
+    return "\n".join((head(part.title, written), chapter.partition("\n\n")[2]))
 
 
 def _run(part: Part, folder: Path) -> tuple[dict[str, Any], int]:
