@@ -63,6 +63,10 @@ PIECE_FEEDS: Final = 1 << 10
 """No smaller pieces than of so many feeds are worth their fingerprints, unless there would be but one."""
 LISTED_FEEDS_MAX: Final = 32
 """Ranges of which either side has at most so many feeds are listed by that side."""
+SPARSE_FEEDS_MAX: Final = 1 << 8
+SPARSE_SHARE: Final = 8
+"""So are those of which it has more, up to so many, if the other has this many times as many: most of them differ, and a sketch
+of that takes more bytes than the list."""
 SMALL_FEEDS: Final = LISTED_FEEDS_MAX // 2
 """So many feeds are in a piece that is to be listed: it may be half as many again."""
 FINGERPRINT_BYTES: Final = 32
@@ -248,7 +252,8 @@ class _Range:
         mine = self.reader.fingerprint(self.scope, self.low, self.high)
         self.feeds = max(mine.feeds, told.feeds)
         whole = not self.low and self.high is None
-        coding = min(mine.feeds, told.feeds) > LISTED_FEEDS_MAX and self.feeds <= CODED_FEEDS_MAX
+        i_list, peer_lists = _listed_of(mine.feeds, told.feeds), _listed_of(told.feeds, mine.feeds)
+        coding = not i_list and not peer_lists and self.feeds <= CODED_FEEDS_MAX
         self.piece = coding and not whole and isinstance(theirs, Fingerprint)
         if mine == told:
             return ()
@@ -256,10 +261,10 @@ class _Range:
         if not told.feeds:
             sends.append(SendAll(self.scope, self.low, self.high))
             return ()
-        if mine.feeds <= LISTED_FEEDS_MAX:
+        if i_list:
             return (self._listed(),)
-        if told.feeds <= LISTED_FEEDS_MAX:
-            return (Part(self.high, mine),)  # which the peer lists
+        if peer_lists:
+            return (Part(self.high, mine),)
         if not coding:
             return self._cut(mine)
         match theirs:
@@ -383,6 +388,11 @@ class _Range:
     def _send_gap(self, low: bytes, high: bytes | None, sends: list[Send | SendAll]) -> None:
         if next(self.reader.feeds(self.scope, low, high), None) is not None:
             sends.append(SendAll(self.scope, low, high))
+
+
+def _listed_of(feeds: int, others: int) -> bool:
+    """Whether who has so many feeds of a range lists them, the other side having ``others``."""
+    return feeds <= LISTED_FEEDS_MAX or (feeds <= SPARSE_FEEDS_MAX and SPARSE_SHARE * feeds <= others)
 
 
 def _joined(pieces: Sequence[_Range]) -> list[_Range]:

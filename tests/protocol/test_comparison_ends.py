@@ -198,7 +198,7 @@ def test_large_comparisons_end_as_well(case: str) -> None:
     assert found_exactly(one, other)
 
 
-@pytest.mark.parametrize("share", [20, 9])
+@pytest.mark.parametrize("share", [60, 20, 9])
 @pytest.mark.parametrize("small_begins", [True, False])
 def test_a_small_replica_charges_a_large_one_for_what_is_read_in_the_small_log(share: int, small_begins: bool) -> None:
     names = keys(12_000, 20)
@@ -208,6 +208,15 @@ def test_a_small_replica_charges_a_large_one_for_what_is_read_in_the_small_log(s
     assert found_exactly(one, other)
     small = one if small_begins else other
     assert small.comparison.looked < 12 * len(few) + 64 * PART_LOOKS
+
+
+@pytest.mark.parametrize("small_begins", [True, False])
+def test_where_one_side_has_little_of_what_the_other_has_its_list_says_it_all(small_begins: bool) -> None:
+    names = keys(12_000, 20)
+    few = dict.fromkeys(names[::60], 1)
+    one, other = compare(*(few, dict.fromkeys(names, 1))[:: 1 if small_begins else -1])
+    assert found_exactly(one, other)
+    assert one.said_bytes + other.said_bytes < 80 * len(few)
 
 
 def test_few_differences_among_many_cost_few_looks() -> None:
