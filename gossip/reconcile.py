@@ -88,6 +88,9 @@ CELLS_LOOK: Final = 4
 TURN_BYTES_MAX: Final = 1 << 16
 TURN_RUNS_MAX: Final = 1024
 PENDING_MAX: Final = 1 << 16
+PENDING_BYTES_MAX: Final = 8 << 20
+ID_HELD_BYTES: Final = 40
+"""What an id takes in memory; 4 bytes as sent."""
 NOWHERE: Final = b"\xff" * 8
 """No feed key is as high: from here to the end of a scope nothing differs."""
 SAMPLED_BYTES: Final = STRATA_BYTES + 64
@@ -133,6 +136,7 @@ class Comparison:
     looked: int = 0
     """How many feeds were looked at for the peer, in all: what it has cost us."""
     _pending: list[tuple[int, bytes, Part]] = field(default_factory=list[tuple[int, bytes, Part]])
+    _pending_bytes: int = 0
     _said_nothing: bool = False
 
     def begin(self, reader: Reader) -> Fingerprints:
@@ -146,6 +150,7 @@ class Comparison:
         whole = [(number, b"", Part(None, fingerprint)) for number, fingerprint in enumerate(theirs.scopes)]
         # Taken from the end: the roster's scope first, then who shops where.
         self._pending = sorted(whole, key=lambda item: priority(self.scopes[item[0]]), reverse=True)
+        self._pending_bytes = sum(_held(part) for _, _, part in whole)
         return self._turn(reader, parts_max=len(whole))
 
     def receive(self, reader: Reader, theirs: Ranges) -> Turn:
@@ -155,8 +160,11 @@ class Comparison:
                 raise ProtocolError(Reason.SCOPE, f"ranges of scope {run.scope} of {len(self.scopes)}")
             lows: list[bytes] = [run.low, *(part.high for part in run.parts if part.high is not None)]
             self._pending.extend((run.scope, low, part) for low, part in zip(lows, run.parts, strict=False))
+            self._pending_bytes += sum(map(_held, run.parts))
         if len(self._pending) > PENDING_MAX:
             raise ProtocolError(Reason.TOO_MUCH, f"more than {PENDING_MAX} ranges in one comparison")
+        if self._pending_bytes > PENDING_BYTES_MAX:
+            raise ProtocolError(Reason.TOO_MUCH, f"more than {PENDING_BYTES_MAX} bytes of ranges in one comparison")
         if not theirs.runs and not self._pending:
             return Turn(None if self._said_nothing else Ranges(()), (), (), ended=True)
         self.equal = False
@@ -184,6 +192,7 @@ class Comparison:
         ):
             handled += 1
             number, low, part = self._pending.pop()
+            self._pending_bytes -= _held(part)
             ours = _Range(reader, self.scopes[number], low, part.high)
             parts = ours.answer(part.content, sends, wants)
             looked += ours.coded
@@ -459,3 +468,9 @@ def _size(part: Part) -> int:
             return bound + 16 + 4 * len(ids)
         case listed:
             return bound + sum(4 + len(feed.feed_key) + 44 * len(feed.heads) for feed in listed)
+
+
+def _held(part: Part) -> int:
+    """What a part takes while it is pending."""
+    ids = len(part.content.ids) if isinstance(part.content, Named) else 0
+    return _size(part) + ID_HELD_BYTES * ids

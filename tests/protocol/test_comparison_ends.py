@@ -22,23 +22,28 @@ from gossip import frames
 from gossip import log_rows as rows
 from gossip.document import Document, FeedType, Scope, ScopeClass, order_key
 from gossip.entry import Hash, Head
+from gossip.errors import ProtocolError
 from gossip.limits import Limits
 from gossip.log import Fingerprint, fingerprint_of
 from gossip.log_memory import MemoryTable
 from gossip.log_reader import LogReader
 from gossip.log_recent import Recent
-from gossip.messages import RANGE_PARTS_MAX, SCOPES_MAX, Fingerprints, Listed, Message, Part, Ranges, Run
+from gossip.messages import RANGE_PARTS_MAX, SCOPES_MAX, Fingerprints, Listed, Message, Named, Part, Ranges, Run
 from gossip.reconcile import (
     CODED_FEEDS_MAX,
+    ID_HELD_BYTES,
     PART_LOOKS,
+    PENDING_BYTES_MAX,
     TURN_BYTES_MAX,
     TURN_CODED_MAX,
     TURN_PARTS_MAX,
+    TURN_RUNS_MAX,
     Comparison,
     Send,
     SendAll,
     Turn,
 )
+from gossip.sketch import CELLS_MAX, SALT_BYTES
 from tests.protocol.wire import FIRST_DAY, SHOP
 
 FORM = ScopeClass.STORE << 1 | FeedType.LATEST
@@ -264,6 +269,24 @@ def test_more_lists_than_a_turn_takes_are_wanted_and_sent_over_several_and_none_
         wanted += [want.feed_key for want in turn.wants]
     assert sorted(wanted) == names[:-1]
     assert turn.ended, "the peer has ended it already"
+
+
+def test_what_waits_for_later_turns_is_bounded_in_bytes_whatever_it_is_made_of() -> None:
+    side = Side({})
+    side.comparison.answer(side.reader, Fingerprints((Fingerprint(1, 1),)))
+    names = keys(TURN_RUNS_MAX + 6, 20)
+    asked = Named(bytes(SALT_BYTES), tuple(range(1, CELLS_MAX + 1)))
+    # As many as a turn answers, so the large ones after them wait.
+    fill = [
+        Run(0, low, (Part(high, Fingerprint(1, 1)),)) for low, high in itertools.pairwise(names[: TURN_RUNS_MAX + 1])
+    ]
+    large = [Run(0, low, (Part(high, asked),)) for low, high in itertools.pairwise(names[TURN_RUNS_MAX:])]
+    for _ in range(PENDING_BYTES_MAX // (len(large) * ID_HELD_BYTES * CELLS_MAX)):
+        turn = side.comparison.receive(side.reader, Ranges((*fill, *large)))
+        assert turn.ranges is not None
+        assert len(turn.ranges.runs) == TURN_RUNS_MAX
+    with pytest.raises(ProtocolError, match="bytes"):
+        side.comparison.receive(side.reader, Ranges((*fill, *large)))
 
 
 def test_a_fingerprint_made_up_here_is_that_of_the_rows() -> None:

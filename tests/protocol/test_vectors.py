@@ -46,7 +46,7 @@ from gossip.messages import (
     Wanted,
 )
 from gossip.reasons import Reason
-from gossip.sketch import coded, sketch
+from gossip.sketch import CELLS_MAX, coded, sketch
 from gossip.transitions import diagram
 from merge_rules import canonical
 from merge_rules.set_grow import SetGrow
@@ -242,7 +242,8 @@ def test_the_limits_of_the_specification_are_those_of_the_code() -> None:
         f"| `feed_key_bytes_max` | {messages.FEED_KEY_BYTES_MAX} |",
         f"| `heads_max` of one listed feed | {messages.HEADS_MAX} |",
         f"of RANGES | {messages.RANGE_RUNS_MAX} and {messages.RANGE_PARTS_MAX} |",
-        f"of one comparison | {reconcile.PENDING_MAX} |",
+        f"of one comparison their bytes (as sent; 44 an id) | {reconcile.PENDING_MAX} and {reconcile.PENDING_BYTES_MAX} |",
+        f"| cells ids of one part of RANGES | {CELLS_MAX} |",
         f"bytes of a scope's name | {messages.SCOPES_MAX} and {messages.SCOPE_BYTES_MAX} |",
         f"(§6) | {limits.window_bytes_max} and {limits.window_batches_max} |",
         f"patches rebuilt | {limits.rebuilt_bytes_max} |",
