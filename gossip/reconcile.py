@@ -374,10 +374,13 @@ class _Range:
 
     def _listed(self) -> Part:
         feeds = self.reader.feeds(self.scope, self.low, self.high)
-        return Part(self.high, tuple(Listed(key, heads[:HEADS_MAX]) for key, heads in feeds))
+        listed = tuple(Listed(key, heads[:HEADS_MAX]) for key, heads in feeds)
+        self.coded += len(listed)
+        return Part(self.high, listed)
 
     def _compare(self, theirs: tuple[Listed, ...], sends: list[Send | SendAll], wants: list[Wanted]) -> None:
         reader, scope, low = self.reader, self.scope, self.low
+        self.coded += len(theirs)
         if not theirs:
             sends.append(SendAll(scope, low, self.high))
             return

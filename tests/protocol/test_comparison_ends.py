@@ -11,7 +11,7 @@ import math
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -65,7 +65,7 @@ def keys(count: int, authors: int) -> list[bytes]:
     return [document + author.to_bytes(8, "big") for document in documents for author in range(authors)][:count]
 
 
-def reader(feeds: dict[bytes, int]) -> LogReader:
+def reader(feeds: dict[bytes, int], kind: type[LogReader] = LogReader) -> LogReader:
     """A log that holds these feeds, with entries by these numbers."""
     table = MemoryTable()
     sums: Counter[bytes] = Counter()
@@ -81,7 +81,7 @@ def reader(feeds: dict[bytes, int]) -> LogReader:
     for row, value in sums.items():
         table.put(row, rows.sum_value(rows.reduced(value, counts[row])))
     table.commit()
-    return LogReader(table, Recent())
+    return kind(table, Recent())
 
 
 @dataclass
@@ -287,6 +287,42 @@ def test_what_waits_for_later_turns_is_bounded_in_bytes_whatever_it_is_made_of()
         assert len(turn.ranges.runs) == TURN_RUNS_MAX
     with pytest.raises(ProtocolError, match="bytes"):
         side.comparison.receive(side.reader, Ranges((*fill, *large)))
+
+
+class Counting(LogReader):
+    """Counts the feeds that are read one by one."""
+
+    read = 0
+
+    def feeds(
+        self, scope: Scope, low: bytes = b"", high: bytes | None = None
+    ) -> Iterator[tuple[bytes, tuple[Head, ...]]]:
+        for feed in super().feeds(scope, low, high):
+            self.read += 1
+            yield feed
+
+
+def asked(feeds: dict[bytes, int], parts: Callable[[LogReader], Sequence[Part]]) -> tuple[Turn, int, int]:
+    """A turn on a run of parts that a peer sends: the turn, how many feeds it read and how many looks it charged."""
+    made = reader(feeds, Counting)
+    assert isinstance(made, Counting)
+    comparison = Comparison([Scope(SHOP)])
+    comparison.answer(made, Fingerprints((made.fingerprint(SHOP),)))
+    said, before, made.read = Ranges((Run(0, b"", tuple(parts(made))),)), comparison.looked, 0
+    return comparison.receive(made, said), made.read, comparison.looked - before
+
+
+def test_a_list_costs_a_look_for_each_of_its_feeds_and_for_each_that_is_listed_in_return() -> None:
+    names = keys(3_200, 20)
+    held = dict.fromkeys(names[:-1], 1)
+    own = tuple(Listed(key, (Head(1, Hash((1).to_bytes(32, "big"))),)) for key in names[:-1])
+    turn, read, charged = asked(held, lambda made: [Part(names[-1], own)])
+    assert (turn.sends, turn.wants) == ((), ())
+    assert read >= len(own)
+    assert charged >= len(own)
+    turn, read, charged = asked(held, lambda made: [Part(high, Fingerprint(1, 99)) for high in names[32::32]])
+    assert read >= 900
+    assert charged >= read
 
 
 def test_a_fingerprint_made_up_here_is_that_of_the_rows() -> None:
