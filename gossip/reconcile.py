@@ -207,7 +207,7 @@ class Comparison:
                 runs.append(Run(number, low, parts))
                 size += sum(map(_size, parts))
         few = 4 * unsaid <= 3 * len(pieces)
-        for ours in [piece for piece in pieces if piece.differs] if few else _joined(pieces):
+        for ours in [piece for piece in pieces if piece.differs] if few else _joined(pieces, TURN_CODED_MAX - looked):
             part = ours.sketched(CELLS_FEW) if few else ours.sampled()
             runs.append(Run(self.scopes.index(ours.scope), ours.low, (part,)))
             read += ours.coded
@@ -407,19 +407,25 @@ def _listed_of(feeds: int, others: int) -> bool:
     return feeds <= LISTED_FEEDS_MAX or (feeds <= SPARSE_FEEDS_MAX and SPARSE_SHARE * feeds <= others)
 
 
-def _joined(pieces: Sequence[_Range]) -> list[_Range]:
-    """Those that differ, neighbours and what is equal between them as one, as far as neither side has too much to code."""
+def _joined(pieces: Sequence[_Range], spare: int) -> list[_Range]:
+    """Those that differ, neighbours and what is equal between them as one, as far as neither side has too much to code.
+
+    Of what is equal, at most ``spare`` feeds are coded for it."""
     joined: list[_Range] = []
     end: tuple[Scope, bytes | None] | None = None
-    feeds = 0
+    feeds = equal = 0
     for one in sorted(pieces, key=lambda one: (one.scope, one.low)):
         adjoins = end == (one.scope, one.low)
         feeds += one.feeds
-        if one.differs and adjoins and feeds <= CODED_FEEDS_MAX:
+        if not one.differs:
+            equal += one.feeds
+        elif adjoins and feeds <= CODED_FEEDS_MAX and equal <= max(spare, 0):
             joined[-1].high = one.high
-        elif one.differs:
+            spare -= equal
+            equal = 0
+        else:
             joined.append(_Range(one.reader, one.scope, one.low, one.high))
-            feeds = one.feeds
+            feeds, equal = one.feeds, 0
         end = (one.scope, one.high) if adjoins or one.differs else None
     return joined
 

@@ -325,6 +325,23 @@ def test_a_list_costs_a_look_for_each_of_its_feeds_and_for_each_that_is_listed_i
     assert charged >= read
 
 
+def test_no_more_is_coded_because_it_lies_between_what_differs_than_a_turn_codes_anyway() -> None:
+    block = [40, 40, CODED_FEEDS_MAX - 160, 40, 40]
+    names = keys(3 * sum(block), 20)
+    ends = list(itertools.accumulate(3 * block))[:-1]
+
+    def parts(made: LogReader) -> list[Part]:
+        bounds = [b"", *(names[end] for end in ends), None]
+        own = [(high, made.fingerprint(SHOP, low or b"", high)) for low, high in itertools.pairwise(bounds)]
+        return [Part(high, one if one.feeds > 40 else Fingerprint(1, one.feeds)) for high, one in own]
+
+    turn, read, charged = asked(dict.fromkeys(names, 1), parts)
+    assert turn.ranges is not None
+    assert 2 <= len(turn.ranges.runs) < 3 * 4, "some are joined"
+    assert CODED_FEEDS_MAX // 2 < read <= TURN_CODED_MAX
+    assert charged == read + len(3 * block) * PART_LOOKS
+
+
 def test_a_fingerprint_made_up_here_is_that_of_the_rows() -> None:
     made = reader(dict.fromkeys(keys(50, 3), 4))
     assert made.fingerprint(SHOP) == sum_of(made)
