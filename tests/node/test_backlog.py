@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 
+from crdt_pos.replica import RunningReplica
 from gossip import tls
 from gossip.backlog import SHARE_BYTES_MAX, Backlog
 from gossip.document import Document
@@ -53,6 +56,27 @@ def large_notes(company: Company, name: str, count: int) -> list[Entry]:
     ]
 
 
+@asynccontextmanager
+async def known(company: Company, name: str, to: RunningReplica, first: Entry) -> AsyncIterator[Stranger]:
+    """A stranger whose certificate ``to`` knows, and whose first entry it holds."""
+    stranger = Stranger(company.tills[name])
+    stranger.certificates[stranger.me.author] = canonical.encode(list(stranger.folder.chain))
+    stranger.offers(first)
+    async with stranger.at(to):
+        await stranger.until_settled(first)
+        yield stranger
+
+
+@asynccontextmanager
+async def uncommitted(to: RunningReplica, stranger: Stranger, sent: list[Entry]) -> AsyncIterator[None]:
+    """While the stranger sends these, all but the first new, ``to`` commits nothing; after it, until it has them."""
+    stranger.offers(*sent[1:])
+    stranger.session.wake()
+    async with trio.open_nursery() as nursery, to.node._writing:
+        nursery.start_soon(stranger.until_settled, *sent)
+        yield
+
+
 async def test_where_hardly_anything_may_wait_all_arrives_and_certificates_are_asked_for(tmp_path: Path) -> None:
     company = Company.found(tmp_path, "12-1", "13-1")
     async with running(company.office, company.tills["12-1"], company.tills["13-1"]) as (office, here, there):
@@ -78,27 +102,19 @@ async def test_who_has_much_waiting_is_not_listened_to_and_others_are(
     sent = large_notes(company, "12-1", 6)
     async with running(company.tills["13-1"], company.tills["13-2"]) as (till, neighbour):
         backlog = till.node._backlog = Backlog(len(sent[0].raw) // 2)
-        stranger = Stranger(company.tills["12-1"])
-        stranger.certificates[stranger.me.author] = canonical.encode(list(stranger.folder.chain))
         await introduce(neighbour, till)
-        stranger.offers(sent[0])
-        async with stranger.at(till), trio.open_nursery() as nursery:
-            await stranger.until_settled(sent[0])
-            stranger.offers(*sent[1:])
-            stranger.session.wake()
-            async with till.node._writing:  # nothing is committed meanwhile
-                nursery.start_soon(stranger.until_settled, *sent)
-                await until(till, lambda: backlog.full)
-                asking = neighbour.node.links[author(till)]
-                for _ in range(200):  # in which all that was sent could have been listened to
-                    assert await asking.ask(CERTIFICATE_TOPIC, author(till), 1000 * int(PATIENCE_S))
-                heard = till.node.links[author(neighbour)].session
-                before = heard.came.total()
-                await note(neighbour, "one")
-                with trio.fail_after(PATIENCE_S):
-                    while heard.came.total() == before:
-                        await trio.sleep(0.01)
-                assert backlog.bytes < 2 * len(sent[0].raw)
+        async with known(company, "12-1", till, sent[0]) as stranger, uncommitted(till, stranger, sent):
+            await until(till, lambda: backlog.full)
+            asking = neighbour.node.links[author(till)]
+            for _ in range(200):  # in which all that was sent could have been listened to
+                assert await asking.ask(CERTIFICATE_TOPIC, author(till), 1000 * int(PATIENCE_S))
+            heard = till.node.links[author(neighbour)].session
+            before = heard.came.total()
+            await note(neighbour, "one")
+            with trio.fail_after(PATIENCE_S):
+                while heard.came.total() == before:
+                    await trio.sleep(0.01)
+            assert backlog.bytes < 2 * len(sent[0].raw)
         assert all(holds(till, one) for one in sent)
         await until(till, lambda: "one" in notes(till.log))
         assert backlog.bytes == 0
@@ -124,25 +140,15 @@ async def test_what_waited_behind_a_forged_entry_waits_no_more(
         assert backlog.bytes == 0
 
 
-async def test_a_peer_that_is_not_listened_to_for_long_keeps_its_connection(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(tls._DEAD_AFTER, "TCP_USER_TIMEOUT", 3_000)
+async def test_a_peer_that_is_not_listened_to_for_long_keeps_its_connection(tmp_path: Path) -> None:
     company = Company.found(tmp_path, "12-1", "13-1")
     sent = large_notes(company, "12-1", 12)
     async with running(company.tills["13-1"]) as (till,):
         till.node._backlog = Backlog(len(sent[0].raw) // 2)
-        stranger = Stranger(company.tills["12-1"])
-        stranger.certificates[stranger.me.author] = canonical.encode(list(stranger.folder.chain))
-        stranger.offers(sent[0])
-        async with stranger.at(till), trio.open_nursery() as nursery:
-            await stranger.until_settled(sent[0])
-            stranger.offers(*sent[1:])
-            stranger.session.wake()
+        async with known(company, "12-1", till, sent[0]) as stranger:
             link = till.node.links[stranger.me.author]
-            async with till.node._writing:
-                nursery.start_soon(stranger.until_settled, *sent)
-                await trio.sleep(7)
+            async with uncommitted(till, stranger, sent):
+                await trio.sleep(tls._DEAD_AFTER["TCP_USER_TIMEOUT"] / 1000 + 3)
             assert till.node.links[stranger.me.author] is link
         assert all(holds(till, one) for one in sent)
 
@@ -152,16 +158,9 @@ async def test_one_session_alone_keeps_nobody_out(tmp_path: Path) -> None:
     sent = large_notes(company, "12-1", 8)
     async with running(company.tills["13-1"]) as (till,):
         backlog = till.node._backlog
-        stranger = Stranger(company.tills["12-1"])
-        stranger.certificates[stranger.me.author] = canonical.encode(list(stranger.folder.chain))
-        stranger.offers(sent[0])
-        async with stranger.at(till), trio.open_nursery() as nursery:
-            await stranger.until_settled(sent[0])
-            stranger.offers(*sent[1:])
-            stranger.session.wake()
+        async with known(company, "12-1", till, sent[0]) as stranger:
             link = till.node.links[stranger.me.author]
-            async with till.node._writing:
-                nursery.start_soon(stranger.until_settled, *sent)
+            async with uncommitted(till, stranger, sent):
                 await until(till, lambda: link._waiting_bytes > 4 * len(sent[0].raw))
                 assert backlog.bytes == SHARE_BYTES_MAX
                 assert not backlog.full
