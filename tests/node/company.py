@@ -24,7 +24,7 @@ from crdt_pos.trust import RosterTrust
 from gossip import frames, tls
 from gossip.address import Address
 from gossip.document import Document, FeedType, ScopeClass
-from gossip.entry import Entry, FeedId, Hash, sign
+from gossip.entry import Entry, FeedId, Hash, Head, sign
 from gossip.errors import TransportError
 from gossip.events import Acknowledged, Answered, Asked, Ended, EntriesReceived, Event, PeerSaidHello, Shared
 from gossip.intake import Batch
@@ -37,6 +37,7 @@ from gossip.node import Hooks, Node
 from gossip.own_feed import OwnFeed
 from gossip.schema import KeyType, Kind
 from gossip.session import Me, Session
+from merge_rules.lattice import Author
 from merge_rules.log_append import LogAppend
 from peers.permissions import Permission, Role
 from peers.roster import Record, StoreRecord, element
@@ -305,19 +306,19 @@ class Bare:
         self.log = log
         self.trust = RosterTrust(folder, log)
         self.appended: list[Batch] = []
-        self.acknowledged: list[tuple[Any, Any]] = []
-        self.on_acknowledged: Callable[[FeedId, Any], None] = lambda _feed, _head: None
+        self.acknowledged: list[tuple[FeedId, Head]] = []
+        self.on_acknowledged: Callable[[FeedId, Head], None] = lambda _feed, _head: None
         own = folder.certificate
         hooks = Hooks(appended=self.appended.append, acknowledged=self._acknowledged)
         me = Me(own.company, own.author, self.trust.readable(own))
         self.node = Node(log, me, folder.tls_contexts(), SCHEMA, self.trust, system_ms, hooks)
 
-    def _acknowledged(self, peer: Any, heads: Iterable[tuple[FeedId, Any]]) -> None:
+    def _acknowledged(self, _peer: Author, heads: Iterable[tuple[FeedId, Head]]) -> None:
         for feed, head in heads:
             self.acknowledged.append((feed, head))
             self.on_acknowledged(feed, head)
 
-    def heads_of(self, document: Document) -> list[Any]:
+    def heads_of(self, document: Document) -> list[Head]:
         """What peers have acknowledged of a document."""
         return [head for feed, head in self.acknowledged if feed.document == document]
 

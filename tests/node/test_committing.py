@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from crdt_pos.schema import SCHEMA
-from gossip.entry import sign
+from gossip.entry import Head, sign
 from gossip.errors import LogFull
 from gossip.inbound import cursor_key
 from gossip.intake import Commit, Derived, write_group
@@ -48,9 +48,9 @@ async def test_what_a_peer_acknowledges_is_on_its_disk_by_then(tmp_path: Path) -
     found: list[bool] = []
     async with Bare.running(office, disk) as (_, where), Bare.running(till, mine) as (writer, _):
 
-        def look(_feed: object, head: object) -> None:
+        def look(_feed: object, head: Head) -> None:
             with disk.read() as reader:
-                found.append(reader.find(head.hash) is not None)  # type: ignore[attr-defined]
+                found.append(reader.find(head.hash) is not None)
 
         writer.on_acknowledged = look
         writer.node.want(where)
@@ -145,10 +145,16 @@ def test_entries_that_are_on_the_disk_are_not_said_to_be_refused_because_a_curso
     tmp_path: Path,
 ) -> None:
     class FullForCursors(MemoryLog):
-        def append(self, arrivals: Sequence[Arrival], *rest: object) -> list[Appended]:
+        def append(
+            self,
+            arrivals: Sequence[Arrival],
+            views: Iterable[View] = (),
+            cursors: Iterable[tuple[bytes, int]] = (),
+            received_ms: int = 0,
+        ) -> list[Appended]:
             if not arrivals:
                 raise LogFull("no space is left")
-            return super().append(arrivals, *rest)  # type: ignore[arg-type]
+            return super().append(arrivals, views, cursors, received_ms)
 
     company = Company.found(tmp_path, "12-1")
     till = company.tills["12-1"]

@@ -50,12 +50,18 @@ FORM = ScopeClass.STORE << 1 | FeedType.LATEST
 Fate = Callable[[random.Random], tuple[int, int]]
 """Which entries of a feed the two sides hold, by number; 0: none, and negative: another entry with that number."""
 
-BOTH: Fate = lambda dice: (1, 1)  # noqa: E731
-LEFT_NEWER: Fate = lambda dice: (dice.randrange(2, 900), 1)  # noqa: E731
-RIGHT_NEWER: Fate = lambda dice: (1, dice.randrange(2, 900))  # noqa: E731
-LEFT_ONLY: Fate = lambda dice: (dice.randrange(1, 900), 0)  # noqa: E731
-RIGHT_ONLY: Fate = lambda dice: (0, dice.randrange(1, 900))  # noqa: E731
-CONTRADICTED: Fate = lambda dice: (7, -7)  # noqa: E731
+
+def fate(left: range, right: range) -> Fate:
+    return lambda dice: (dice.choice(left), dice.choice(right))
+
+
+NONE, ONE, LATER = range(1), range(1, 2), range(2, 900)
+BOTH = fate(ONE, ONE)
+LEFT_NEWER = fate(LATER, ONE)
+RIGHT_NEWER = fate(ONE, LATER)
+LEFT_ONLY = fate(LATER, NONE)
+RIGHT_ONLY = fate(NONE, LATER)
+CONTRADICTED = fate(range(7, 8), range(-7, -6))
 FATES = (BOTH, LEFT_NEWER, RIGHT_NEWER, LEFT_ONLY, RIGHT_ONLY, CONTRADICTED)
 
 
@@ -130,7 +136,8 @@ def compare(left: dict[bytes, int], right: dict[bytes, int]) -> tuple[Side, Side
     """A whole comparison, its ends and its bounds checked."""
     one, other = Side(left), Side(right)
     opening = one.travelled(one.comparison.begin(one.reader))
-    turn = other.comparison.answer(other.reader, opening)  # type: ignore[arg-type]
+    assert isinstance(opening, Fingerprints)
+    turn = other.comparison.answer(other.reader, opening)
     speaks, hears = other, one
     most_looks = 6 * max(len(left), len(right)) + 64 * PART_LOOKS
     for turns in itertools.count(1):
