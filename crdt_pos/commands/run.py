@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
+from crdt_pos.allocator import keep_little
 from crdt_pos.cli import Refused
 from crdt_pos.columns import plural
 from crdt_pos.folder import VAULT_EVERY_S_MAX, Folder, open_folder, parse_address
@@ -146,6 +147,7 @@ def run_replicas(
     ``metrics``: where a Prometheus server finds them, if anywhere. ``restored``: they are older than what was written
     in their names. ``vault_every_s``: in place of what their settings say.
     """
+    keep_little()
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter(style, to_journal=is_journal(os.environ, 2)))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
