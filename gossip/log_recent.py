@@ -28,6 +28,12 @@ class Recent(Generic[K, V]):
         kept = self._kept.get(key)
         return None if kept is None else kept[0]
 
+    def drop(self, key: K) -> None:
+        """Forget a value that nobody will ask for."""
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= kept[1]
+
     def keep(self, key: K, value: V, size_bytes: int) -> None:
         """Remember a value that never changes for its key."""
         fresh = (value, size_bytes)

@@ -231,14 +231,12 @@ class LogWriter(LogReader):
                 if tip.seq > entry.seq:
                     return Outcome.KNOWN, [], None
                 replaced.append(tip)
+            elif not self._in_order(tip, entry):
+                rivals.append(tip)
             elif tip.seq > entry.seq:
-                if self._precedes(entry, self.entry(tip.arrival)):
-                    return Outcome.KNOWN, [], None
-                rivals.append(tip)
-            elif self._precedes(self.entry(tip.arrival), entry):
-                replaced.append(tip)
+                return Outcome.KNOWN, [], None
             else:
-                rivals.append(tip)
+                replaced.append(tip)
         if not rivals:
             return Outcome.NEW, replaced, None
         # The best come first everywhere: whoever is sent what another holds makes the same choice in the end.
@@ -267,12 +265,15 @@ class LogWriter(LogReader):
                 return Outcome.GAP, [], None
         return (Outcome.NEW if rival is None else Outcome.FORK), before, rival
 
-    def _precedes(self, one: Entry, other: Entry) -> bool:
+    def _in_order(self, tip: Tip, entry: Entry) -> bool:
         """Whether the lower-numbered of one author's entries in a ``latest`` feed is contained in the higher."""
-        kind = self._schema.get(one.document.kind)
+        kind = self._schema.get(entry.document.kind)
         if kind is None:
             return True
-        lower, upper = self._body(kind.rule, one), self._body(kind.rule, other)
+        # Its body is often here where the entry is not any more: that is read and decoded only if not.
+        held = self._bodies.get(tip.hash) or self._body(kind.rule, self.entry(tip.arrival))
+        new = self._body(kind.rule, entry)
+        lower, upper = (held, new) if tip.seq < entry.seq else (new, held)
         if isinstance(lower, InvalidBody) or isinstance(upper, InvalidBody):
             return False
         return lower.precedes(upper)
@@ -297,6 +298,9 @@ class LogWriter(LogReader):
             self._writer.delete(rows.LOST + old.hash)
             return
         if not rows.is_whole(old.form):
+            # Nobody asks for it any more, and the heads of many feeds fit in its place.
+            self._bodies.drop(old.hash)
+            self._shared.drop(old.arrival)
             key = rows.entry_key(old.arrival)
             if rows.was_received(self._table.get(key)):
                 self._writer.delete(key)
