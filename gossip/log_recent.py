@@ -42,6 +42,7 @@ class Recent(Generic[K, V]):
         while self._bytes > self._bytes_max:
             try:
                 _, (_, size) = self._kept.popitem(last=False)
-            except KeyError:  # another thread was faster
+            except KeyError:  # another thread was faster, or two of them have counted at once
+                self._bytes = 0
                 return
             self._bytes -= size
