@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import Final, cast
 
@@ -108,13 +108,13 @@ class RosterReading:
         known = None if read is None else read.elements.get(_digest(canonical.encode(element)))
         return body if known is None or not known.removals else {**body, COVERED: dots_body(known.removals)}
 
-    def unsaved(self) -> list[View]:
+    def unsaved(self) -> Iterator[View]:
         """What to keep of what was proven, once it is worth a write; then it is not returned again."""
+        fresh: list[tuple[bytes, Remembered]] = []
         with self._turn:
-            if len(self._unsaved) < self._remembered_at_once:
-                return []
-            fresh, self._unsaved = self._unsaved, []
-            return [view for feed, one in fresh for view in self._proven.rows(feed, one)]
+            if len(self._unsaved) >= self._remembered_at_once:
+                fresh, self._unsaved = self._unsaved, fresh
+        return (view for feed, one in fresh for view in self._proven.rows(feed, one))
 
     # What counts
 

@@ -7,6 +7,7 @@ then is kept as a view, so that after a restart nobody has to be asked again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final, cast
 
 from crdt_pos.folder import Folder
@@ -23,6 +24,8 @@ from peers.permissions import readable_scopes
 from peers.roster import Directory
 
 _SHOWN: Final = b"roster/shown/"
+REMEMBERED_AT_ONCE: Final = 512
+"""Rows of one transaction: LMDB never gives back the memory of its largest."""
 
 
 class RosterTrust:
@@ -57,8 +60,8 @@ class RosterTrust:
     def remember(self) -> None:
         """Keep what was proven, if it is worth a write. Raises ``LogFull``."""
         views = self.roster.unsaved()
-        if views:
-            self._log.append((), views)
+        while some := list(islice(views, REMEMBERED_AT_ONCE)):
+            self._log.append((), some)
 
     def _know(self, directory: Directory) -> None:
         self.directory, self._records = directory, {}
