@@ -153,7 +153,7 @@ def follow(log: Log, roster: RosterReading, documents: Sequence[Document] | None
         return roster.follow(reader, documents)
 
 
-def taken(log: Log, entry: Entry, views: Sequence[View] = ()) -> bool:
+def taken(log: Log, entry: Entry, views: Iterable[View] = ()) -> bool:
     """Whether the log has taken an entry from a peer: it may wait for the one before."""
     (appended,) = log.append([Arrival(entry, Author(b"somebody"))], views)
     return appended.outcome not in NOT_HERE
