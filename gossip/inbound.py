@@ -131,6 +131,7 @@ class Inbound:
                 self._check_scope(entry)
                 self.held.add(entry)
                 if reader.find(entry.hash) is None:
+                    self.in_flight.came(entry.hash)
                     entries.append(entry)
         if self._queued > queued:
             batch.needs = self._queued
@@ -291,11 +292,12 @@ class Inbound:
     def _fetches(self, reader: Reader, item: Announcement, now_ms: int) -> bool:
         """Want an announced entry, and all before it that is missing, unless another session does."""
         feed = reader.feed_at(item.feed_key)
-        if not self.in_flight.claim(item.head.hash, self, now_ms, feed.author):
-            return False
         heads = reader.heads(feed)
         # What is held or on its way is not asked for again; what an author says under an old number is.
         reached = max(heads[-1].seq if heads else 0, self._announced.get(item.feed_key, 0))
+        entries = max(item.head.seq - reached, 1)
+        if not self.in_flight.claim(item.head.hash, self, now_ms, feed.author, entries):
+            return False
         self.want(Wanted(item.feed_key, min(reached, item.head.seq - 1)))
         self._announced[item.feed_key] = max(reached, item.head.seq)
         return True
