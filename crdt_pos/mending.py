@@ -117,7 +117,7 @@ class Mending:
             mended = Mended()
             if self.scrub.damaged or derive:
                 mended = await self._mend(derive=derive)
-            self._lost = await self._missing()
+            await self._look_again()
             had = len(self._lost)
             self._asked_at.clear()
             with trio.move_on_after(patience_s):
@@ -176,7 +176,6 @@ class Mending:
             mended = await self._replica.write_at_length(partial(self.mend_now, derive=derive))
         except LogFull:
             return Mended()
-        self._lost = await self._missing()
         for link in self._replica.node.links.values():
             link.compare()  # others' states that were damaged are not known here any more
         return mended
@@ -198,6 +197,8 @@ class Mending:
                 extra={"event": "damage_mended", "rows": mended.rows, "lost": len(mended.lost)},
             )
         self.damaged += mended.rows
+        with replica.log.read() as reader:  # what has come back since the last look is counted at the next
+            self._lost = tuple(dict.fromkeys((*self._lost, *reader.lost())))
         return mended
 
     def derive(self, gone: Sequence[bytes]) -> None:
@@ -213,14 +214,8 @@ class Mending:
     async def _fetch(self) -> None:
         """Want what is lost from the next peer that was not asked of late."""
         now = trio.current_time()
-        lost = await self._missing()
-        if len(lost) < len(self._lost):
-            back = len(self._lost) - len(lost)
-            self.came_back += back
-            entries = plural(back, "damaged entry", "damaged entries")
-            _log.warning("%s came back from a peer", entries, extra={"event": "damage_came_back", "entries": back})
-        self._lost = lost
-        if not lost:
+        await self._look_again()
+        if not self._lost:
             return
         if self._asked_at and now - max(self._asked_at.values()) < ANSWER_S:
             return
@@ -228,7 +223,7 @@ class Mending:
             name = link.peer.name
             if link.session.sharing and now - self._asked_at.get(name, -ASK_AGAIN_S) >= ASK_AGAIN_S:
                 self._asked_at[name] = now
-                link.fetch(self._wanted(lost))
+                link.fetch(self._wanted(self._lost))
                 return
 
     def _wanted(self, lost: Sequence[tuple[FeedId, Head]]) -> list[Wanted]:
@@ -244,5 +239,12 @@ class Mending:
         waited = trio.current_time() - max(self._asked_at.values()) >= ANSWER_S
         return waited and there <= set(self._asked_at)
 
-    async def _missing(self) -> tuple[tuple[FeedId, Head], ...]:
-        return await self._replica.look(lambda reader: tuple(reader.lost()))
+    async def _look_again(self) -> None:
+        """What is still lost; the others have come back."""
+        lost = await self._replica.look(lambda reader: tuple(reader.lost()))
+        back = len(set(self._lost).difference(lost))
+        self._lost = lost
+        if back:
+            self.came_back += back
+            entries = plural(back, "damaged entry", "damaged entries")
+            _log.warning("%s came back from a peer", entries, extra={"event": "damage_came_back", "entries": back})

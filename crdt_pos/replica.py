@@ -158,17 +158,19 @@ class RunningReplica(ReplicaCore):
         """
         while True:
             damage: BaseExceptionGroup[LogCorrupt] | None = None
+            before = self.mending.damaged
             try:
                 await self._run(task_status)
             except* LogCorrupt as found:
                 damage = found
             if damage is None:
                 return
-            mended = await trio.to_thread.run_sync(self.mending.mend_now)
-            if not mended.rows:
+            await trio.to_thread.run_sync(self.mending.mend_now)
+            rows = self.mending.damaged - before  # the scrub may have been faster
+            if not rows:
                 raise damage
-            name, told = self.certificate.name, {"event": "begins_again", "rows": mended.rows}
-            _log.warning("%s begins again: %s of its log were damaged", name, mended.rows, extra=told)
+            name, told = self.certificate.name, {"event": "begins_again", "rows": rows}
+            _log.warning("%s begins again: %s of its log were damaged", name, rows, extra=told)
             task_status = trio.TASK_STATUS_IGNORED
 
     async def _run(self, task_status: trio.TaskStatus[Address]) -> None:

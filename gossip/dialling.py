@@ -105,6 +105,13 @@ class Dialling:
         self._talk = talk
         self._reconsidered = trio.Event()
 
+    def begin(self, nursery: trio.Nursery) -> None:
+        """Dial from now on, those first who were wanted when it ended the last time."""
+        self.nursery = nursery
+        for before in list(self.wanted.values()):
+            again = self.wanted[before.address] = Wanted(before.address, before.author, before.patience_s)
+            nursery.start_soon(self._keep, again)
+
     def want(self, address: Address, author: Author | None = None, patience_s: float = 0.0) -> None:
         """Keep a session with whoever listens at ``address``, dialling again for ever; ``patience_s`` lets it dial first.
 

@@ -196,7 +196,7 @@ class Node:
         """
         try:
             async with trio.open_nursery() as nursery:
-                self._dialling.nursery = nursery
+                self._dialling.begin(nursery)
                 nursery.start_soon(self._commit_loop)
                 if self._verifying is not None:
                     await nursery.start(self._verifying.run)

@@ -13,6 +13,7 @@ from crdt_pos.directory import load_directory
 from crdt_pos.replica import RunningReplica
 from crdt_pos.requests import LineRequest, SaleRequest
 from crdt_pos.schema import BALANCE, DAY, JOURNAL, ROSTER, SCHEMA
+from crdt_pos.scrub import Scrub
 from crdt_pos.till_state import STATE_KEY, TillState
 from crdt_pos.verify import Report, verify
 from gossip import log_rows as rows
@@ -112,6 +113,32 @@ async def test_an_entry_of_any_kind_comes_back(
     await mended(two)
     await until(two, lambda: held[0].hash in {stored.entry.hash for stored in _entries(two)})
     assert verified(two).findings == []
+    assert verified(one).findings == []
+
+
+async def test_who_still_reads_what_was_just_mended_ends_nothing(
+    store: tuple[RunningReplica, RunningReplica, RunningReplica], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, one, _ = store
+    third = own(one, JOURNAL)[2]
+
+    class Beside(Scrub):
+        """Looks at the log as it was, while what was damaged there is mended."""
+
+        def look(self, rows_max: int = 0) -> bool:
+            one.mending.scrub = quiet
+            with one.log.read() as before:
+                one.mending.mend_now()
+                before.find(third.hash)
+            return False
+
+    quiet = one.mending.scrub
+    before = await sell(one)
+    assert flip(one.folder, third.raw, len(third.raw) // 2)
+    one.mending.scrub = Beside(one.log, one.trust.record, one.system_ms)
+    await mended(one)
+    await until(one, lambda: "begins again" in caplog.text)
+    assert await sell(one) == before + 1
     assert verified(one).findings == []
 
 
