@@ -7,6 +7,8 @@ those of the same command and leaves the others.
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +29,7 @@ def told(verdict: LargeVerdict) -> Row:
     """A run's figures, as JSON has them."""
     return {
         "command": verdict.plan.command,
+        "revision": _revision(),
         "violations": list(verdict.violations),
         "size": verdict.size,
         "spread": verdict.spread,
@@ -89,11 +92,24 @@ def _page(runs: Sequence[Row], growth: Sequence[Row]) -> str:
     if growth:
         lines += [f"![{TITLE}]({PLOT})", "", *shown("growth", [_grown(run) for run in growth])]
     for run in runs:
-        lines += [f"## {run['size']['replicas']:,} replicas", "", f"`{run['command']}`", ""]
+        lines += [f"## {run['size']['replicas']:,} replicas", "", f"`{run['command']}`{_of_revision(run)}", ""]
         lines += [f"**WRONG: {text}**\n" for text in run["violations"]]
         for name in ("size", "spread", "targets"):
             lines += shown(name, run[name])
     return "\n".join(lines)
+
+
+def _revision() -> str:
+    """Of the repository, since runs that stand on one page may be of different ones; empty outside of one."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    asked = [git, "-C", str(Path(__file__).parent), "rev-parse", "--short=7", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _of_revision(run: Row) -> str:
+    return f", at revision {run['revision']}" if run.get("revision") else ""
 
 
 def _grown(run: Row) -> Row:

@@ -183,7 +183,7 @@ def test_the_figures_of_runs_are_kept_beside_one_another_and_a_run_replaces_its_
     keep(tmp_path, [run_of(100), run_of(40, " --products 9")])
     again = run_of(100)
     again["size"]["receipts"] = 77
-    keep(tmp_path, [again | {"violations": ["a cent is missing"]}, run_of(300)])
+    keep(tmp_path, [again | {"violations": ["a cent is missing"]}, run_of(300) | {"revision": "0123abc"}])
     page = (tmp_path / "simulate.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
         "## 100 replicas",
@@ -192,6 +192,7 @@ def test_the_figures_of_runs_are_kept_beside_one_another_and_a_run_replaces_its_
     ]
     assert "| 100 | 77 |" in page
     assert "**WRONG: a cent is missing**" in page
+    assert page.count(", at revision ") == page.count("`crdt-pos simulate --stores 300`, at revision 0123abc\n") == 1
     assert "| 40 | 1.5 |" not in page  # the growth is that of one kind of run
     assert "log₂ n exchanges, seconds" in (tmp_path / "simulate.svg").read_text()
 
