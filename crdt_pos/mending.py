@@ -240,11 +240,12 @@ class Mending:
         return waited and there <= set(self._asked_at)
 
     async def _look_again(self) -> None:
-        """What is still lost; the others have come back."""
+        """What is still lost; the others have come back. What is found to be lost meanwhile stays in it."""
+        before = set(self._lost)
         lost = await self._replica.look(lambda reader: tuple(reader.lost()))
-        back = len(set(self._lost).difference(lost))
-        self._lost = lost
+        back = before.difference(lost)
+        self._lost = tuple(one for one in dict.fromkeys((*lost, *self._lost)) if one not in back)
         if back:
-            self.came_back += back
-            entries = plural(back, "damaged entry", "damaged entries")
-            _log.warning("%s came back from a peer", entries, extra={"event": "damage_came_back", "entries": back})
+            self.came_back += len(back)
+            entries = plural(len(back), "damaged entry", "damaged entries")
+            _log.warning("%s came back from a peer", entries, extra={"event": "damage_came_back", "entries": len(back)})

@@ -79,11 +79,11 @@ class ProvenViews:
         known_by = _digest(issuer.der)
         who = leaf.public_key, leaf.author, leaf.heir, leaf.store or 0, leaf.till or 0, _ROLES.index(leaf.role)
         head = _PROVEN.pack(one.hash, one.digest, known_by, *who, len(name), len(life))
-        views: list[View] = [(key, head + name + life + leaf.der)]
-        if known_by not in self._written:
+        views: list[View] = []
+        if known_by not in self._written:  # before who rests on it, since they may be written in pieces
             self._written.add(known_by)
             views.append((_ISSUER + known_by, issuer.der))
-        return views
+        return [*views, (key, head + name + life + leaf.der)]
 
     def _unpacked(self, reader: Reader, seq: int, value: bytes) -> Remembered | None:
         if len(value) == _HASH_BYTES:

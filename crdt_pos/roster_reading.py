@@ -114,7 +114,10 @@ class RosterReading:
         with self._turn:
             if len(self._unsaved) >= self._remembered_at_once:
                 fresh, self._unsaved = self._unsaved, fresh
-        return (view for feed, one in fresh for view in self._proven.rows(feed, one))
+        for feed, one in fresh:
+            with self._turn:
+                views = self._proven.rows(feed, one)
+            yield from views
 
     # What counts
 

@@ -19,9 +19,9 @@ SLOW_MS: Final = 20
 """On a LAN an answer takes some five. There is no timer: it is an announcement that finds the first one slow."""
 ASKED_MAX: Final = 2
 """Sessions that fetch one entry at once."""
-SECONDS_SHARE: Final = 0.1
-"""So many entries may be asked for a second time for each announced one that is fetched,"""
-SECONDS_MAX: Final = 16
+FETCHED_PER_SECOND_ASK: Final = 10
+"""One entry may be asked for a second time for so many announced ones that are fetched,"""
+SECOND_ASKS_MAX: Final = 16
 """and so many at once: a second one answers what is lost, and brings no long feed twice."""
 
 
@@ -43,8 +43,8 @@ class InFlight:
         self._cleared_ms = -fetch_ms_max
         self._claims: dict[Hash, _Claim] = {}
         self._sessions: dict[Author, object] = {}
-        self._seconds = float(SECONDS_MAX)
-        """Entries that may be asked for a second time now."""
+        self._credit = SECOND_ASKS_MAX * FETCHED_PER_SECOND_ASK
+        """Fetched entries that no second ask has been paid with."""
 
     def meets(self, author: Author, owner: object) -> None:
         """The owner's session is with this author."""
@@ -57,10 +57,10 @@ class InFlight:
         if before is not None and self._holds(before, now_ms):
             if not self._may_ask_second(before, owner, now_ms, entries):
                 return False
-            self._seconds -= entries
+            self._credit -= entries * FETCHED_PER_SECOND_ASK
             self._claims[wanted] = _Claim(now_ms, owner, before.asked + 1)
             return True
-        self._seconds = min(self._seconds + SECONDS_SHARE, SECONDS_MAX)
+        self._credit = min(self._credit + 1, SECOND_ASKS_MAX * FETCHED_PER_SECOND_ASK)
         # The author's own session comes first, once.
         fetches = owner if before is not None else self._sessions.get(author, owner)
         if len(self._claims) >= self._claims_max and now_ms - self._cleared_ms >= self._fetch_ms_max:
@@ -87,4 +87,5 @@ class InFlight:
 
     def _may_ask_second(self, claim: _Claim, owner: object, now_ms: int, entries: int) -> bool:
         slow = now_ms - claim.since_ms >= SLOW_MS
-        return slow and claim.asked < ASKED_MAX and claim.owner is not owner and entries <= self._seconds
+        paid = entries * FETCHED_PER_SECOND_ASK <= self._credit
+        return slow and paid and claim.asked < ASKED_MAX and claim.owner is not owner

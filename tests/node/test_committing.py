@@ -24,6 +24,8 @@ class SmallDisk(MemoryLog):
     """A log on a disk that has room, or not."""
 
     full = False
+    full_for_cursors = False
+    """Though entries still fit."""
     refusals = 0
 
     def append(
@@ -33,7 +35,7 @@ class SmallDisk(MemoryLog):
         cursors: Iterable[tuple[bytes, int]] = (),
         received_ms: int = 0,
     ) -> list[Appended]:
-        if self.full:
+        if self.full or (self.full_for_cursors and not arrivals):
             self.refusals += 1
             raise LogFull("no space is left")
         return super().append(arrivals, views, cursors, received_ms)
@@ -144,21 +146,10 @@ async def test_a_node_that_stops_dials_nobody_who_is_found_afterwards(tmp_path: 
 def test_entries_that_are_on_the_disk_are_not_said_to_be_refused_because_a_cursor_does_not_fit_any_more(
     tmp_path: Path,
 ) -> None:
-    class FullForCursors(MemoryLog):
-        def append(
-            self,
-            arrivals: Sequence[Arrival],
-            views: Iterable[View] = (),
-            cursors: Iterable[tuple[bytes, int]] = (),
-            received_ms: int = 0,
-        ) -> list[Appended]:
-            if not arrivals:
-                raise LogFull("no space is left")
-            return super().append(arrivals, views, cursors, received_ms)
-
     company = Company.found(tmp_path, "12-1")
     till = company.tills["12-1"]
-    log = FullForCursors(SCHEMA)
+    log = SmallDisk(SCHEMA)
+    log.full_for_cursors = True
     first, _, third = signed(MemoryLog(SCHEMA), till, BOARD, NOTE, "1", "2", "3")
     missing_second = Commit([first, third], [(b"database", 7)], ())
     batch = write_group(log, [missing_second], lambda _reader, _arrivals: Derived(), 0)

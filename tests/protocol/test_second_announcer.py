@@ -5,7 +5,7 @@ from __future__ import annotations
 from gossip.document import FeedType
 from gossip.entry import Hash
 from gossip.events import Acknowledged
-from gossip.in_flight import ASKED_MAX, SECONDS_MAX, SLOW_MS, InFlight
+from gossip.in_flight import ASKED_MAX, SECOND_ASKS_MAX, SLOW_MS, InFlight
 from gossip.messages import Want
 from merge_rules.lattice import Author
 from tests.protocol.wire import FIRST_DAY, Replica, meet, talk
@@ -18,6 +18,15 @@ def two_ends() -> tuple[Replica, Replica]:
     one, other = Replica(1), Replica(1)
     other.log, other.in_flight = one.log, one.in_flight
     return one, other
+
+
+def two_neighbours() -> tuple[Replica, Replica, Replica, Replica]:
+    """Two that announce, and the ends of one replica towards them."""
+    slow, quick = Replica(2, announce=True), Replica(3, announce=True)
+    to_slow, to_quick = two_ends()
+    meet(slow, to_slow)
+    meet(quick, to_quick)
+    return slow, quick, to_slow, to_quick
 
 
 def announces(neighbour: Replica, to: Replica, now_ms: int) -> bytes:
@@ -33,10 +42,8 @@ def wants(neighbour: Replica) -> int:
 
 
 def test_what_one_neighbour_is_slow_to_bring_is_fetched_from_the_next_who_announces_it() -> None:
-    slow, quick, third = Replica(2, announce=True), Replica(3, announce=True), Replica(4)
-    to_slow, to_quick = two_ends()
-    meet(slow, to_slow)
-    meet(quick, to_quick)
+    slow, quick, to_slow, to_quick = two_neighbours()
+    third = Replica(4)
     entry = third.write("day", 12, day=FIRST_DAY)
     for neighbour in (slow, quick):
         neighbour.takes([entry], third.author)
@@ -55,10 +62,8 @@ def test_what_one_neighbour_is_slow_to_bring_is_fetched_from_the_next_who_announ
 
 
 def test_a_neighbour_that_announces_before_the_first_one_is_slow_is_not_asked() -> None:
-    slow, quick, third = Replica(2, announce=True), Replica(3, announce=True), Replica(4)
-    to_slow, to_quick = two_ends()
-    meet(slow, to_slow)
-    meet(quick, to_quick)
+    slow, quick, to_slow, to_quick = two_neighbours()
+    third = Replica(4)
     entry = third.write("day", 12, day=FIRST_DAY)
     for neighbour in (slow, quick):
         neighbour.takes([entry], third.author)
@@ -98,11 +103,9 @@ def test_what_its_author_is_slow_to_push_is_asked_of_one_neighbour_at_a_time() -
 
 
 def test_a_long_feed_that_is_on_its_way_is_not_asked_of_a_second_neighbour() -> None:
-    slow, quick, third = Replica(2, announce=True), Replica(3, announce=True), Replica(4)
-    to_slow, to_quick = two_ends()
-    meet(slow, to_slow)
-    meet(quick, to_quick)
-    entries = [third.write("journal", 12, day=FIRST_DAY, feed=FeedType.WHOLE) for _ in range(SECONDS_MAX + 1)]
+    slow, quick, to_slow, to_quick = two_neighbours()
+    third = Replica(4)
+    entries = [third.write("journal", 12, day=FIRST_DAY, feed=FeedType.WHOLE) for _ in range(SECOND_ASKS_MAX + 1)]
     for neighbour in (slow, quick):
         neighbour.takes(entries, third.author)
     late = announces(slow, to_slow, 0)
@@ -120,7 +123,7 @@ def test_a_neighbour_that_brings_nothing_doubles_no_more_than_a_tenth_of_what_is
         hash_, now_ms = Hash(number.to_bytes(32, "big")), number * 2 * SLOW_MS
         assert in_flight.claim(hash_, "silent", now_ms, AUTHOR)
         seconds += in_flight.claim(hash_, "next", now_ms + SLOW_MS, AUTHOR)
-    assert 100 <= seconds <= SECONDS_MAX + 100
+    assert 100 <= seconds <= SECOND_ASKS_MAX + 100
 
 
 def test_a_session_that_ends_leaves_what_it_fetched_to_others_at_once() -> None:
